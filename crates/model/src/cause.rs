@@ -1,0 +1,66 @@
+//! Why something is ill.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EntityId, Evidence, FindingKey, Text};
+
+/// Kinds of causes that a rule can name. New kinds join with their rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CauseKind {
+    /// The process ended unexpectedly, by a signal or an error.
+    ProcessCrash,
+    /// The process was stopped or has ended in order, and nothing started it again.
+    ProcessDown,
+    /// The process is in the stopped state and is not scheduled.
+    ProcessStopped,
+    /// A setting is absent or has a wrong value.
+    BadSetting,
+    /// No space is left on a file system.
+    DiskFull,
+    /// No inode is left on a file system.
+    InodeExhaustion,
+    /// A kept file was changed without a record, and nothing else is wrong yet.
+    UnauthorisedFileChange,
+    /// A file that belongs to the component is absent.
+    MissingFile,
+    /// It runs but does not answer, and nothing that we know explains it.
+    Unknown,
+}
+
+impl CauseKind {
+    /// The word of the API and of message keys.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ProcessCrash => "process_crash",
+            Self::ProcessDown => "process_down",
+            Self::ProcessStopped => "process_stopped",
+            Self::BadSetting => "bad_setting",
+            Self::DiskFull => "disk_full",
+            Self::InodeExhaustion => "inode_exhaustion",
+            Self::UnauthorisedFileChange => "unauthorised_file_change",
+            Self::MissingFile => "missing_file",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A kind of cause on an entity, with the reasons for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cause {
+    /// Who is the root.
+    pub entity: EntityId,
+    /// In which way.
+    pub kind: CauseKind,
+    /// The object inside the entity that recovery needs: a path, a pattern, a process id. May be empty.
+    pub subject: String,
+    /// One sentence for people.
+    pub detail: Text,
+    /// 0 to 1; higher is likelier. Comparable within one incident only.
+    pub score: f64,
+    /// Why.
+    pub evidence: Vec<Evidence>,
+    /// Findings that this cause explains: its own and its symptoms.
+    pub explains: Vec<FindingKey>,
+}

@@ -1,0 +1,114 @@
+//! What a detector says.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EntityId, Text, TimestampMs};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Will become a problem, or degrades.
+    Warning,
+    /// Something does not work.
+    Critical,
+}
+
+impl Severity {
+    /// The word of the API.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What a finding is about; one kind for each thing that a detector can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// A declared service has no process.
+    ProcessGone,
+    /// A declared service's process is in the stopped state.
+    ProcessStopped,
+    /// A service was started too often in a short time.
+    RestartingOften,
+    /// A health check fails.
+    HealthFailing,
+    /// A file system has (nearly) no space or inodes left.
+    FilesystemFull,
+    /// A file system will be full soon at its present slope.
+    FilesystemFilling,
+    /// A kept file differs from its last good version and nobody recorded a change.
+    FileChanged,
+    /// A chosen series is far from its usual range.
+    Unusual,
+    /// A source has stopped reporting.
+    Silent,
+}
+
+impl FindingKind {
+    /// The word of the API and of message keys.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ProcessGone => "process_gone",
+            Self::ProcessStopped => "process_stopped",
+            Self::RestartingOften => "restarting_often",
+            Self::HealthFailing => "health_failing",
+            Self::FilesystemFull => "filesystem_full",
+            Self::FilesystemFilling => "filesystem_filling",
+            Self::FileChanged => "file_changed",
+            Self::Unusual => "unusual",
+            Self::Silent => "silent",
+        }
+    }
+}
+
+/// What makes two findings the same one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FindingKey {
+    /// Who is ill.
+    pub entity: EntityId,
+    /// In which way.
+    pub kind: FindingKind,
+    /// Which part, when an entity can be ill twice in one way: the check's name, the file, the series. May be empty.
+    pub subject: String,
+}
+
+/// Something that was seen and can be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// When it was seen.
+    pub at: TimestampMs,
+    /// What was seen.
+    pub text: Text,
+    /// PromQL that shows it as a chart, when it is a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+}
+
+/// One detector's statement that an entity is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Identity.
+    pub key: FindingKey,
+    /// How bad.
+    pub severity: Severity,
+    /// When it began, as far as can be told.
+    pub since: TimestampMs,
+    /// When it was stated last.
+    pub at: TimestampMs,
+    /// One sentence.
+    pub text: Text,
+    /// Why the detector says so.
+    pub evidence: Vec<Evidence>,
+    /// How long it must last before it opens an incident by itself, milliseconds. Zero: at once.
+    #[serde(default)]
+    pub hold_ms: u64,
+}

@@ -1,0 +1,256 @@
+//! The keep file after checking: what the operator wants kept, and what may be done without asking.
+//!
+//! Reading and checking the YAML is left to `wellkept-keep`, the only place that builds a [`Keep`] from a file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ActionKind;
+
+/// A checked keep file. The default is what a host without a keep file gets: everything is watched, nothing is done.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Keep {
+    /// Declared services by name.
+    pub services: BTreeMap<String, Service>,
+    /// Declared file systems by mount point.
+    pub filesystems: BTreeMap<String, Filesystem>,
+    /// What may be done, and how much of it.
+    pub automation: Automation,
+    /// Files with one JSON change record a line, appended by deploy tools.
+    pub change_logs: Vec<PathBuf>,
+    /// Series that are compared with their own past.
+    pub unusual: Vec<UnusualRule>,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its name: the key in the keep file.
+    pub name: String,
+    /// How its processes are found.
+    pub identity: Identity,
+    /// Starts it; returns when it has been started.
+    pub start: Option<Command>,
+    /// Stops it.
+    pub stop: Option<Command>,
+    /// Restarts it; without it `stop` and `start` are used.
+    pub restart: Option<Command>,
+    /// Has it read its configuration again.
+    pub reload: Option<Command>,
+    /// All must pass for the service to be well.
+    pub health: Vec<HealthCheck>,
+    /// User that its processes run as.
+    pub user: Option<String>,
+    /// Addresses that it listens on.
+    pub listens: Vec<std::net::SocketAddr>,
+    /// Services that it needs.
+    pub depends_on: Vec<String>,
+    /// Mount points that it needs.
+    pub uses: Vec<String>,
+    /// Where its releases lie.
+    pub release: Option<Release>,
+    /// Files whose last good version is kept.
+    pub files: Vec<KeptFile>,
+    /// What may be done to it without asking.
+    pub may: Vec<ActionKind>,
+    /// Something else (a supervisor) starts it again within this time; we wait that long before we do.
+    pub starts_itself_within: Option<Duration>,
+}
+
+/// How the processes of a service are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// The file holds the main process id.
+    Pidfile(PathBuf),
+    /// A systemd unit.
+    Unit(String),
+    /// All processes of a control group (path below the cgroup root).
+    Cgroup(String),
+    /// Every process with this executable and, when given, this user and these words in its arguments.
+    Program {
+        /// Absolute path of the executable.
+        exe: PathBuf,
+        /// Owner.
+        user: Option<String>,
+        /// Text that one argument must equal (for interpreters: the script).
+        argument: Option<String>,
+    },
+}
+
+/// An argument vector. No shell unless the user wrote one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Program and arguments; never empty.
+    pub argv: Vec<String>,
+    /// Longest time it may take.
+    pub within: Duration,
+}
+
+/// One health check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthCheck {
+    /// Unique within the service; made from the probe when the user gave none.
+    pub name: String,
+    /// What is asked.
+    pub probe: Probe,
+    /// No answer within this time is a failure.
+    pub within: Duration,
+    /// Time between two checks.
+    pub every: Duration,
+    /// How many failures in a row make a finding.
+    pub failures: u32,
+}
+
+/// What a health check asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// GET, compared with a status and, when given, a text in the first 64 KiB of the body.
+    Http {
+        /// Absolute URL.
+        url: String,
+        /// Expected status.
+        status: u16,
+        /// Expected text.
+        contains: Option<String>,
+    },
+    /// A TCP connection is accepted.
+    Tcp {
+        /// `host:port`.
+        address: String,
+    },
+    /// A program ends with status 0.
+    Exec {
+        /// The program.
+        command: Command,
+    },
+}
+
+/// Where releases lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Symbolic link to the current release.
+    pub current: PathBuf,
+    /// Directory that holds the releases.
+    pub from: PathBuf,
+}
+
+/// A file whose versions are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptFile {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: FileKind,
+}
+
+/// What a kept file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// Settings of a service; a bad one can be rolled back.
+    Setting,
+    /// Configuration with a syntax of its own.
+    Config,
+    /// Content that belongs to a release.
+    Content,
+}
+
+/// One file system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filesystem {
+    /// Mount point: the key in the keep file.
+    pub mountpoint: String,
+    /// Full from this share of used space on (0 to 1).
+    pub full_at: f64,
+    /// What may be removed when it is full; naming it here is the permission.
+    pub free_space: Vec<FreeSpaceRule>,
+    /// Paths below which nothing is ever touched.
+    pub never_touch: Vec<PathBuf>,
+}
+
+/// Share of used space from which a file system counts as full when nothing else is declared.
+pub const FULL_AT_DEFAULT: f64 = 0.95;
+
+/// What may be removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreeSpaceRule {
+    /// Absolute pattern with wildcards in the last path segment only.
+    pub glob: String,
+    /// Leave files that any process has open (always true today; a rule cannot switch it off).
+    pub unless_open: bool,
+    /// Leave files that were modified less than this time ago.
+    pub older_than: Option<Duration>,
+}
+
+/// What the machine may do alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Automation {
+    /// How far it may go.
+    pub mode: Mode,
+    /// How many actions may run at once.
+    pub at_once: u32,
+    /// How many attempts a target gets.
+    pub attempts: Budget,
+    /// Kinds that need a person although a service's `may` names them.
+    pub confirm: Vec<ActionKind>,
+    /// How long the signals must stay quiet before a recovery counts.
+    pub verify_hold: Duration,
+}
+
+impl Default for Automation {
+    /// The safe values.
+    fn default() -> Self {
+        Self {
+            mode: Mode::Propose,
+            at_once: 1,
+            attempts: Budget { count: 3, per: Duration::from_secs(3600) },
+            confirm: Vec::new(),
+            verify_hold: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How far the machine may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// Only watch; no plans.
+    Watch,
+    /// Make plans and wait for approval.
+    Propose,
+    /// Do what `may` allows, propose the rest.
+    Act,
+}
+
+impl Mode {
+    /// The word of the keep file and the API.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Watch => "watch",
+            Self::Propose => "propose",
+            Self::Act => "act",
+        }
+    }
+}
+
+/// `3 per target per hour`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// How many.
+    pub count: u32,
+    /// In which time.
+    pub per: Duration,
+}
+
+/// A series that is compared with its own past.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnusualRule {
+    /// Name for people.
+    pub name: String,
+    /// PromQL that gives one value per entity.
+    pub query: String,
+    /// Robust z-score from which it is unusual.
+    pub score: f64,
+    /// How long it must stay so.
+    pub hold: Duration,
+}

@@ -1,0 +1,38 @@
+//! The words of Wellkept as types. No IO, no clock, no randomness.
+//!
+//! Everything that crosses a crate border is defined here, so that `detect`, `diagnose` and `recover` can stay
+//! pure and `collect`, `remote` and `state` need not know each other. The types derive `serde` only for the
+//! journal and the stored situation (see `docs/adr/0001`); every API answer has a view type of its own.
+#![forbid(unsafe_code)]
+
+mod action;
+mod cause;
+mod change;
+mod entity;
+mod finding;
+mod incident;
+pub mod keep;
+mod labels;
+mod matcher;
+pub mod observe;
+mod overview;
+mod sample;
+mod source;
+mod text;
+mod time;
+mod topology;
+
+pub use action::{Action, ActionId, ActionKind, ActionStatus, Plan, PlannedAction, Undo};
+pub use cause::{Cause, CauseKind};
+pub use change::{Change, ChangeId, ChangeKind, FileVersionChange};
+pub use entity::{EntityId, EntityKind, ParseEntityError};
+pub use finding::{Evidence, Finding, FindingKey, FindingKind, Severity};
+pub use incident::{Incident, IncidentId, IncidentStatus, Moment, MomentKind};
+pub use labels::{Labels, METRIC_NAME};
+pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use overview::{FilesystemOverview, Overview, ServiceOverview};
+pub use sample::{Batch, STALE_NAN_BITS, Sample, is_stale, stale_marker};
+pub use source::{SeriesData, SeriesSource, SourceError, SourceLimits};
+pub use text::Text;
+pub use time::TimestampMs;
+pub use topology::{Relation, RelationKind, Topology};
