@@ -1,0 +1,46 @@
+//! One check per file; adding one touches its file, this list and `detectors.rs`.
+
+pub(crate) mod process_gone;
+pub(crate) mod process_stopped;
+pub(crate) mod restarting;
+pub(crate) mod health;
+pub(crate) mod silent;
+pub(crate) mod filesystem_full;
+pub(crate) mod filesystem_filling;
+pub(crate) mod file_changed;
+pub(crate) mod unusual;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use wellkept_model::{EntityId, Evidence, Finding, FindingKey, FindingKind, Severity, Text, TimestampMs};
+
+/// A finding with the message `finding.<kind>`; checks add arguments, evidence and a hold time.
+pub(crate) fn finding(
+    entity: EntityId,
+    kind: FindingKind,
+    subject: &str,
+    severity: Severity,
+    since: TimestampMs,
+    now: TimestampMs,
+) -> Finding {
+    let text = Text::new(&format!("finding.{}", kind.word())).with("name", &entity.name);
+    Finding {
+        key: FindingKey { entity, kind, subject: subject.to_owned() },
+        severity,
+        since: since.min(now),
+        at: now,
+        text,
+        evidence: Vec::new(),
+        hold_ms: 0,
+    }
+}
+
+/// Evidence in words.
+pub(crate) fn seen_at(at: TimestampMs, text: Text) -> Evidence {
+    Evidence { at, text, query: None }
+}
+
+/// Evidence that a chart can show.
+pub(crate) fn seen_in(at: TimestampMs, text: Text, query: String) -> Evidence {
+    Evidence { at, text, query: Some(query) }
+}

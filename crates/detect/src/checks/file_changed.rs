@@ -1,0 +1,58 @@
+//! A kept file differs from its last good version and nobody recorded a change.
+
+use wellkept_model::{EntityId, FileVersionChange, Finding, FindingKind, Severity, Text};
+
+use super::{finding, seen_at};
+use crate::Round;
+
+/// How long it must last, milliseconds: tools write first and record just after.
+const HOLD_MS: u64 = 1500;
+
+pub(crate) fn check(round: &Round<'_>) -> Vec<Finding> {
+    let unrecorded = round.file_changes.iter().filter(|c| c.recorded.is_none());
+    unrecorded.map(|change| state(change, round)).collect()
+}
+
+fn state(change: &FileVersionChange, round: &Round<'_>) -> Finding {
+    let entity = EntityId::service(&change.service);
+    let mut f =
+        finding(entity, FindingKind::FileChanged, &change.path, Severity::Warning, change.at, round.now);
+    f.text = f.text.with("path", &change.path);
+    f.hold_ms = HOLD_MS;
+    f.evidence.push(seen_at(change.modified_at.unwrap_or(change.at), describe(change)));
+    f
+}
+
+/// What differs, by names of keys; values may be secrets and are never shown.
+fn describe(change: &FileVersionChange) -> Text {
+    let lists = [
+        ("evidence.keys_removed", &change.keys_removed),
+        ("evidence.keys_changed", &change.keys_changed),
+        ("evidence.keys_added", &change.keys_added),
+    ];
+    if change.now_sha256.is_none() {
+        return Text::new("evidence.file_missing").with("path", &change.path);
+    }
+    if change.only_metadata {
+        return Text::new("evidence.file_metadata").with("path", &change.path);
+    }
+    let first = lists.into_iter().find(|(_, keys)| !keys.is_empty());
+    let (key, keys) = first.map_or(("evidence.file_content", String::new()), |(k, v)| (k, v.join(", ")));
+    Text::new(key).with("path", &change.path).with("keys", keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::checks::testing::{World, changed};
+    use wellkept_model::{ChangeId, FindingKind};
+
+    #[test]
+    fn a_recorded_change_is_no_finding() {
+        let mut w = World::new(&["app"]);
+        w.up("app", 1);
+        w.files = vec![changed("app", "/srv/env", None)];
+        assert_eq!(w.kinds(), [FindingKind::FileChanged]);
+        w.files = vec![changed("app", "/srv/env", Some(ChangeId("c7".into())))];
+        assert!(w.kinds().is_empty());
+    }
+}

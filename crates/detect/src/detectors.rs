@@ -1,0 +1,150 @@
+//! All checks together: feeds each round to every check and keeps what silence must not end.
+
+use std::collections::BTreeMap;
+
+use wellkept_model::keep::Keep;
+use wellkept_model::observe::Observation;
+use wellkept_model::{EntityKind, FileVersionChange, Finding, FindingKey, TimestampMs};
+
+use crate::checks::{
+    file_changed, filesystem_filling::Filling, filesystem_full::Full, health, process_gone::Gone,
+    process_stopped, restarting::Restarting, silent, unusual::Unusual,
+};
+
+/// One value of a chosen series, for the comparison with its past.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesValue {
+    /// Name of the rule in the keep file.
+    pub rule: String,
+    /// The series as people read it, unique within the rule.
+    pub series: String,
+    /// Service that the series is about, when its labels say so.
+    pub service: Option<String>,
+    /// The value.
+    pub value: f64,
+}
+
+/// Everything that one round brings.
+#[derive(Debug, Clone, Copy)]
+pub struct Round<'a> {
+    /// When.
+    pub now: TimestampMs,
+    /// Name of this host.
+    pub host: &'a str,
+    /// What was seen.
+    pub seen: &'a Observation,
+    /// Kept files that differ from their last good version now.
+    pub file_changes: &'a [FileVersionChange],
+    /// Values of the chosen series; empty in rounds without them.
+    pub series: &'a [SeriesValue],
+}
+
+/// The detectors of one host with what they remember.
+#[derive(Debug)]
+pub struct Detectors {
+    gone: Gone,
+    restarting: Restarting,
+    full: Full,
+    filling: Filling,
+    unusual: Unusual,
+    active: BTreeMap<FindingKey, Finding>,
+}
+
+impl Detectors {
+    /// Detectors without a past.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            gone: Gone::default(),
+            restarting: Restarting::default(),
+            full: Full::default(),
+            filling: Filling::default(),
+            unusual: Unusual::default(),
+            active: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one round and gives all findings that hold now, sorted by key, with their first onset kept.
+    pub fn observe(&mut self, keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
+        let mut found = self.gone.check(keep, round);
+        found.extend(process_stopped::check(round));
+        found.extend(self.restarting.check(round));
+        found.extend(health::check(keep, round));
+        found.extend(silent::check(keep, round));
+        found.extend(self.full.check(keep, round));
+        found.extend(self.filling.check(keep, round));
+        found.extend(file_changed::check(round));
+        found.extend(self.unusual.check(keep, round));
+        self.merge(keep, round, found)
+    }
+
+    /// Time until each file system is full at its present slope, seconds, where it fills.
+    #[must_use]
+    pub fn full_in_seconds(&self) -> &BTreeMap<String, f64> {
+        self.filling.full_in_seconds()
+    }
+
+    fn merge(&mut self, keep: &Keep, round: &Round<'_>, found: Vec<Finding>) -> Vec<Finding> {
+        let mut next: BTreeMap<FindingKey, Finding> = BTreeMap::new();
+        for mut finding in found {
+            if let Some(before) = self.active.get(&finding.key) {
+                finding.since = before.since.min(finding.since);
+            }
+            next.insert(finding.key.clone(), finding);
+        }
+        for (key, finding) in &self.active {
+            if !next.contains_key(key) && is_unseen(keep, round.seen, key) {
+                next.insert(key.clone(), finding.clone());
+            }
+        }
+        self.active = next;
+        self.active.values().cloned().collect()
+    }
+}
+
+impl Default for Detectors {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// True when this round says nothing about the entity, although it should.
+fn is_unseen(keep: &Keep, seen: &Observation, key: &FindingKey) -> bool {
+    match key.entity.kind {
+        EntityKind::Service => {
+            keep.services.contains_key(&key.entity.name) && !seen.services.contains_key(&key.entity.name)
+        }
+        EntityKind::Filesystem => {
+            seen.filesystems.is_empty() || seen.problems.iter().any(|p| p.message.contains(&key.entity.name))
+        }
+        EntityKind::Host | EntityKind::Process | EntityKind::Interface | EntityKind::File => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::checks::testing::{World, ended};
+    use wellkept_model::FindingKind;
+    use wellkept_model::observe::Exit;
+
+    #[test]
+    fn a_service_that_is_missing_from_a_round_keeps_its_findings() {
+        let mut w = World::new(&["app"]);
+        w.down("app", ended(1, Exit::Signal(9)));
+        assert_eq!(w.kinds(), [FindingKind::ProcessGone]);
+        w.seen.services.clear();
+        assert_eq!(w.kinds(), [FindingKind::ProcessGone]);
+        w.up("app", 2);
+        assert!(w.kinds().is_empty());
+    }
+
+    #[test]
+    fn an_undeclared_service_is_forgotten_at_once() {
+        let mut w = World::new(&["app"]);
+        w.down("app", ended(1, Exit::Signal(9)));
+        w.kinds();
+        w.seen.services.clear();
+        w.keep.services.clear();
+        assert!(w.kinds().is_empty());
+    }
+}
