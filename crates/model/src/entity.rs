@@ -76,13 +76,15 @@ impl EntityId {
         Self::new(EntityKind::Host, name)
     }
 
-    /// The component that the outside world knows: a service by its name, everything else as `host`.
+    /// The component that the outside world knows: a service by its name; a file that is ill by itself (changed
+    /// by nobody known) is a matter of security; the rest belongs to the host.
     #[must_use]
     pub fn component(&self) -> &str {
         match self.kind {
             EntityKind::Service => &self.name,
             EntityKind::Interface => "network",
-            EntityKind::Host | EntityKind::Process | EntityKind::Filesystem | EntityKind::File => "host",
+            EntityKind::File => "security",
+            EntityKind::Host | EntityKind::Process | EntityKind::Filesystem => "host",
         }
     }
 }

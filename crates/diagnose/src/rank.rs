@@ -1,0 +1,161 @@
+//! Root against symptom: orders what the rules proposed.
+//!
+//! A cause on an entity also explains the failing checks of everything that leans on it, unless one of those has
+//! a stronger cause of its own (a process that crashed did not crash because its database is slow). Causes that
+//! are explained by a deeper one sink below it; what nobody explains is said to be unknown.
+
+use wellkept_model::{Cause, CauseKind, EntityId, Finding, FindingKind};
+
+use crate::Situation;
+use crate::rules::{RULES, cause, is_illness};
+
+/// Causes reported per incident.
+const CAUSES_MAX: usize = 8;
+/// What each explained symptom adds to a root's score, and how much all of them may add.
+const PER_SYMPTOM: f64 = 0.01;
+const SYMPTOMS_MAX: f64 = 0.04;
+/// A cause that a deeper one explains keeps this share of its score.
+const SYMPTOM_SHARE: f64 = 0.5;
+/// Illness without any explanation.
+const SCORE_UNKNOWN: f64 = 0.2;
+
+/// Causes of the situation's findings, most likely first, at most eight. Empty only without findings.
+#[must_use]
+pub fn diagnose(s: &Situation) -> Vec<Cause> {
+    let mut causes: Vec<Cause> = RULES.iter().flat_map(|rule| rule(s)).collect();
+    let proposed = causes.clone();
+    for cause in &mut causes {
+        if proposed.iter().any(|root| explains_cause(s, root, cause)) {
+            cause.score *= SYMPTOM_SHARE;
+        }
+        explain_symptoms(s, cause, &proposed);
+    }
+    causes.extend(unexplained(s, &causes));
+    causes.sort_by(|a, b| {
+        b.score.total_cmp(&a.score).then_with(|| a.entity.cmp(&b.entity)).then_with(|| a.kind.cmp(&b.kind))
+    });
+    causes.truncate(CAUSES_MAX);
+    causes
+}
+
+/// True when `root` is a reason for `other`: on something that `other` leans on, and `other` is of a kind that
+/// spreads (a crash or a bad setting is the service's own; an exit after lost dependencies may be a symptom).
+fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
+    let spreads = match other.kind {
+        CauseKind::ProcessCrash | CauseKind::Unknown => true,
+        CauseKind::ProcessDown
+        | CauseKind::ProcessStopped
+        | CauseKind::BadSetting
+        | CauseKind::DiskFull
+        | CauseKind::InodeExhaustion
+        | CauseKind::UnauthorisedFileChange
+        | CauseKind::MissingFile => false,
+    };
+    spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)
+}
+
+/// True unless the root fell ill clearly after what it should explain.
+fn began_first(s: &Situation, root: &Cause, other: &Cause) -> bool {
+    let onset = |e: &EntityId| s.about(e).map(|f| f.since).min();
+    match (onset(&root.entity), onset(&other.entity)) {
+        (Some(r), Some(o)) => r.0 <= o.0.saturating_add(2_000),
+        _ => true,
+    }
+}
+
+/// Adds the failing checks of dependants that have no cause of their own.
+fn explain_symptoms(s: &Situation, cause: &mut Cause, proposed: &[Cause]) {
+    if cause.kind == CauseKind::UnauthorisedFileChange {
+        return;
+    }
+    let dependants = s.topology.dependants(&cause.entity);
+    let symptoms = s.findings.iter().filter(|f| {
+        dependants.contains_key(&f.key.entity)
+            && is_symptom(f)
+            && !proposed.iter().any(|c| c.entity == f.key.entity && !explains_cause(s, cause, c))
+    });
+    let keys: Vec<_> = symptoms.map(|f| f.key.clone()).filter(|k| !cause.explains.contains(k)).collect();
+    #[expect(clippy::cast_precision_loss, reason = "a handful of findings")]
+    let bonus = (keys.len() as f64 * PER_SYMPTOM).min(SYMPTOMS_MAX);
+    cause.score = (cause.score + bonus).min(1.0);
+    cause.explains.extend(keys);
+}
+
+fn is_symptom(finding: &Finding) -> bool {
+    is_illness(finding.key.kind) || finding.key.kind == FindingKind::Unusual
+}
+
+/// One `unknown` for each ill entity that no cause explains; the deepest such entity scores highest.
+fn unexplained(s: &Situation, causes: &[Cause]) -> Vec<Cause> {
+    let open = |f: &&Finding| !causes.iter().any(|c| c.explains.contains(&f.key));
+    let ill: Vec<&Finding> = s.findings.iter().filter(open).collect();
+    let mut found: Vec<Cause> = Vec::new();
+    for finding in &ill {
+        let entity = &finding.key.entity;
+        if found.iter().any(|c| c.entity == *entity) {
+            continue;
+        }
+        let below = s.topology.leans_on(entity);
+        let deepest = !ill.iter().any(|f| below.contains_key(&f.key.entity));
+        let score = if deepest { SCORE_UNKNOWN } else { SCORE_UNKNOWN * SYMPTOM_SHARE };
+        let own = ill.iter().copied().filter(|f| f.key.entity == *entity);
+        found.push(cause(entity, CauseKind::Unknown, "", score, own));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::testing::{Case, check};
+
+    #[test]
+    fn a_dead_dependency_is_the_root_and_its_dependants_are_symptoms() {
+        let case = Case::new(
+            "app needs cache; web needs app; cache ended 0 at 100 began 10; cache gone; \
+             app runs since 10; app unhealthy; web runs since 10; web unhealthy",
+        );
+        assert_eq!(case.first(), "service:cache process_down");
+        assert_eq!(case.causes.len(), 1);
+        assert_eq!(case.causes[0].explains.len(), 3);
+    }
+
+    #[test]
+    fn a_dependant_that_crashes_because_its_dependency_is_gone_sinks_below_it() {
+        let case = Case::new(
+            "app needs cache; cache ended 0 at 100 began 10; cache gone; app ended 1 at 101 began 10; app gone",
+        );
+        assert_eq!(case.first(), "service:cache process_down");
+        assert_eq!(case.causes[1].score, 0.4);
+    }
+
+    #[test]
+    fn two_roots_stay_two() {
+        let case = Case::new(
+            "app needs cache; cache ended 0 at 100 began 10; cache gone; app runs since 1; app stopped; app unhealthy",
+        );
+        let kinds = case.kinds();
+        assert_eq!(kinds, ["process_stopped", "process_down"]);
+        assert!(case.causes.iter().all(|c| c.score >= 0.8));
+    }
+
+    #[test]
+    fn what_nobody_explains_is_unknown_at_its_deepest_point() {
+        check(
+            "web needs app; app runs since 1; app unhealthy; web runs since 1; web unhealthy",
+            "service:app unknown 0.20",
+        );
+    }
+
+    #[test]
+    fn an_equal_situation_gives_equal_causes() {
+        let text =
+            "app needs cache; cache gone; app runs since 1; app unhealthy; /data full by /data/x-* of b";
+        assert_eq!(Case::new(text).causes, Case::new(text).causes);
+    }
+
+    #[test]
+    fn a_stored_situation_gives_the_same_causes_again() {
+        let case = Case::new("app changed at 100; app ended 1 at 103 began 102; app gone");
+        assert_eq!(case.replayed(), case.causes);
+    }
+}

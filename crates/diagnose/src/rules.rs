@@ -1,0 +1,64 @@
+//! The ordered list of rules, and what all of them share.
+
+mod bad_setting;
+mod missing_file;
+mod process_crash;
+mod process_down;
+mod process_stopped;
+mod disk_full;
+mod file_changed;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use wellkept_model::{Cause, CauseKind, EntityId, Finding, FindingKind, Text};
+
+use crate::Situation;
+
+/// One rule: proposes causes with a score of its own, before the topology is looked at.
+pub(crate) type Rule = fn(&Situation) -> Vec<Cause>;
+
+/// All rules. Order matters only between causes of equal score.
+pub(crate) const RULES: &[Rule] = &[
+    bad_setting::propose,
+    missing_file::propose,
+    disk_full::propose,
+    process_stopped::propose,
+    process_crash::propose,
+    process_down::propose,
+    file_changed::propose,
+];
+
+/// Findings which say that a service does not work.
+pub(crate) fn is_illness(kind: FindingKind) -> bool {
+    matches!(
+        kind,
+        FindingKind::ProcessGone
+            | FindingKind::ProcessStopped
+            | FindingKind::RestartingOften
+            | FindingKind::HealthFailing
+    )
+}
+
+/// A cause with the message `cause.<kind>`, the evidence of the findings that speak for it, and what it explains.
+pub(crate) fn cause<'a>(
+    entity: &EntityId,
+    kind: CauseKind,
+    subject: &str,
+    score: f64,
+    speaks_for_it: impl IntoIterator<Item = &'a Finding>,
+) -> Cause {
+    let mut cause = Cause {
+        entity: entity.clone(),
+        kind,
+        subject: subject.to_owned(),
+        detail: Text::new(&format!("cause.{}", kind.word())).with("name", &entity.name),
+        score,
+        evidence: Vec::new(),
+        explains: Vec::new(),
+    };
+    for finding in speaks_for_it {
+        cause.evidence.extend(finding.evidence.iter().cloned());
+        cause.explains.push(finding.key.clone());
+    }
+    cause
+}

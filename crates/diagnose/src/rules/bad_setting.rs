@@ -1,0 +1,127 @@
+//! A setting of the service is absent or has a wrong value.
+//!
+//! Speaks when a kept file of the service was changed before the service fell ill. Discriminating test against a
+//! mere end of the process: a process that *began after* the change must have ended in error, or run without
+//! becoming healthy. Without such a start the change is only suspected, and a restart is the cheaper test.
+
+use std::time::Duration;
+
+use wellkept_model::observe::{Exit, ProcessEnd};
+use wellkept_model::{
+    Cause, CauseKind, EntityId, Evidence, FileVersionChange, Finding, FindingKind, Text, TimestampMs,
+};
+
+use super::{cause, is_illness};
+use crate::Situation;
+
+/// A start after the change failed.
+const SCORE_PROVEN: f64 = 0.95;
+/// It runs since the change and does not become healthy.
+const SCORE_LIKELY: f64 = 0.85;
+/// The file changed before the illness, and no start has tested it.
+const SCORE_SUSPECTED: f64 = 0.5;
+/// The illness may be noticed this much before the change, whose time has the resolution of a round.
+const SLACK: Duration = Duration::from_secs(2);
+/// A process of unknown exit that lived at most this long ended in error.
+const SHORT_LIFE: Duration = Duration::from_secs(10);
+
+pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
+    let present = s.file_changes.iter().filter(|c| c.now_sha256.is_some());
+    present.filter_map(|change| one(s, change)).collect()
+}
+
+fn one(s: &Situation, change: &FileVersionChange) -> Option<Cause> {
+    let entity = EntityId::service(&change.service);
+    let changed_at = change.modified_at.unwrap_or(change.at).min(change.at);
+    let ill: Vec<&Finding> = s.about(&entity).filter(|f| is_illness(f.key.kind)).collect();
+    let first = ill.iter().map(|f| f.since).min()?;
+    if changed_at > first + SLACK && !failed_start(s, &entity, changed_at) {
+        return None;
+    }
+    let score = if failed_start(s, &entity, changed_at) {
+        SCORE_PROVEN
+    } else if runs_unhealthy(s, &entity, changed_at) {
+        SCORE_LIKELY
+    } else {
+        SCORE_SUSPECTED
+    };
+    let own =
+        s.about(&entity).filter(|f| f.key.kind == FindingKind::FileChanged && f.key.subject == change.path);
+    let mut cause =
+        cause(&entity, CauseKind::BadSetting, &change.path, score, own.chain(ill.iter().copied()));
+    cause.detail = detail(change, &entity);
+    cause.evidence.insert(0, change_evidence(change, changed_at));
+    Some(cause)
+}
+
+/// True when a process that began after the change ended in error.
+fn failed_start(s: &Situation, entity: &EntityId, changed_at: TimestampMs) -> bool {
+    let Some(end) = s.last_end(entity) else { return false };
+    let began = end.started_at.or_else(|| last_start_before(s, entity, end.at));
+    began.is_some_and(|b| b >= changed_at && ended_in_error(end, b))
+}
+
+fn last_start_before(s: &Situation, entity: &EntityId, at: TimestampMs) -> Option<TimestampMs> {
+    s.service(entity).and_then(|seen| seen.starts.iter().rev().find(|t| **t <= at).copied())
+}
+
+fn ended_in_error(end: &ProcessEnd, began: TimestampMs) -> bool {
+    match end.exit {
+        Exit::Unknown => end.at.since(began) <= SHORT_LIFE,
+        exit => !exit.in_order(),
+    }
+}
+
+/// True when the present process began after the change and a health check fails.
+fn runs_unhealthy(s: &Situation, entity: &EntityId, changed_at: TimestampMs) -> bool {
+    let began = s.service(entity).and_then(|seen| seen.processes.first()).map(|p| p.started_at);
+    began.is_some_and(|b| b >= changed_at) && s.has(entity, FindingKind::HealthFailing)
+}
+
+fn detail(change: &FileVersionChange, entity: &EntityId) -> Text {
+    let keys = [&change.keys_removed, &change.keys_changed, &change.keys_added];
+    let words = ["removed", "changed", "added"];
+    let first = keys.into_iter().zip(words).find(|(k, _)| !k.is_empty());
+    let text = match first {
+        Some((keys, word)) => Text::new(&format!("cause.bad_setting.{word}")).with("keys", keys.join(", ")),
+        None => Text::new("cause.bad_setting"),
+    };
+    text.with("name", &entity.name).with("path", &change.path)
+}
+
+fn change_evidence(change: &FileVersionChange, at: TimestampMs) -> Evidence {
+    let text = match &change.recorded {
+        Some(id) => Text::new("evidence.file_changed_recorded").with("id", &id.0),
+        None => Text::new("evidence.file_changed_unrecorded"),
+    };
+    Evidence { at, text: text.with("path", &change.path), query: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::testing::{Case, check};
+
+    #[test]
+    fn a_start_that_fails_after_the_change_proves_it() {
+        check("app changed at 100; app ended 1 at 103 began 102; app gone", "service:app bad_setting 0.95");
+    }
+
+    #[test]
+    fn an_end_in_order_leaves_it_a_suspicion_behind_the_plain_end() {
+        let case = Case::new("app changed at 100; app ended 0 at 101 began 10; app gone");
+        assert_eq!(case.first(), "service:app process_down");
+        assert!(case.kinds().contains(&"bad_setting".to_owned()));
+    }
+
+    #[test]
+    fn a_change_long_after_the_illness_is_not_its_cause() {
+        let case = Case::new("app ended 9s at 50 began 10; app gone; app changed at 100");
+        assert_eq!(case.first(), "service:app process_crash");
+        assert!(!case.kinds().contains(&"bad_setting".to_owned()));
+    }
+
+    #[test]
+    fn a_running_service_that_began_after_the_change_and_fails_its_checks_has_a_bad_setting() {
+        check("app changed at 100; app runs since 102; app unhealthy", "service:app bad_setting 0.85");
+    }
+}

@@ -1,0 +1,39 @@
+//! The process was stopped or has ended in order, and nothing started it again.
+
+use wellkept_model::observe::Exit;
+use wellkept_model::{Cause, CauseKind, FindingKind};
+
+use super::{cause, is_illness};
+use crate::Situation;
+
+/// It ended in order, or has never run.
+const SCORE: f64 = 0.8;
+/// The kernel did not tell how it ended.
+const SCORE_UNKNOWN: f64 = 0.7;
+
+pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
+    let gone = s.of_kind(FindingKind::ProcessGone).filter_map(|finding| {
+        let entity = &finding.key.entity;
+        let score = match s.last_end(entity).map(|e| e.exit) {
+            None => SCORE,
+            Some(Exit::Unknown) => SCORE_UNKNOWN,
+            Some(exit) if exit.in_order() => SCORE,
+            Some(_) => return None,
+        };
+        let own = s.about(entity).filter(|f| is_illness(f.key.kind));
+        Some(cause(entity, CauseKind::ProcessDown, "", score, own))
+    });
+    gone.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::testing::check;
+
+    #[test]
+    fn an_end_in_order_that_nobody_follows_is_down() {
+        check("cache ended 0 at 100 began 10; cache gone", "service:cache process_down 0.80");
+        check("cache gone", "service:cache process_down 0.80");
+        check("cache ended ? at 100 began 10; cache gone", "service:cache process_down 0.70");
+    }
+}

@@ -1,0 +1,58 @@
+//! What diagnosis is given: frozen, complete, and stored beside the incident.
+
+use serde::{Deserialize, Serialize};
+use wellkept_model::observe::{Observation, ProcessEnd, ServiceSeen, SpaceUse};
+use wellkept_model::{Change, EntityId, FileVersionChange, Finding, FindingKind, TimestampMs, Topology};
+
+/// Version of the stored form of [`Situation`].
+pub const SITUATION_FORMAT: u32 = 1;
+
+/// Everything that diagnosis may look at. It asks for nothing more and reads no clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Situation {
+    /// [`SITUATION_FORMAT`] of the writer.
+    pub format: u32,
+    /// When it was frozen.
+    pub now: TimestampMs,
+    /// Name of the host.
+    pub host: String,
+    /// Findings of the incident that hold now.
+    pub findings: Vec<Finding>,
+    /// What was seen.
+    pub seen: Observation,
+    /// Who leans on whom.
+    pub topology: Topology,
+    /// Recorded changes of the last hours, oldest first.
+    pub changes: Vec<Change>,
+    /// Kept files that differ from their last good version.
+    pub file_changes: Vec<FileVersionChange>,
+    /// What fills the file systems that are full.
+    pub space: Vec<SpaceUse>,
+}
+
+impl Situation {
+    /// Findings of one kind.
+    pub(crate) fn of_kind(&self, kind: FindingKind) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(move |f| f.key.kind == kind)
+    }
+
+    /// Findings about one entity.
+    pub(crate) fn about<'a>(&'a self, entity: &'a EntityId) -> impl Iterator<Item = &'a Finding> {
+        self.findings.iter().filter(move |f| f.key.entity == *entity)
+    }
+
+    /// True when the entity has a finding of this kind.
+    pub(crate) fn has(&self, entity: &EntityId, kind: FindingKind) -> bool {
+        self.about(entity).any(|f| f.key.kind == kind)
+    }
+
+    /// What was seen of a service.
+    pub(crate) fn service(&self, entity: &EntityId) -> Option<&ServiceSeen> {
+        self.seen.services.get(&entity.name)
+    }
+
+    /// How the service's last main process ended.
+    pub(crate) fn last_end(&self, entity: &EntityId) -> Option<&ProcessEnd> {
+        self.service(entity).and_then(|s| s.last_end.as_ref())
+    }
+}
