@@ -54,6 +54,8 @@ pub struct Service {
     pub files: Vec<KeptFile>,
     /// What may be done to it without asking.
     pub may: Vec<ActionKind>,
+    /// Interchangeable with all services of the same group: many ill members at once stop all automation there.
+    pub group: Option<String>,
     /// Something else (a supervisor) starts it again within this time; we wait that long before we do.
     pub starts_itself_within: Option<Duration>,
 }

@@ -149,6 +149,7 @@ fn service(name: &str) -> Service {
         release: None,
         files: Vec::new(),
         may: Vec::new(),
+        group: None,
         starts_itself_within: None,
     }
 }

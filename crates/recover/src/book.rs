@@ -1,0 +1,418 @@
+//! All incidents of a controller: groups findings, keeps every life, hands out steps one at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use wellkept_model::keep::Keep;
+use wellkept_model::observe::Observation;
+use wellkept_model::{
+    ActionId, ActionKind, ActionStatus, Cause, CauseKind, EntityId, Finding, FindingKey, Incident,
+    IncidentId, IncidentStatus, MomentKind, PlannedAction, Severity, Text, TimestampMs, Topology, Undo,
+};
+
+use crate::Ledger;
+use crate::grouping::joins;
+use crate::life::Life;
+use crate::plan::Decision;
+use crate::verify::Progress;
+
+/// A finding that returns within this time after its incident was resolved opens that incident again.
+const FLAP_WINDOW: Duration = Duration::from_secs(60);
+/// Incidents kept in memory; older resolved ones live in the state store only.
+const INCIDENTS_MAX: usize = 1000;
+/// Incidents that may be open at once; beyond it findings are still shown, but open no further incident.
+const OPEN_MAX: usize = 200;
+
+/// One step to be done now. It must be journalled before it is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The action that it is, or that it takes back.
+    pub action: ActionId,
+    /// Generation of the plan that it belongs to.
+    pub generation: u32,
+    /// What to do.
+    pub planned: PlannedAction,
+    /// True: take it back instead of doing it.
+    pub undo: bool,
+    /// False when a person approved it.
+    pub automatic: bool,
+}
+
+/// What came out of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepResult {
+    /// `Succeeded`, `Failed` or `Unknown`.
+    pub status: ActionStatus,
+    /// For people.
+    pub outcome: Text,
+}
+
+/// Why a person's wish was not followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// There is no such incident or action.
+    NotFound,
+    /// It does not fit to what is now: another plan, too late, already running. Why, for people.
+    Conflict(Text),
+}
+
+/// The incidents.
+#[derive(Debug, Default)]
+pub struct Book {
+    lives: BTreeMap<IncidentId, Life>,
+    last_id: u64,
+    active: Vec<Finding>,
+    ledger: Ledger,
+    learned: Vec<(CauseKind, ActionKind, bool)>,
+}
+
+impl Book {
+    /// A book over stored incidents, newest or oldest first. `last_id`: highest id ever given.
+    #[must_use]
+    pub fn restore(incidents: Vec<Incident>, last_id: u64, now: TimestampMs) -> Self {
+        let ledger = Ledger::from_incidents(&incidents);
+        let highest = incidents.iter().map(|i| i.id.0).max().unwrap_or(0).max(last_id);
+        let lives = incidents.into_iter().map(|i| (i.id, Life::restored(i, now))).collect();
+        Self { lives, last_id: highest, ledger, ..Self::default() }
+    }
+
+    // --- what happened --------------------------------------------------------------------------------------
+
+    /// Takes the findings that hold now, groups them, and moves every life as far as they say.
+    pub fn handle_round(
+        &mut self,
+        now: TimestampMs,
+        active: Vec<Finding>,
+        seen: &Observation,
+        topology: &Topology,
+        keep: &Keep,
+    ) {
+        let by_key: BTreeMap<FindingKey, Finding> =
+            active.iter().map(|f| (f.key.clone(), f.clone())).collect();
+        for life in self.lives.values_mut().filter(|l| is_open(l)) {
+            life.refresh(now, &by_key);
+        }
+        for finding in &active {
+            self.place(now, finding, topology);
+        }
+        self.active = active;
+        for id in self.lives.keys().copied().collect::<Vec<_>>() {
+            self.advance(now, id, seen, keep);
+        }
+        self.forget_old();
+    }
+
+    fn place(&mut self, now: TimestampMs, finding: &Finding, topology: &Topology) {
+        if self.lives.values().any(|l| is_open(l) && l.owns(&finding.key)) {
+            return;
+        }
+        let held = now.since(finding.since) >= Duration::from_millis(finding.hold_ms);
+        if let Some(life) = self.lives.values_mut().find(|l| joins(finding, &l.incident, topology)) {
+            life.join(now, finding.clone());
+            return;
+        }
+        if !held || finding.severity < Severity::Warning {
+            return;
+        }
+        let back = |l: &&mut Life| {
+            l.owns(&finding.key) && l.incident.resolved_at.is_some_and(|at| now.since(at) <= FLAP_WINDOW)
+        };
+        if let Some(life) = self.lives.values_mut().rev().find(back) {
+            life.reopen(now);
+            life.refresh(now, &BTreeMap::from([(finding.key.clone(), finding.clone())]));
+            return;
+        }
+        if self.lives.values().filter(|l| is_open(l)).count() < OPEN_MAX {
+            self.last_id += 1;
+            let id = IncidentId(self.last_id);
+            self.lives.insert(id, Life::open(id, now, finding.clone()));
+        }
+    }
+
+    fn advance(&mut self, now: TimestampMs, id: IncidentId, seen: &Observation, keep: &Keep) {
+        let Some(life) = self.lives.get_mut(&id) else { return };
+        match life.incident.status {
+            IncidentStatus::Resolved | IncidentStatus::Recovering => {}
+            IncidentStatus::Open | IncidentStatus::Diagnosing | IncidentStatus::Escalated => {
+                if life.running.is_none() && life.undoing.is_empty() {
+                    life.settle(now, keep.automation.verify_hold);
+                }
+            }
+            IncidentStatus::Verifying => self.verify(now, id, seen, keep),
+        }
+    }
+
+    fn verify(&mut self, now: TimestampMs, id: IncidentId, seen: &Observation, keep: &Keep) {
+        let Some(life) = self.lives.get_mut(&id) else { return };
+        let (Some(verification), Some(plan)) = (&mut life.verification, &life.incident.plan) else { return };
+        let kinds: Vec<_> = plan.steps.iter().map(|s| (plan.cause, s.kind)).collect();
+        let helped = match verification.step(now, plan, &self.active, seen, keep) {
+            Progress::Waiting => return,
+            Progress::Passed => true,
+            Progress::Failed => false,
+        };
+        if helped {
+            life.verified(now);
+        } else {
+            if life.is_worse() {
+                kinds.iter().for_each(|(cause, action)| self.ledger.stop(*cause, *action));
+            }
+            life.fail(now);
+        }
+        self.learned.extend(kinds.into_iter().map(|(cause, action)| (cause, action, helped)));
+    }
+
+    fn forget_old(&mut self) {
+        while self.lives.len() > INCIDENTS_MAX {
+            let Some(id) = self.lives.iter().find(|(_, l)| !is_open(l)).map(|(id, _)| *id) else { return };
+            self.lives.remove(&id);
+        }
+    }
+
+    /// Takes the causes that diagnosis found.
+    pub fn handle_causes(&mut self, now: TimestampMs, id: IncidentId, causes: Vec<Cause>) {
+        if let Some(life) = self.lives.get_mut(&id) {
+            life.handle_causes(now, causes);
+        }
+    }
+
+    /// Takes what the planner decided.
+    pub fn handle_decision(&mut self, now: TimestampMs, id: IncidentId, decision: Decision) {
+        let Some(life) = self.lives.get_mut(&id) else { return };
+        match decision {
+            Decision::Run(plan) => {
+                let targets: BTreeSet<EntityId> = plan.steps.iter().map(|s| s.target.clone()).collect();
+                targets.into_iter().for_each(|target| self.ledger.attempt(now, target));
+                life.adopt(now, plan);
+            }
+            Decision::Propose(plan) => life.adopt(now, plan),
+            Decision::Wait(until) => life.wait(now, until),
+            Decision::Escalate(why) => life.escalate(now, why, true),
+            Decision::Nothing => life.decide(),
+        }
+    }
+
+    /// Takes the result of a step that [`Self::poll_step`] gave.
+    pub fn handle_result(&mut self, now: TimestampMs, step: &Step, result: StepResult) {
+        let Some(life) = self.lives.get_mut(&step.action.incident) else { return };
+        if step.undo {
+            life.end_undo(now, step.action, result.status, result.outcome);
+        } else {
+            life.end_step(now, step.action, result.status, result.outcome);
+        }
+    }
+
+    // --- what people want -----------------------------------------------------------------------------------
+
+    /// A person approves the plan of this generation.
+    ///
+    /// # Errors
+    /// [`Refused`] when there is no such incident, or the plan is another one, over, or already running.
+    pub fn approve(&mut self, now: TimestampMs, id: IncidentId, generation: u32) -> Result<(), Refused> {
+        let life = self.lives.get_mut(&id).ok_or(Refused::NotFound)?;
+        let Some(plan) = &mut life.incident.plan else {
+            return Err(Refused::Conflict(Text::new("refused.no_plan")));
+        };
+        if plan.generation != generation || now > plan.expires_at {
+            return Err(Refused::Conflict(Text::new("refused.old_plan")));
+        }
+        if !matches!(life.incident.status, IncidentStatus::Diagnosing | IncidentStatus::Escalated) {
+            return Err(Refused::Conflict(Text::new("refused.running")));
+        }
+        (plan.automatic, plan.withheld) = (false, None);
+        life.held_by_person = false;
+        life.note(now, MomentKind::Planned, Text::new("moment.approved"));
+        life.set_status(now, IncidentStatus::Recovering);
+        Ok(())
+    }
+
+    /// A person wants a step taken back.
+    ///
+    /// # Errors
+    /// [`Refused`] when there is no such action, it cannot be taken back, or something runs.
+    pub fn undo(&mut self, now: TimestampMs, action: ActionId) -> Result<(), Refused> {
+        let life = self.lives.get_mut(&action.incident).ok_or(Refused::NotFound)?;
+        let found = life.action_mut(action).ok_or(Refused::NotFound)?;
+        if found.status != ActionStatus::Succeeded || found.planned.undo == Undo::Irreversible {
+            return Err(Refused::Conflict(Text::new("refused.no_undo")));
+        }
+        if life.running.is_some() || life.incident.status == IncidentStatus::Recovering {
+            return Err(Refused::Conflict(Text::new("refused.running")));
+        }
+        life.undoing.push_back(action);
+        (life.held_by_person, life.verification) = (true, None);
+        life.drop_plan();
+        life.note(now, MomentKind::Planned, Text::new("moment.undo_asked"));
+        if is_open(life) {
+            life.set_status(now, IncidentStatus::Escalated);
+        }
+        Ok(())
+    }
+
+    /// A person takes the incident over; automation keeps its hands off it from now on.
+    ///
+    /// # Errors
+    /// [`Refused`] when there is no such open incident, or a step runs.
+    pub fn take_over(&mut self, now: TimestampMs, id: IncidentId) -> Result<(), Refused> {
+        let life = self.lives.get_mut(&id).filter(|l| is_open(l)).ok_or(Refused::NotFound)?;
+        if life.running.is_some() {
+            return Err(Refused::Conflict(Text::new("refused.running")));
+        }
+        (life.held_by_person, life.verification) = (true, None);
+        life.escalate(now, Text::new("escalate.by_person"), false);
+        Ok(())
+    }
+
+    /// Rules, permissions or the stop switch changed: everything that is not running is decided again.
+    pub fn reconsider(&mut self) {
+        self.lives.values_mut().filter(|l| is_open(l)).for_each(Life::reconsider);
+    }
+
+    // --- what to do next ------------------------------------------------------------------------------------
+
+    /// Incidents whose causes should be looked for now.
+    #[must_use]
+    pub fn due_for_diagnosis(&self, now: TimestampMs) -> Vec<IncidentId> {
+        self.ids(|l| l.wants_diagnosis(now))
+    }
+
+    /// Incidents that need a decision now.
+    #[must_use]
+    pub fn due_for_plan(&self, now: TimestampMs) -> Vec<IncidentId> {
+        self.ids(|l| l.wants_plan(now))
+    }
+
+    /// The next step to be done, now marked as running; `None` when there is nothing to do, or it must wait.
+    pub fn poll_step(&mut self, now: TimestampMs, at_once: u32, frozen: bool) -> Option<Step> {
+        self.drop_expired(now);
+        let running = self.lives.values().filter(|l| l.running.is_some()).count();
+        if frozen || running >= at_once as usize {
+            return None;
+        }
+        let step = self.lives.values().find_map(|l| self.ready_step(l))?;
+        let life = self.lives.get_mut(&step.action.incident)?;
+        if step.undo {
+            life.running = Some(step.action);
+        } else {
+            life.begin_step(now, step.action);
+        }
+        Some(step)
+    }
+
+    fn ready_step(&self, life: &Life) -> Option<Step> {
+        if life.running.is_some() {
+            return None;
+        }
+        let undo = life.undoing.front().and_then(|id| life.incident.actions.iter().find(|a| a.id == *id));
+        let (action, is_undo) = match undo {
+            Some(action) => (action, true),
+            None if life.incident.status == IncidentStatus::Recovering => (life.next_step()?, false),
+            None => return None,
+        };
+        (!self.is_busy(&action.planned.target, life.incident.id)).then(|| Step {
+            action: action.id,
+            generation: life.generation,
+            planned: action.planned.clone(),
+            undo: is_undo,
+            automatic: life.incident.plan.as_ref().map_or(action.automatic, |p| p.automatic),
+        })
+    }
+
+    /// One action at a time per entity: true while another incident acts upon it or verifies.
+    fn is_busy(&self, target: &EntityId, but: IncidentId) -> bool {
+        let others = self.lives.values().filter(|l| l.incident.id != but);
+        others
+            .filter(|l| l.running.is_some() || l.verification.is_some())
+            .any(|l| l.incident.plan.as_ref().is_some_and(|p| p.steps.iter().any(|s| s.target == *target)))
+    }
+
+    fn drop_expired(&mut self, now: TimestampMs) {
+        for life in self.lives.values_mut().filter(|l| l.running.is_none() && l.verification.is_none()) {
+            if life.incident.plan.as_ref().is_some_and(|p| now > p.expires_at) {
+                life.fail_or_forget(now);
+            }
+        }
+    }
+
+    /// Asked once more just before a step takes effect: an older plan, an expired one, or a frozen system has none.
+    ///
+    /// # Errors
+    /// Why it must not be done, for people.
+    pub fn gate(&self, step: &Step, now: TimestampMs, frozen: bool) -> Result<(), Text> {
+        let Some(life) = self.lives.get(&step.action.incident) else {
+            return Err(Text::new("refused.no_plan"));
+        };
+        if frozen {
+            return Err(Text::new("withheld.frozen"));
+        }
+        if life.running != Some(step.action) || life.generation != step.generation {
+            return Err(Text::new("refused.old_plan"));
+        }
+        let expired = life.incident.plan.as_ref().is_some_and(|p| now > p.expires_at);
+        if expired && !step.undo { Err(Text::new("refused.old_plan")) } else { Ok(()) }
+    }
+
+    // --- reading --------------------------------------------------------------------------------------------
+
+    /// One incident.
+    #[must_use]
+    pub fn incident(&self, id: IncidentId) -> Option<&Incident> {
+        self.lives.get(&id).map(|l| &l.incident)
+    }
+
+    /// All incidents, newest first.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.lives.values().rev().map(|l| &l.incident)
+    }
+
+    /// Findings of an incident that hold now.
+    #[must_use]
+    pub fn findings_of(&self, id: IncidentId) -> Vec<Finding> {
+        self.lives.get(&id).map_or_else(Vec::new, Life::active_findings)
+    }
+
+    /// All findings of the last round.
+    #[must_use]
+    pub fn active(&self) -> &[Finding] {
+        &self.active
+    }
+
+    /// What was tried.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Lifts the stops of actions that made things worse.
+    pub fn lift_stops(&mut self) {
+        self.ledger.lift_stops();
+    }
+
+    /// Generation that a new plan of this incident gets, and the causes that were answered in vain.
+    #[must_use]
+    pub fn plan_inputs(&self, id: IncidentId) -> (u32, Vec<(EntityId, CauseKind)>) {
+        self.lives.get(&id).map_or((1, Vec::new()), |l| (l.generation + 1, l.failed.clone()))
+    }
+
+    /// Incidents that changed since the last call, to be stored and published.
+    pub fn take_changed(&mut self) -> Vec<Incident> {
+        let lives = self.lives.values_mut();
+        lives.filter_map(|l| std::mem::take(&mut l.changed).then(|| l.incident.clone())).collect()
+    }
+
+    /// Which actions helped against which causes since the last call.
+    pub fn take_learned(&mut self) -> Vec<(CauseKind, ActionKind, bool)> {
+        std::mem::take(&mut self.learned)
+    }
+
+    fn ids(&self, wanted: impl Fn(&Life) -> bool) -> Vec<IncidentId> {
+        self.lives.values().filter(|l| wanted(l)).map(|l| l.incident.id).collect()
+    }
+}
+
+fn is_open(life: &Life) -> bool {
+    life.incident.status != IncidentStatus::Resolved
+}
+
+#[cfg(test)]
+mod tests;

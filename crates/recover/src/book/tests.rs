@@ -1,0 +1,287 @@
+//! Whole lives: findings in, steps out.
+
+use super::*;
+use crate::guard::Surroundings;
+use crate::plan::{Facts, decide};
+use crate::testing::{cause, change, finding, health, keep, seen_running};
+use wellkept_model::FindingKind::{FileChanged, HealthFailing, ProcessGone};
+use wellkept_model::keep::Mode;
+use wellkept_model::{Relation, RelationKind};
+
+/// A book that is driven second by second, with diagnosis and hands played by the test.
+struct Play {
+    book: Book,
+    keep: Keep,
+    topology: Topology,
+    seen: Observation,
+    active: Vec<Finding>,
+    causes: Vec<Cause>,
+    now: TimestampMs,
+    frozen: bool,
+    changes: Vec<wellkept_model::FileVersionChange>,
+}
+
+impl Play {
+    fn new() -> Self {
+        let edge = |a: &str, b: &str| Relation {
+            from: EntityId::service(a),
+            kind: RelationKind::DependsOn,
+            to: EntityId::service(b),
+        };
+        Self {
+            book: Book::default(),
+            keep: keep(&["a", "b", "c"]),
+            topology: Topology::new([edge("b", "a")]),
+            seen: seen_running(&["a", "b", "c"]),
+            active: Vec::new(),
+            causes: Vec::new(),
+            now: TimestampMs(100_000),
+            frozen: false,
+            changes: Vec::new(),
+        }
+    }
+
+    fn crash(&mut self, service: &str) {
+        self.active.push(finding(service, ProcessGone));
+        self.causes = vec![cause(service, CauseKind::ProcessCrash, 0.8)];
+    }
+
+    fn heal(&mut self) {
+        self.active.clear();
+        self.seen.health = ["a", "b", "c"].map(|n| health(n, None)).to_vec();
+    }
+
+    /// One second: findings, diagnosis, decision; gives the step that would be done.
+    fn second(&mut self) -> Option<Step> {
+        self.now = self.now + Duration::from_secs(1);
+        self.book.handle_round(self.now, self.active.clone(), &self.seen, &self.topology, &self.keep);
+        for id in self.book.due_for_diagnosis(self.now) {
+            self.book.handle_causes(self.now, id, self.causes.clone());
+        }
+        for id in self.book.due_for_plan(self.now) {
+            let (generation, failed) = self.book.plan_inputs(id);
+            let around = Surroundings {
+                now: self.now,
+                keep: &self.keep,
+                frozen: self.frozen,
+                active: self.book.active(),
+                seen: &self.seen,
+                ledger: self.book.ledger(),
+            };
+            let facts =
+                Facts { around, file_changes: &self.changes, space: &[], failed: &failed, generation };
+            let decision = decide(self.book.incident(id).unwrap(), &facts);
+            self.book.handle_decision(self.now, id, decision);
+        }
+        self.book.poll_step(self.now, 1, self.frozen)
+    }
+
+    fn seconds_until_step(&mut self, limit: usize) -> Option<Step> {
+        (0..limit).find_map(|_| self.second())
+    }
+
+    fn done(&mut self, step: &Step, status: ActionStatus) {
+        self.book.handle_result(self.now, step, StepResult { status, outcome: Text::new("outcome.x") });
+    }
+
+    fn status(&self) -> IncidentStatus {
+        self.book.incidents().next().unwrap().status
+    }
+}
+
+#[test]
+fn a_crash_is_restarted_verified_for_the_hold_time_and_resolved() {
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    assert_eq!((step.planned.kind, step.automatic), (ActionKind::Restart, true));
+    assert_eq!(p.status(), IncidentStatus::Recovering);
+    p.done(&step, ActionStatus::Succeeded);
+    assert_eq!(p.status(), IncidentStatus::Verifying);
+    p.heal();
+    for _ in 0..5 {
+        p.second();
+        assert_eq!(p.status(), IncidentStatus::Verifying);
+    }
+    p.second();
+    assert_eq!(p.status(), IncidentStatus::Resolved);
+    assert_eq!(p.book.take_learned(), [(CauseKind::ProcessCrash, ActionKind::Restart, true)]);
+}
+
+#[test]
+fn a_process_that_runs_without_passing_its_checks_is_not_verified() {
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    p.done(&step, ActionStatus::Succeeded);
+    p.active.clear();
+    p.seen.health = vec![health("a", Some("status 500"))];
+    for _ in 0..20 {
+        p.second();
+    }
+    assert_eq!(p.status(), IncidentStatus::Verifying);
+}
+
+#[test]
+fn what_did_not_help_is_not_tried_again_and_goes_to_a_person() {
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    p.done(&step, ActionStatus::Succeeded);
+    assert_eq!(p.seconds_until_step(120), None);
+    assert_eq!(p.status(), IncidentStatus::Escalated);
+    assert_eq!(p.book.take_learned(), [(CauseKind::ProcessCrash, ActionKind::Restart, false)]);
+}
+
+#[test]
+fn a_rollback_that_did_not_help_is_undone() {
+    let mut p = Play::new();
+    p.crash("a");
+    p.active.push(Finding {
+        key: FindingKey { subject: "/e".into(), ..finding("a", FileChanged).key },
+        ..finding("a", FileChanged)
+    });
+    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
+    p.changes = vec![change("a", "/e")];
+    let rollback = p.second().unwrap();
+    assert_eq!(rollback.planned.kind, ActionKind::Rollback);
+    p.done(&rollback, ActionStatus::Succeeded);
+    let restart = p.second().unwrap();
+    assert_eq!(restart.planned.kind, ActionKind::Restart);
+    p.done(&restart, ActionStatus::Failed);
+    let undo = p.second().unwrap();
+    assert!(undo.undo && undo.action == rollback.action);
+    p.done(&undo, ActionStatus::Succeeded);
+    let actions = &p.book.incidents().next().unwrap().actions;
+    assert_eq!(actions[0].status, ActionStatus::RolledBack);
+}
+
+#[test]
+fn one_root_with_symptoms_is_one_incident_and_strangers_are_another() {
+    let mut p = Play::new();
+    p.crash("a");
+    p.active.push(finding("b", HealthFailing));
+    p.active.push(finding("c", HealthFailing));
+    p.second();
+    assert_eq!(p.book.incidents().count(), 2);
+}
+
+#[test]
+fn a_finding_shorter_than_its_hold_time_opens_nothing() {
+    let mut p = Play::new();
+    p.active = vec![Finding { hold_ms: 1500, since: TimestampMs(100_500), ..finding("a", ProcessGone) }];
+    p.second();
+    assert_eq!(p.book.incidents().count(), 0);
+    p.second();
+    assert_eq!(p.book.incidents().count(), 1);
+}
+
+#[test]
+fn a_finding_that_returns_opens_its_incident_again_and_must_then_stay_away_longer() {
+    let mut p = Play::new();
+    p.keep.automation.mode = Mode::Watch;
+    p.crash("a");
+    p.second();
+    p.heal();
+    (0..7).for_each(|_| drop(p.second()));
+    assert_eq!(p.status(), IncidentStatus::Resolved);
+    p.crash("a");
+    p.second();
+    assert_eq!((p.status(), p.book.incidents().count()), (IncidentStatus::Diagnosing, 1));
+    p.heal();
+    (0..7).for_each(|_| drop(p.second()));
+    assert_eq!(p.status(), IncidentStatus::Diagnosing);
+    (0..6).for_each(|_| drop(p.second()));
+    assert_eq!(p.status(), IncidentStatus::Resolved);
+}
+
+#[test]
+fn a_proposal_waits_for_approval_of_its_own_generation() {
+    let mut p = Play::new();
+    p.keep.automation.mode = Mode::Propose;
+    p.crash("a");
+    assert_eq!(p.seconds_until_step(5), None);
+    let (id, generation) = {
+        let i = p.book.incidents().next().unwrap();
+        (i.id, i.plan.as_ref().unwrap().generation)
+    };
+    assert!(matches!(p.book.approve(p.now, id, generation + 1), Err(Refused::Conflict(_))));
+    p.book.approve(p.now, id, generation).unwrap();
+    let step = p.second().unwrap();
+    assert!(!step.automatic);
+}
+
+#[test]
+fn the_stop_switch_stops_new_steps_and_the_gate_stops_a_step_already_handed_out() {
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    assert_eq!(p.book.gate(&step, p.now, false), Ok(()));
+    assert!(p.book.gate(&step, p.now, true).is_err());
+    let mut q = Play { frozen: true, ..Play::new() };
+    q.crash("a");
+    assert_eq!(q.seconds_until_step(5), None);
+    q.frozen = false;
+    q.book.reconsider();
+    assert!(q.second().is_some());
+}
+
+#[test]
+fn an_expired_or_older_plan_has_no_effect() {
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    assert!(p.book.gate(&step, p.now + Duration::from_secs(61), false).is_err());
+    assert!(p.book.gate(&Step { generation: step.generation - 1, ..step }, p.now, false).is_err());
+}
+
+#[test]
+fn only_one_step_runs_at_a_time() {
+    let mut p = Play::new();
+    p.crash("a");
+    let first = p.second().unwrap();
+    p.active.push(finding("c", ProcessGone));
+    p.causes = vec![cause("c", CauseKind::ProcessCrash, 0.8)];
+    assert_eq!(p.second(), None);
+    p.done(&first, ActionStatus::Succeeded);
+    assert_eq!(p.second().unwrap().planned.target, EntityId::service("c"));
+}
+
+#[test]
+fn a_step_that_ran_when_we_died_is_unknown_and_waits_for_a_person() {
+    let mut p = Play::new();
+    p.crash("a");
+    p.second().unwrap();
+    let stored = p.book.take_changed();
+    p.book = Book::restore(stored, 0, p.now);
+    assert_eq!(p.seconds_until_step(30), None);
+    assert_eq!(p.status(), IncidentStatus::Escalated);
+    assert_eq!(p.book.incidents().next().unwrap().actions[0].status, ActionStatus::Unknown);
+}
+
+#[test]
+fn what_a_person_took_over_is_left_alone_until_it_is_well() {
+    let mut p = Play::new();
+    p.keep.automation.mode = Mode::Propose;
+    p.crash("a");
+    p.second();
+    let id = p.book.incidents().next().unwrap().id;
+    p.book.take_over(p.now, id).unwrap();
+    p.keep.automation.mode = Mode::Act;
+    p.book.reconsider();
+    assert_eq!(p.seconds_until_step(10), None);
+    p.heal();
+    (0..7).for_each(|_| drop(p.second()));
+    assert_eq!(p.status(), IncidentStatus::Resolved);
+}
+
+#[test]
+fn an_action_after_which_more_is_wrong_is_stopped_everywhere() {
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    p.done(&step, ActionStatus::Succeeded);
+    p.active.push(finding("b", HealthFailing));
+    (0..60).for_each(|_| drop(p.second()));
+    assert!(p.book.ledger().is_stopped(CauseKind::ProcessCrash, ActionKind::Restart));
+}

@@ -1,0 +1,43 @@
+//! Which incident a new finding belongs to.
+//!
+//! A finding joins an open incident when it is about the same entity, when one leans on the other, or when both
+//! are services that need the same one and fell ill at about the same time. Sharing a host is not enough.
+
+use std::time::Duration;
+
+use wellkept_model::{EntityId, EntityKind, Finding, Incident, IncidentStatus, TimestampMs, Topology};
+
+/// Two findings with a shared dependency join when they begin within this time of each other.
+const TOGETHER: Duration = Duration::from_secs(30);
+/// A finding joins what leans on it, or what it leans on, when they begin within this time of each other: a
+/// later illness of a neighbour is a story of its own.
+const JOIN_WINDOW: Duration = Duration::from_secs(300);
+
+/// True when the finding belongs to this incident.
+pub(crate) fn joins(finding: &Finding, incident: &Incident, topology: &Topology) -> bool {
+    if incident.status == IncidentStatus::Resolved {
+        return false;
+    }
+    incident.findings.iter().any(|other| related(finding, other, topology))
+}
+
+fn related(a: &Finding, b: &Finding, topology: &Topology) -> bool {
+    let (x, y) = (&a.key.entity, &b.key.entity);
+    let apart = distance(a.since, b.since);
+    if x == y {
+        return true;
+    }
+    if x.kind == EntityKind::Host || y.kind == EntityKind::Host {
+        return false;
+    }
+    let (below_x, below_y) = (topology.leans_on(x), topology.leans_on(y));
+    if below_x.contains_key(y) || below_y.contains_key(x) {
+        return apart <= JOIN_WINDOW;
+    }
+    let shared = |e: &&EntityId| e.kind == EntityKind::Service && below_y.contains_key(*e);
+    apart <= TOGETHER && below_x.keys().any(|e| shared(&e))
+}
+
+fn distance(a: TimestampMs, b: TimestampMs) -> Duration {
+    a.since(b).max(b.since(a))
+}

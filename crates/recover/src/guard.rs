@@ -1,0 +1,284 @@
+//! The safe envelope: what must hold before a plan may run without a person. Each guard has a test.
+
+use std::collections::BTreeMap;
+
+use wellkept_model::keep::{Keep, Mode, Service};
+use wellkept_model::observe::Observation;
+use wellkept_model::{
+    ActionKind, CauseKind, EntityId, EntityKind, Finding, FindingKind, PlannedAction, Text, TimestampMs,
+};
+
+use crate::Ledger;
+
+/// Share of a group's members that, ill at once, stops all automatic action there.
+const GROUP_ILL_SHARE: f64 = 0.3;
+/// Groups smaller than this are not groups.
+const GROUP_MIN: usize = 4;
+/// Services with checks that are needed to doubt our own vantage.
+const VANTAGE_MIN: usize = 4;
+
+/// What the guards look at besides the plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// When.
+    pub now: TimestampMs,
+    /// The keep file.
+    pub keep: &'a Keep,
+    /// Whether the stop switch is on.
+    pub frozen: bool,
+    /// All findings that hold now, of all incidents.
+    pub active: &'a [Finding],
+    /// What was seen.
+    pub seen: &'a Observation,
+    /// What was tried.
+    pub ledger: &'a Ledger,
+}
+
+/// Whether a plan may run by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It may.
+    Allowed,
+    /// A person may approve it; why it may not run alone.
+    Withheld(Text),
+    /// Trying again does not help; a person is needed.
+    Spent(Text),
+}
+
+/// Asks all guards about the steps that answer a cause. The first objection wins.
+#[must_use]
+pub(crate) fn check(cause: CauseKind, steps: &[PlannedAction], s: &Surroundings<'_>) -> Verdict {
+    let objections = steps.iter().flat_map(|step| {
+        [
+            no_target(step),
+            mode(s.keep.automation.mode),
+            frozen(s.frozen),
+            not_allowed(step, s.keep),
+            needs_confirmation(step, s.keep),
+            made_worse(cause, step, s.ledger),
+            many_ill(step, s),
+            vantage_in_doubt(s),
+        ]
+    });
+    if let Some(text) = objections.flatten().next() {
+        return Verdict::Withheld(text);
+    }
+    steps.iter().find_map(|step| budget_spent(step, s)).map_or(Verdict::Allowed, Verdict::Spent)
+}
+
+fn no_target(step: &PlannedAction) -> Option<Text> {
+    step.target.name.trim().is_empty().then(|| Text::new("withheld.no_target"))
+}
+
+fn mode(mode: Mode) -> Option<Text> {
+    (mode != Mode::Act).then(|| Text::new("withheld.mode").with("mode", mode.word()))
+}
+
+fn frozen(frozen: bool) -> Option<Text> {
+    frozen.then(|| Text::new("withheld.frozen"))
+}
+
+fn not_allowed(step: &PlannedAction, keep: &Keep) -> Option<Text> {
+    let allowed = match step.target.kind {
+        EntityKind::Service => {
+            keep.services.get(&step.target.name).is_some_and(|service| may(service, step.kind))
+        }
+        EntityKind::Filesystem => {
+            step.kind == ActionKind::FreeSpace
+                && keep.filesystems.get(&step.target.name).is_some_and(|f| !f.free_space.is_empty())
+        }
+        EntityKind::Host | EntityKind::Process | EntityKind::Interface | EntityKind::File => false,
+    };
+    let text =
+        Text::new("withheld.not_allowed").with("action", step.kind.word()).with("name", &step.target.name);
+    (!allowed && step.kind != ActionKind::Escalate).then_some(text)
+}
+
+/// Starting what others need is a restart in the operator's eyes.
+fn may(service: &Service, kind: ActionKind) -> bool {
+    let wanted = if kind == ActionKind::StartDependency { ActionKind::Restart } else { kind };
+    service.may.iter().any(|k| *k == kind || *k == wanted)
+}
+
+fn needs_confirmation(step: &PlannedAction, keep: &Keep) -> Option<Text> {
+    let named = keep.automation.confirm.contains(&step.kind);
+    named.then(|| Text::new("withheld.confirm").with("action", step.kind.word()))
+}
+
+fn made_worse(cause: CauseKind, step: &PlannedAction, ledger: &Ledger) -> Option<Text> {
+    let stopped = ledger.is_stopped(cause, step.kind);
+    stopped.then(|| Text::new("withheld.made_worse").with("action", step.kind.word()))
+}
+
+/// Many interchangeable members ill at once: the reason is not in any one of them.
+fn many_ill(step: &PlannedAction, s: &Surroundings<'_>) -> Option<Text> {
+    let group = s.keep.services.get(&step.target.name)?.group.as_ref()?;
+    let members: Vec<_> = s.keep.services.values().filter(|m| m.group.as_ref() == Some(group)).collect();
+    let ill = members.iter().filter(|m| is_ill(&m.name, s.active)).count();
+    #[expect(clippy::cast_precision_loss, reason = "a handful of services")]
+    let too_many =
+        members.len() >= GROUP_MIN && ill as f64 >= members.len() as f64 * GROUP_ILL_SHARE && ill > 1;
+    let text = Text::new("withheld.many_ill").with("group", group).with("ill", ill).with("of", members.len());
+    too_many.then_some(text)
+}
+
+fn is_ill(service: &str, active: &[Finding]) -> bool {
+    let entity = EntityId::service(service);
+    active.iter().any(|f| f.key.entity == entity && f.key.kind != FindingKind::FileChanged)
+}
+
+/// Everything runs and everything fails its checks: it is more likely that we cannot see.
+fn vantage_in_doubt(s: &Surroundings<'_>) -> Option<Text> {
+    let mut worst: BTreeMap<&str, bool> = BTreeMap::new();
+    for check in &s.seen.health {
+        let failing = worst.entry(&check.service).or_insert(false);
+        *failing |= check.failure.is_some();
+    }
+    let runs = |name: &str| s.seen.services.get(name).is_some_and(|seen| !seen.processes.is_empty());
+    let doubt = worst.len() >= VANTAGE_MIN && worst.iter().all(|(name, failing)| *failing && runs(name));
+    doubt.then(|| Text::new("withheld.vantage").with("count", worst.len()))
+}
+
+fn budget_spent(step: &PlannedAction, s: &Surroundings<'_>) -> Option<Text> {
+    let budget = s.keep.automation.attempts;
+    let spent = s.ledger.spent(s.now, &step.target, budget);
+    (spent >= budget.count as usize).then(|| {
+        Text::new("withheld.budget")
+            .with("name", &step.target.name)
+            .with("count", spent)
+            .with("ms", budget.per.as_millis())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{finding, health, keep, restart, seen_running};
+    use wellkept_model::keep::Filesystem;
+
+    struct Given {
+        keep: Keep,
+        frozen: bool,
+        active: Vec<Finding>,
+        seen: Observation,
+        ledger: Ledger,
+    }
+
+    fn given() -> Given {
+        let (active, seen, ledger) = (Vec::new(), Observation::default(), Ledger::default());
+        Given { keep: keep(&["a", "b", "c", "d"]), frozen: false, active, seen, ledger }
+    }
+
+    fn verdict(g: &Given, step: &PlannedAction) -> String {
+        let s = Surroundings {
+            now: TimestampMs(100_000),
+            keep: &g.keep,
+            frozen: g.frozen,
+            active: &g.active,
+            seen: &g.seen,
+            ledger: &g.ledger,
+        };
+        match check(CauseKind::ProcessCrash, std::slice::from_ref(step), &s) {
+            Verdict::Allowed => "allowed".to_owned(),
+            Verdict::Withheld(t) | Verdict::Spent(t) => t.key,
+        }
+    }
+
+    #[test]
+    fn what_the_keep_file_allows_may_run() {
+        assert_eq!(verdict(&given(), &restart("a")), "allowed");
+    }
+
+    #[test]
+    fn an_empty_target_never_runs() {
+        assert_eq!(verdict(&given(), &restart("")), "withheld.no_target");
+        assert_eq!(verdict(&given(), &restart("  ")), "withheld.no_target");
+    }
+
+    #[test]
+    fn an_undeclared_target_and_an_unnamed_action_need_a_person() {
+        let mut g = given();
+        assert_eq!(verdict(&g, &restart("stranger")), "withheld.not_allowed");
+        g.keep.services.get_mut("a").unwrap().may = vec![ActionKind::Rollback];
+        assert_eq!(verdict(&g, &restart("a")), "withheld.not_allowed");
+    }
+
+    #[test]
+    fn only_the_mode_act_acts() {
+        for mode in [Mode::Watch, Mode::Propose] {
+            let mut g = given();
+            g.keep.automation.mode = mode;
+            assert_eq!(verdict(&g, &restart("a")), "withheld.mode");
+        }
+    }
+
+    #[test]
+    fn the_stop_switch_withholds_everything() {
+        let g = Given { frozen: true, ..given() };
+        assert_eq!(verdict(&g, &restart("a")), "withheld.frozen");
+    }
+
+    #[test]
+    fn a_kind_that_needs_confirmation_waits() {
+        let mut g = given();
+        g.keep.automation.confirm = vec![ActionKind::Restart];
+        assert_eq!(verdict(&g, &restart("a")), "withheld.confirm");
+    }
+
+    #[test]
+    fn the_fourth_attempt_within_the_time_needs_a_person() {
+        let mut g = given();
+        for at in [1, 2, 3] {
+            assert_eq!(verdict(&g, &restart("a")), "allowed");
+            g.ledger.attempt(TimestampMs(at), EntityId::service("a"));
+        }
+        assert_eq!(verdict(&g, &restart("a")), "withheld.budget");
+        assert_eq!(verdict(&g, &restart("b")), "allowed");
+    }
+
+    #[test]
+    fn what_made_things_worse_is_stopped_everywhere() {
+        let mut g = given();
+        g.ledger.stop(CauseKind::ProcessCrash, ActionKind::Restart);
+        assert_eq!(verdict(&g, &restart("b")), "withheld.made_worse");
+    }
+
+    #[test]
+    fn two_of_four_interchangeable_members_ill_stop_automation_in_the_group() {
+        let mut g = given();
+        g.active = vec![finding("a", FindingKind::ProcessGone)];
+        for service in g.keep.services.values_mut() {
+            service.group = Some("web".to_owned());
+        }
+        assert_eq!(verdict(&g, &restart("a")), "allowed");
+        g.active.push(finding("b", FindingKind::ProcessGone));
+        assert_eq!(verdict(&g, &restart("a")), "withheld.many_ill");
+    }
+
+    #[test]
+    fn when_all_checks_fail_while_everything_runs_we_doubt_ourselves() {
+        let mut g = given();
+        g.seen = seen_running(&["a", "b", "c", "d"]);
+        g.seen.health = ["a", "b", "c", "d"].map(|n| health(n, Some("no route"))).to_vec();
+        assert_eq!(verdict(&g, &restart("a")), "withheld.vantage");
+        g.seen.health[0].failure = None;
+        assert_eq!(verdict(&g, &restart("a")), "allowed");
+    }
+
+    #[test]
+    fn space_is_freed_only_where_a_rule_is_declared() {
+        let mut g = given();
+        let mut step = restart("a");
+        (step.kind, step.target) = (ActionKind::FreeSpace, EntityId::filesystem("/data"));
+        assert_eq!(verdict(&g, &step), "withheld.not_allowed");
+        let rule = wellkept_model::keep::FreeSpaceRule {
+            glob: "/data/tmp/x-*".to_owned(),
+            unless_open: true,
+            older_than: None,
+        };
+        let (mountpoint, full_at) = ("/data".to_owned(), 0.95);
+        let fs = Filesystem { mountpoint, full_at, free_space: vec![rule], never_touch: Vec::new() };
+        g.keep.filesystems.insert("/data".to_owned(), fs);
+        assert_eq!(verdict(&g, &step), "allowed");
+    }
+}

@@ -1,0 +1,84 @@
+//! What was tried: attempts per target, and what is stopped everywhere because it made things worse.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use wellkept_model::keep::Budget;
+use wellkept_model::{ActionKind, CauseKind, EntityId, Incident, TimestampMs};
+
+/// Attempts remembered in all. At three an hour for a thousand targets this is more than an hour's worth.
+const ATTEMPTS_MAX: usize = 4096;
+
+/// The memory of all automatic attempts.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    attempts: VecDeque<(TimestampMs, EntityId)>,
+    stopped: BTreeSet<(CauseKind, ActionKind)>,
+}
+
+impl Ledger {
+    /// Rebuilds the attempts from stored incidents; every automatic action counts, so it errs on the safe side.
+    #[must_use]
+    pub fn from_incidents<'a>(incidents: impl IntoIterator<Item = &'a Incident>) -> Self {
+        let mut ledger = Self::default();
+        let actions = incidents.into_iter().flat_map(|i| &i.actions).filter(|a| a.automatic);
+        let mut found: Vec<_> =
+            actions.filter_map(|a| a.started_at.map(|at| (at, a.planned.target.clone()))).collect();
+        found.sort();
+        ledger.attempts.extend(found);
+        ledger.trim();
+        ledger
+    }
+
+    /// One more automatic attempt on a target.
+    pub fn attempt(&mut self, now: TimestampMs, target: EntityId) {
+        self.attempts.push_back((now, target));
+        self.trim();
+    }
+
+    /// Attempts on a target within the budget's time.
+    #[must_use]
+    pub fn spent(&self, now: TimestampMs, target: &EntityId, budget: Budget) -> usize {
+        self.attempts.iter().filter(|(at, t)| t == target && now.since(*at) < budget.per).count()
+    }
+
+    /// Stops an action for a kind of cause, everywhere, until a person lifts it.
+    pub fn stop(&mut self, cause: CauseKind, action: ActionKind) {
+        self.stopped.insert((cause, action));
+    }
+
+    /// Whether the action was stopped for this kind of cause.
+    #[must_use]
+    pub fn is_stopped(&self, cause: CauseKind, action: ActionKind) -> bool {
+        self.stopped.contains(&(cause, action))
+    }
+
+    /// A person lifts all stops.
+    pub fn lift_stops(&mut self) {
+        self.stopped.clear();
+    }
+
+    fn trim(&mut self) {
+        while self.attempts.len() > ATTEMPTS_MAX {
+            self.attempts.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn attempts_count_per_target_and_age_out() {
+        let budget = Budget { count: 3, per: Duration::from_secs(60) };
+        let (app, db) = (EntityId::service("app"), EntityId::service("db"));
+        let mut l = Ledger::default();
+        for s in [0, 10, 20] {
+            l.attempt(TimestampMs(s * 1000), app.clone());
+        }
+        assert_eq!(l.spent(TimestampMs(25_000), &app, budget), 3);
+        assert_eq!(l.spent(TimestampMs(25_000), &db, budget), 0);
+        assert_eq!(l.spent(TimestampMs(65_000), &app, budget), 2);
+    }
+}

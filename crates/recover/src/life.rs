@@ -1,0 +1,507 @@
+//! One incident's way from open to resolved or escalated.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use wellkept_model::{
+    Action, ActionId, ActionKind, ActionStatus, Cause, CauseKind, EntityId, Finding, FindingKey, Incident,
+    IncidentId, IncidentStatus, Moment, MomentKind, Plan, PlannedAction, Severity, Text, TimestampMs, Undo,
+};
+
+use crate::verify::Verification;
+
+/// Entries kept in a time line; the first ones tell how it began and stay.
+const TIMELINE_MAX: usize = 500;
+/// How often causes are looked for again while nothing about the findings changes.
+const DIAGNOSE_EVERY: Duration = Duration::from_secs(1);
+/// A flapping incident doubles its hold time at most this often.
+const FLAPS_MAX: u32 = 4;
+
+/// What a decision was made for: a new root means a new decision.
+type Root = (EntityId, CauseKind, String);
+
+/// An incident with what only its life needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Life {
+    pub(crate) incident: Incident,
+    pub(crate) generation: u32,
+    pub(crate) failed: Vec<(EntityId, CauseKind)>,
+    pub(crate) running: Option<ActionId>,
+    pub(crate) verification: Option<Verification>,
+    pub(crate) undoing: VecDeque<ActionId>,
+    pub(crate) held_by_person: bool,
+    pub(crate) changed: bool,
+    diagnosed: Option<(TimestampMs, BTreeSet<FindingKey>)>,
+    decided_for: Option<Root>,
+    wait_until: Option<TimestampMs>,
+    quiet_since: Option<TimestampMs>,
+    planned_for: Option<(EntityId, CauseKind)>,
+    critical_at_start: usize,
+    flaps: u32,
+    now_active: BTreeSet<FindingKey>,
+}
+
+impl Life {
+    pub(crate) fn open(id: IncidentId, now: TimestampMs, first: Finding) -> Self {
+        let incident = Incident {
+            id,
+            title: first.text.clone(),
+            status: IncidentStatus::Open,
+            severity: first.severity,
+            began_at: first.since,
+            opened_at: now,
+            updated_at: now,
+            resolved_at: None,
+            entity: first.key.entity.clone(),
+            findings: Vec::new(),
+            active: 0,
+            causes: Vec::new(),
+            plan: None,
+            actions: Vec::new(),
+            timeline: Vec::new(),
+        };
+        let mut life = Self::around(incident);
+        life.join(now, first);
+        life
+    }
+
+    /// A life around a stored incident; what ran when we died is unknown and waits for a person.
+    pub(crate) fn restored(incident: Incident, now: TimestampMs) -> Self {
+        let mut life = Self::around(incident);
+        let before = life.incident.status;
+        if before == IncidentStatus::Resolved {
+            return life;
+        }
+        let mut unknown = false;
+        for action in &mut life.incident.actions {
+            match action.status {
+                ActionStatus::Running => {
+                    action.status = ActionStatus::Unknown;
+                    action.outcome = Some(Text::new("outcome.interrupted"));
+                    unknown = true;
+                }
+                ActionStatus::Planned => action.status = ActionStatus::Skipped,
+                _ => {}
+            }
+        }
+        life.incident.plan = None;
+        if unknown {
+            life.held_by_person = true;
+            life.note(now, MomentKind::Status, Text::new("moment.interrupted"));
+            life.set_status(now, IncidentStatus::Escalated);
+        } else if matches!(before, IncidentStatus::Recovering | IncidentStatus::Verifying) {
+            life.set_status(now, IncidentStatus::Diagnosing);
+        }
+        life
+    }
+
+    fn around(incident: Incident) -> Self {
+        let generation = incident.plan.as_ref().map_or(0, |p| p.generation);
+        Self {
+            incident,
+            generation,
+            failed: Vec::new(),
+            running: None,
+            verification: None,
+            undoing: VecDeque::new(),
+            held_by_person: false,
+            changed: true,
+            diagnosed: None,
+            decided_for: None,
+            wait_until: None,
+            quiet_since: None,
+            planned_for: None,
+            critical_at_start: 0,
+            flaps: 0,
+            now_active: BTreeSet::new(),
+        }
+    }
+
+    // --- findings -------------------------------------------------------------------------------------------
+
+    pub(crate) fn owns(&self, key: &FindingKey) -> bool {
+        self.incident.findings.iter().any(|f| f.key == *key)
+    }
+
+    /// Adds a finding that was not part of it.
+    pub(crate) fn join(&mut self, now: TimestampMs, finding: Finding) {
+        self.note(finding.since.max(self.incident.began_at).min(now), MomentKind::Seen, finding.text.clone());
+        self.incident.began_at = self.incident.began_at.min(finding.since);
+        self.incident.severity = self.incident.severity.max(finding.severity);
+        self.now_active.insert(finding.key.clone());
+        self.incident.findings.push(finding);
+        self.touch(now);
+        self.incident.active = self.now_active.len();
+    }
+
+    /// Brings its own findings up to date; says which have begun again or ended.
+    pub(crate) fn refresh(&mut self, now: TimestampMs, active: &BTreeMap<FindingKey, Finding>) {
+        let mut moments = Vec::new();
+        for own in &mut self.incident.findings {
+            let was = self.now_active.contains(&own.key);
+            match active.get(&own.key) {
+                Some(latest) => {
+                    let since = if was { own.since.min(latest.since) } else { latest.since };
+                    *own = Finding { since, ..latest.clone() };
+                    self.incident.severity = self.incident.severity.max(latest.severity);
+                    if !was {
+                        moments.push(latest.text.clone());
+                    }
+                }
+                None if was => moments.push(Text {
+                    key: format!("{}.over", base_key(&own.text.key)),
+                    args: own.text.args.clone(),
+                }),
+                None => {}
+            }
+        }
+        self.now_active = self
+            .incident
+            .findings
+            .iter()
+            .map(|f| &f.key)
+            .filter(|k| active.contains_key(*k))
+            .cloned()
+            .collect();
+        self.incident.active = self.now_active.len();
+        for text in moments {
+            self.note(now, MomentKind::Seen, text);
+        }
+    }
+
+    pub(crate) fn active_findings(&self) -> Vec<Finding> {
+        self.incident.findings.iter().filter(|f| self.now_active.contains(&f.key)).cloned().collect()
+    }
+
+    fn critical_count(&self) -> usize {
+        let critical = |f: &&Finding| f.severity == Severity::Critical && self.now_active.contains(&f.key);
+        self.incident.findings.iter().filter(critical).count()
+    }
+
+    /// Opens a resolved incident again because one of its findings is back.
+    pub(crate) fn reopen(&mut self, now: TimestampMs) {
+        self.flaps += 1;
+        self.incident.resolved_at = None;
+        (self.diagnosed, self.decided_for, self.quiet_since) = (None, None, None);
+        self.note(now, MomentKind::Status, Text::new("moment.reopened").with("count", self.flaps));
+        self.set_status(now, IncidentStatus::Open);
+    }
+
+    /// Resolves it once everything has been quiet for the hold time; flapping makes that longer.
+    pub(crate) fn settle(&mut self, now: TimestampMs, hold: Duration) {
+        if self.incident.active > 0 {
+            self.quiet_since = None;
+            return;
+        }
+        let since = *self.quiet_since.get_or_insert(now);
+        if now.since(since) >= hold.saturating_mul(1 << self.flaps.min(FLAPS_MAX)) {
+            self.note(now, MomentKind::Verified, Text::new("moment.quiet"));
+            self.resolve(now);
+        }
+    }
+
+    pub(crate) fn resolve(&mut self, now: TimestampMs) {
+        self.drop_plan();
+        self.incident.resolved_at = Some(now);
+        self.set_status(now, IncidentStatus::Resolved);
+    }
+
+    // --- causes ---------------------------------------------------------------------------------------------
+
+    pub(crate) fn wants_diagnosis(&self, now: TimestampMs) -> bool {
+        let possible = matches!(
+            self.incident.status,
+            IncidentStatus::Open | IncidentStatus::Diagnosing | IncidentStatus::Escalated
+        );
+        possible
+            && self.incident.active > 0
+            && self.diagnosed.as_ref().is_none_or(|(at, keys)| {
+                *keys != self.now_active
+                    || self.incident.status != IncidentStatus::Escalated && now.since(*at) >= DIAGNOSE_EVERY
+            })
+    }
+
+    pub(crate) fn handle_causes(&mut self, now: TimestampMs, causes: Vec<Cause>) {
+        self.diagnosed = Some((now, self.now_active.clone()));
+        let root = causes.first().map(root_of);
+        if root != self.incident.causes.first().map(root_of) {
+            if let Some(first) = causes.first() {
+                self.note(now, MomentKind::Thought, first.detail.clone());
+                self.incident.title = first.detail.clone();
+                self.incident.entity = first.entity.clone();
+            }
+            self.wait_until = None;
+        }
+        if self.decided_for.is_some() && root != self.decided_for {
+            self.drop_plan();
+            self.decided_for = None;
+        }
+        if self.incident.causes != causes {
+            self.incident.causes = causes;
+            self.touch(now);
+        }
+        let undecided = self.decided_for.is_none() && !self.held_by_person;
+        if self.incident.status == IncidentStatus::Open
+            || self.incident.status == IncidentStatus::Escalated && undecided
+        {
+            self.set_status(now, IncidentStatus::Diagnosing);
+        }
+    }
+
+    // --- plans ----------------------------------------------------------------------------------------------
+
+    pub(crate) fn wants_plan(&self, now: TimestampMs) -> bool {
+        self.incident.status == IncidentStatus::Diagnosing
+            && self.incident.active > 0
+            && !self.held_by_person
+            && self.undoing.is_empty()
+            && self.decided_for.is_none()
+            && self.wait_until.is_none_or(|t| now >= t)
+    }
+
+    pub(crate) fn wait(&mut self, now: TimestampMs, until: TimestampMs) {
+        if self.wait_until.is_none() {
+            self.note(now, MomentKind::Planned, Text::new("moment.waits"));
+        }
+        self.wait_until = Some(until);
+    }
+
+    /// Takes a plan; an automatic one begins at once, a proposal waits.
+    pub(crate) fn adopt(&mut self, now: TimestampMs, plan: Plan) {
+        self.decide();
+        self.drop_plan();
+        self.generation = plan.generation;
+        self.planned_for =
+            self.incident.causes.iter().find(|c| c.kind == plan.cause).map(|c| (c.entity.clone(), c.kind));
+        self.critical_at_start = self.critical_count();
+        for step in &plan.steps {
+            let number = u32::try_from(self.incident.actions.len() + 1).unwrap_or(u32::MAX);
+            self.incident.actions.push(Action {
+                id: ActionId { incident: self.incident.id, number },
+                planned: step.clone(),
+                status: ActionStatus::Planned,
+                automatic: plan.automatic,
+                started_at: None,
+                finished_at: None,
+                outcome: None,
+            });
+        }
+        let text = match &plan.withheld {
+            None => Text::new("moment.plan_runs").with("count", plan.steps.len()),
+            Some(why) => Text { key: why.key.clone(), args: why.args.clone() },
+        };
+        self.note(now, MomentKind::Planned, text);
+        if plan.automatic {
+            self.set_status(now, IncidentStatus::Recovering);
+        }
+        self.incident.plan = Some(plan);
+        self.touch(now);
+    }
+
+    pub(crate) fn decide(&mut self) {
+        self.decided_for = self.incident.causes.first().map(root_of);
+    }
+
+    pub(crate) fn reconsider(&mut self) {
+        if matches!(self.incident.status, IncidentStatus::Diagnosing | IncidentStatus::Escalated)
+            && !self.held_by_person
+        {
+            self.drop_plan();
+            self.decided_for = None;
+            self.diagnosed = None;
+        }
+    }
+
+    /// Forgets a plan that has not begun; its steps are marked as skipped.
+    pub(crate) fn drop_plan(&mut self) {
+        if self.incident.plan.take().is_some() {
+            let planned = self.incident.actions.iter_mut().filter(|a| a.status == ActionStatus::Planned);
+            planned.for_each(|a| a.status = ActionStatus::Skipped);
+            self.changed = true;
+        }
+    }
+
+    pub(crate) fn escalate(&mut self, now: TimestampMs, why: Text, automatic: bool) {
+        let known = self.incident.status == IncidentStatus::Escalated
+            && self.incident.actions.last().is_some_and(|a| a.planned.reason == why);
+        self.decide();
+        self.drop_plan();
+        if known {
+            return;
+        }
+        let number = u32::try_from(self.incident.actions.len() + 1).unwrap_or(u32::MAX);
+        let id = ActionId { incident: self.incident.id, number };
+        self.incident.actions.push(Action {
+            id,
+            planned: escalation(&self.incident.entity, why.clone()),
+            status: ActionStatus::Succeeded,
+            automatic,
+            started_at: Some(now),
+            finished_at: Some(now),
+            outcome: None,
+        });
+        self.note(now, MomentKind::Planned, why);
+        self.set_status(now, IncidentStatus::Escalated);
+    }
+
+    // --- steps ----------------------------------------------------------------------------------------------
+
+    /// The next planned step of the plan in force.
+    pub(crate) fn next_step(&self) -> Option<&Action> {
+        self.incident.plan.as_ref()?;
+        self.incident.actions.iter().find(|a| a.status == ActionStatus::Planned)
+    }
+
+    pub(crate) fn action_mut(&mut self, id: ActionId) -> Option<&mut Action> {
+        self.incident.actions.iter_mut().find(|a| a.id == id)
+    }
+
+    pub(crate) fn begin_step(&mut self, now: TimestampMs, id: ActionId) {
+        self.running = Some(id);
+        let reason = self.action_mut(id).map(|a| {
+            (a.status, a.started_at) = (ActionStatus::Running, Some(now));
+            a.planned.reason.clone()
+        });
+        if let Some(reason) = reason {
+            self.note(now, MomentKind::Done, reason);
+        }
+    }
+
+    /// Takes the result of a step; after the last one the verification begins.
+    pub(crate) fn end_step(&mut self, now: TimestampMs, id: ActionId, status: ActionStatus, outcome: Text) {
+        self.running = None;
+        if let Some(action) = self.action_mut(id) {
+            (action.status, action.finished_at, action.outcome) = (status, Some(now), Some(outcome.clone()));
+        }
+        self.note(now, MomentKind::Done, outcome);
+        match status {
+            ActionStatus::Succeeded if self.next_step().is_some() => {}
+            ActionStatus::Succeeded => {
+                let hold = self.incident.plan.as_ref().map_or(Duration::ZERO, Plan::verify_hold);
+                self.verification = Some(Verification::new(now, hold));
+                self.set_status(now, IncidentStatus::Verifying);
+            }
+            ActionStatus::Unknown => {
+                self.held_by_person = true;
+                self.escalate(now, Text::new("escalate.outcome_unknown"), true);
+            }
+            _ => self.fail(now),
+        }
+    }
+
+    /// The plan did not help: its reversible steps are taken back, and its cause is not answered again.
+    pub(crate) fn fail(&mut self, now: TimestampMs) {
+        self.verification = None;
+        if let Some(cause) = self.planned_for.take() {
+            self.failed.push(cause);
+        }
+        let plan_targets: Vec<PlannedAction> =
+            self.incident.plan.iter().flat_map(|p| p.steps.clone()).collect();
+        let to_undo = self.incident.actions.iter().rev().filter(|a| {
+            a.status == ActionStatus::Succeeded
+                && a.planned.undo != Undo::Irreversible
+                && plan_targets.contains(&a.planned)
+        });
+        self.undoing = to_undo.map(|a| a.id).collect();
+        self.drop_plan();
+        (self.decided_for, self.diagnosed) = (None, None);
+        self.note(now, MomentKind::Verified, Text::new("moment.did_not_help"));
+        self.set_status(now, IncidentStatus::Diagnosing);
+    }
+
+    /// A plan ran out of time: half done counts as failed, not begun is decided again.
+    pub(crate) fn fail_or_forget(&mut self, now: TimestampMs) {
+        if self.incident.status == IncidentStatus::Recovering && self.has_begun() {
+            self.fail(now);
+            return;
+        }
+        self.drop_plan();
+        (self.decided_for, self.diagnosed) = (None, None);
+        if self.incident.status == IncidentStatus::Recovering {
+            self.set_status(now, IncidentStatus::Diagnosing);
+        }
+    }
+
+    fn has_begun(&self) -> bool {
+        let steps: &[PlannedAction] = self.incident.plan.as_ref().map_or(&[], |p| &p.steps);
+        let done = self.incident.actions.iter().filter(|a| a.status == ActionStatus::Succeeded);
+        done.into_iter().any(|a| steps.contains(&a.planned))
+    }
+
+    /// True when more is wrong than before the plan began.
+    pub(crate) fn is_worse(&self) -> bool {
+        self.critical_count() > self.critical_at_start
+    }
+
+    /// The signals are quiet and the checks pass: the plan helped. Other findings may remain.
+    pub(crate) fn verified(&mut self, now: TimestampMs) {
+        self.verification = None;
+        self.note(now, MomentKind::Verified, Text::new("moment.verified"));
+        self.planned_for = None;
+        if self.incident.active == 0 {
+            self.resolve(now);
+        } else {
+            self.drop_plan();
+            (self.decided_for, self.diagnosed) = (None, None);
+            self.set_status(now, IncidentStatus::Diagnosing);
+        }
+    }
+
+    pub(crate) fn end_undo(&mut self, now: TimestampMs, id: ActionId, status: ActionStatus, outcome: Text) {
+        self.running = None;
+        self.undoing.retain(|u| *u != id);
+        if status == ActionStatus::Succeeded
+            && let Some(action) = self.action_mut(id)
+        {
+            action.status = ActionStatus::RolledBack;
+        }
+        self.note(now, MomentKind::Done, outcome);
+        if status != ActionStatus::Succeeded {
+            self.held_by_person = true;
+            self.escalate(now, Text::new("escalate.undo_failed"), true);
+        }
+    }
+
+    // --- small ----------------------------------------------------------------------------------------------
+
+    pub(crate) fn note(&mut self, at: TimestampMs, kind: MomentKind, text: Text) {
+        if self.incident.timeline.len() < TIMELINE_MAX {
+            self.incident.timeline.push(Moment { at, kind, text });
+        }
+        self.touch(at.max(self.incident.updated_at));
+    }
+
+    pub(crate) fn set_status(&mut self, now: TimestampMs, status: IncidentStatus) {
+        if self.incident.status != status {
+            self.incident.status = status;
+            self.touch(now);
+        }
+    }
+
+    fn touch(&mut self, now: TimestampMs) {
+        self.incident.updated_at = now;
+        self.changed = true;
+    }
+}
+
+fn root_of(cause: &Cause) -> Root {
+    (cause.entity.clone(), cause.kind, cause.subject.clone())
+}
+
+/// `finding.filesystem_full.space` and `finding.filesystem_full` share the message of their end.
+fn base_key(key: &str) -> String {
+    key.split('.').take(2).collect::<Vec<_>>().join(".")
+}
+
+fn escalation(entity: &EntityId, why: Text) -> PlannedAction {
+    PlannedAction {
+        kind: ActionKind::Escalate,
+        target: entity.clone(),
+        subject: String::new(),
+        to_version: None,
+        deadline_ms: 0,
+        verify: Vec::new(),
+        undo: Undo::Irreversible,
+        reason: why,
+    }
+}

@@ -1,0 +1,249 @@
+//! From a cause to a plan: a value with no choices left.
+
+mod steps;
+
+use std::time::Duration;
+
+use wellkept_model::keep::Mode;
+use wellkept_model::observe::SpaceUse;
+use wellkept_model::{
+    Cause, CauseKind, EntityId, FileVersionChange, Finding, FindingKind, Incident, Plan, Text, TimestampMs,
+};
+
+use crate::guard::{Surroundings, Verdict, check};
+
+/// Below this score a cause is a guess, and nobody acts on a guess.
+const SCORE_MIN: f64 = 0.6;
+/// How long an automatic plan has effect.
+const EXPIRES_AUTOMATIC: Duration = Duration::from_secs(60);
+/// How long a proposal can be approved.
+const EXPIRES_PROPOSED: Duration = Duration::from_secs(3600);
+
+/// What the planner knows besides the incident.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// What the guards look at.
+    pub around: Surroundings<'a>,
+    /// Kept files that differ from their last good version, with that version.
+    pub file_changes: &'a [FileVersionChange],
+    /// What fills the full file systems.
+    pub space: &'a [SpaceUse],
+    /// Causes of this incident for which a plan has failed already.
+    pub failed: &'a [(EntityId, CauseKind)],
+    /// Generation that a new plan gets.
+    pub generation: u32,
+}
+
+/// What to do about an incident now.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Run this plan.
+    Run(Plan),
+    /// Show this plan and wait for a person.
+    Propose(Plan),
+    /// Something else may put it right until then; decide again.
+    Wait(TimestampMs),
+    /// A person is needed; why.
+    Escalate(Text),
+    /// Nothing to do: watch mode.
+    Nothing,
+}
+
+/// Decides over the causes that diagnosis found, most likely first.
+#[must_use]
+pub fn decide(incident: &Incident, facts: &Facts<'_>) -> Decision {
+    let around = &facts.around;
+    if around.keep.automation.mode == Mode::Watch {
+        return Decision::Nothing;
+    }
+    let untried = |c: &&Cause| !facts.failed.contains(&(c.entity.clone(), c.kind));
+    let Some(cause) = incident.causes.iter().find(untried) else {
+        return Decision::Escalate(Text::new("escalate.nothing_left"));
+    };
+    if cause.score < SCORE_MIN || cause.kind == CauseKind::Unknown {
+        return Decision::Escalate(Text::new("escalate.unknown").with("name", &cause.entity.name));
+    }
+    if let Some(until) = starts_itself_until(cause, incident, facts) {
+        return Decision::Wait(until);
+    }
+    match steps::for_cause(cause, incident, facts) {
+        Err(why) => Decision::Escalate(why),
+        Ok(steps) => judge(incident, cause, steps, facts),
+    }
+}
+
+fn judge(
+    incident: &Incident,
+    cause: &Cause,
+    steps: Vec<wellkept_model::PlannedAction>,
+    facts: &Facts<'_>,
+) -> Decision {
+    let around = &facts.around;
+    let verdict = if cause.kind == CauseKind::UnauthorisedFileChange {
+        Verdict::Withheld(Text::new("withheld.nothing_ill"))
+    } else {
+        check(cause.kind, &steps, around)
+    };
+    let mut plan = Plan {
+        incident: incident.id,
+        generation: facts.generation,
+        made_at: around.now,
+        expires_at: around.now + EXPIRES_AUTOMATIC,
+        cause: cause.kind,
+        automatic: true,
+        withheld: None,
+        steps,
+        verify_hold_ms: u64::try_from(around.keep.automation.verify_hold.as_millis()).unwrap_or(u64::MAX),
+    };
+    match verdict {
+        Verdict::Allowed => Decision::Run(plan),
+        Verdict::Spent(why) => Decision::Escalate(why),
+        Verdict::Withheld(why) => {
+            plan.automatic = false;
+            plan.expires_at = around.now + EXPIRES_PROPOSED;
+            plan.withheld = Some(why);
+            Decision::Propose(plan)
+        }
+    }
+}
+
+/// Until when a supervisor of its own may start the service again; `None` when we need not wait.
+fn starts_itself_until(cause: &Cause, incident: &Incident, facts: &Facts<'_>) -> Option<TimestampMs> {
+    if !matches!(cause.kind, CauseKind::ProcessCrash | CauseKind::ProcessDown) {
+        return None;
+    }
+    let within = facts.around.keep.services.get(&cause.entity.name)?.starts_itself_within?;
+    let gone = |f: &&Finding| f.key.entity == cause.entity && f.key.kind == FindingKind::ProcessGone;
+    let down_since = facts.around.seen.services.get(&cause.entity.name).and_then(|s| s.down_since);
+    let since = down_since.or_else(|| incident.findings.iter().find(gone).map(|f| f.since))?;
+    let until = since + within;
+    (facts.around.now < until).then_some(until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Ledger;
+    use crate::testing::{cause, change, finding, incident, keep};
+    use wellkept_model::keep::Keep;
+    use wellkept_model::observe::{Observation, ServiceSeen};
+    use wellkept_model::{ActionKind, Undo};
+
+    struct Given {
+        keep: Keep,
+        seen: Observation,
+        incident: Incident,
+        changes: Vec<FileVersionChange>,
+        failed: Vec<(EntityId, CauseKind)>,
+    }
+
+    fn given(kind: CauseKind, score: f64) -> Given {
+        let mut incident = incident(vec![finding("a", FindingKind::ProcessGone)]);
+        incident.causes = vec![cause("a", kind, score)];
+        let (keep, seen) = (keep(&["a", "b"]), Observation::default());
+        Given { keep, seen, incident, changes: Vec::new(), failed: Vec::new() }
+    }
+
+    fn decision(g: &Given) -> Decision {
+        let ledger = Ledger::default();
+        let around = Surroundings {
+            now: TimestampMs(100_000),
+            keep: &g.keep,
+            frozen: false,
+            active: &g.incident.findings,
+            seen: &g.seen,
+            ledger: &ledger,
+        };
+        let facts = Facts { around, file_changes: &g.changes, space: &[], failed: &g.failed, generation: 1 };
+        decide(&g.incident, &facts)
+    }
+
+    fn kinds(d: &Decision) -> Vec<ActionKind> {
+        match d {
+            Decision::Run(p) | Decision::Propose(p) => p.steps.iter().map(|s| s.kind).collect(),
+            other => panic!("no plan: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_crash_is_answered_by_a_restart() {
+        let d = decision(&given(CauseKind::ProcessCrash, 0.8));
+        assert!(matches!(d, Decision::Run(_)));
+        assert_eq!(kinds(&d), [ActionKind::Restart]);
+    }
+
+    #[test]
+    fn a_guess_is_handed_to_a_person() {
+        assert!(matches!(decision(&given(CauseKind::ProcessCrash, 0.5)), Decision::Escalate(_)));
+        assert!(matches!(decision(&given(CauseKind::Unknown, 0.9)), Decision::Escalate(_)));
+    }
+
+    #[test]
+    fn a_service_with_a_supervisor_of_its_own_is_left_to_it_for_a_while() {
+        let mut g = given(CauseKind::ProcessCrash, 0.8);
+        g.keep.services.get_mut("a").unwrap().starts_itself_within = Some(Duration::from_secs(5));
+        let mut seen = ServiceSeen { down_since: Some(TimestampMs(97_000)), ..ServiceSeen::default() };
+        g.seen.services.insert("a".to_owned(), seen.clone());
+        assert_eq!(decision(&g), Decision::Wait(TimestampMs(102_000)));
+        seen.down_since = Some(TimestampMs(94_000));
+        g.seen.services.insert("a".to_owned(), seen);
+        assert!(matches!(decision(&g), Decision::Run(_)));
+    }
+
+    #[test]
+    fn a_bad_setting_goes_back_to_its_last_good_version_and_the_service_restarts() {
+        let mut g = given(CauseKind::BadSetting, 0.95);
+        g.incident.causes[0].subject = "/srv/a/env".to_owned();
+        g.changes = vec![change("a", "/srv/a/env")];
+        let d = decision(&g);
+        assert_eq!(kinds(&d), [ActionKind::Rollback, ActionKind::Restart]);
+        let Decision::Run(plan) = d else { panic!("withheld") };
+        assert_eq!(plan.steps[0].to_version.as_deref(), Some("good"));
+        let back = Undo::PutBack { path: "/srv/a/env".to_owned(), sha256: Some("bad".to_owned()) };
+        assert_eq!(plan.steps[0].undo, back);
+    }
+
+    #[test]
+    fn without_a_known_good_version_nothing_is_put_back() {
+        let mut g = given(CauseKind::BadSetting, 0.95);
+        g.incident.causes[0].subject = "/srv/a/env".to_owned();
+        assert!(matches!(decision(&g), Decision::Escalate(_)));
+    }
+
+    #[test]
+    fn an_unrecorded_change_without_harm_waits_for_a_person() {
+        let mut g = given(CauseKind::UnauthorisedFileChange, 0.7);
+        g.incident.causes[0].subject = "/srv/a/env".to_owned();
+        g.changes = vec![change("a", "/srv/a/env")];
+        assert!(matches!(decision(&g), Decision::Propose(_)));
+    }
+
+    #[test]
+    fn a_cause_that_was_answered_in_vain_is_not_answered_again() {
+        let mut g = given(CauseKind::ProcessCrash, 0.8);
+        g.failed = vec![(EntityId::service("a"), CauseKind::ProcessCrash)];
+        assert!(matches!(decision(&g), Decision::Escalate(_)));
+    }
+
+    #[test]
+    fn a_crash_loop_without_a_reason_is_not_restarted_once_more() {
+        let mut g = given(CauseKind::ProcessCrash, 0.82);
+        g.incident.findings.push(finding("a", FindingKind::RestartingOften));
+        assert!(matches!(decision(&g), Decision::Escalate(_)));
+    }
+
+    #[test]
+    fn every_step_can_be_verified_and_says_how_it_is_undone() {
+        for kind in [CauseKind::ProcessCrash, CauseKind::ProcessDown, CauseKind::ProcessStopped] {
+            let Decision::Run(plan) = decision(&given(kind, 0.9)) else { panic!("{kind:?} not planned") };
+            assert!(plan.steps.iter().all(|s| !s.verify.is_empty() && s.deadline_ms > 0));
+        }
+    }
+
+    #[test]
+    fn watching_makes_no_plans() {
+        let mut g = given(CauseKind::ProcessCrash, 0.8);
+        g.keep.automation.mode = Mode::Watch;
+        assert_eq!(decision(&g), Decision::Nothing);
+    }
+}

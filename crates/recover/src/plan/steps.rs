@@ -1,0 +1,149 @@
+//! Which steps answer which cause. Every step carries how it is verified and how it is undone.
+
+use wellkept_model::keep::{Command, Identity, Service};
+use wellkept_model::{
+    ActionKind, Cause, CauseKind, EntityId, FileVersionChange, FindingKind, Incident, PlannedAction, Text,
+    Undo,
+};
+
+use super::Facts;
+
+/// Time for steps that write or remove files, milliseconds.
+const FILE_DEADLINE_MS: u64 = 30_000;
+/// Time for a signal, milliseconds.
+const SIGNAL_DEADLINE_MS: u64 = 5_000;
+/// Time for a service manager, milliseconds.
+const UNIT_DEADLINE_MS: u64 = 90_000;
+
+/// The steps, never empty, or why a person is needed.
+pub(super) fn for_cause(
+    cause: &Cause,
+    incident: &Incident,
+    facts: &Facts<'_>,
+) -> Result<Vec<PlannedAction>, Text> {
+    match cause.kind {
+        CauseKind::ProcessCrash | CauseKind::ProcessDown => start_again(cause, incident, facts),
+        CauseKind::ProcessStopped => Ok(vec![resume(cause)]),
+        CauseKind::BadSetting => roll_back(cause, facts),
+        CauseKind::MissingFile => put_back(cause, incident, facts),
+        CauseKind::UnauthorisedFileChange => restore_only(cause, facts),
+        CauseKind::DiskFull | CauseKind::InodeExhaustion => free_space(cause, facts),
+        CauseKind::Unknown => Err(Text::new("escalate.unknown").with("name", &cause.entity.name)),
+    }
+}
+
+fn start_again(cause: &Cause, incident: &Incident, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let loops = incident.findings.iter().any(|f| {
+        f.key.entity == cause.entity
+            && f.key.kind == FindingKind::RestartingOften
+            && facts.around.active.iter().any(|a| a.key == f.key)
+    });
+    if loops {
+        return Err(Text::new("escalate.loop").with("name", &cause.entity.name));
+    }
+    let others = cause.explains.iter().any(|k| k.entity != cause.entity);
+    let kind = if others { ActionKind::StartDependency } else { ActionKind::Restart };
+    Ok(vec![restart(kind, &cause.entity, cause, facts)?])
+}
+
+fn restart(
+    kind: ActionKind,
+    target: &EntityId,
+    cause: &Cause,
+    facts: &Facts<'_>,
+) -> Result<PlannedAction, Text> {
+    let service = facts.around.keep.services.get(&target.name);
+    let deadline_ms = service
+        .and_then(start_time_ms)
+        .ok_or_else(|| Text::new("escalate.no_command").with("name", &target.name))?;
+    let reason = Text::new("reason.restart").with("name", &target.name);
+    Ok(step(kind, target, "", deadline_ms, cause, Undo::Irreversible, reason))
+}
+
+/// Longest time that starting the service may take; `None` when nothing is declared to start it.
+fn start_time_ms(service: &Service) -> Option<u64> {
+    if matches!(service.identity, Identity::Unit(_)) {
+        return Some(UNIT_DEADLINE_MS);
+    }
+    let ms = |c: &Command| u64::try_from(c.within.as_millis()).unwrap_or(u64::MAX);
+    let start = service.start.as_ref().or(service.restart.as_ref()).map(ms)?;
+    let stop = service.stop.as_ref().or(service.restart.as_ref()).map_or(20_000, ms);
+    Some(start.saturating_add(stop))
+}
+
+fn resume(cause: &Cause) -> PlannedAction {
+    let reason = Text::new("reason.resume").with("name", &cause.entity.name);
+    step(ActionKind::Resume, &cause.entity, "", SIGNAL_DEADLINE_MS, cause, Undo::Stop, reason)
+}
+
+fn roll_back(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let change = change_of(cause, facts)?;
+    let file = file_step(ActionKind::Rollback, change, cause, "reason.rollback");
+    Ok(vec![file, restart(ActionKind::Restart, &cause.entity, cause, facts)?])
+}
+
+fn put_back(cause: &Cause, incident: &Incident, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let change = change_of(cause, facts)?;
+    let mut steps = vec![file_step(ActionKind::Restore, change, cause, "reason.restore")];
+    let ill = incident.findings.iter().any(|f| {
+        f.key.entity == cause.entity
+            && f.key.kind == FindingKind::ProcessGone
+            && facts.around.active.iter().any(|a| a.key == f.key)
+    });
+    if ill {
+        steps.push(restart(ActionKind::Restart, &cause.entity, cause, facts)?);
+    }
+    Ok(steps)
+}
+
+fn restore_only(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let change = change_of(cause, facts)?;
+    Ok(vec![file_step(ActionKind::Restore, change, cause, "reason.restore")])
+}
+
+fn free_space(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let look = facts.space.iter().find(|u| u.mountpoint == cause.entity.name);
+    let freeable: u64 = look.into_iter().flat_map(|u| &u.rules).map(|r| r.files).sum();
+    if freeable == 0 {
+        return Err(Text::new("escalate.nothing_to_free").with("name", &cause.entity.name));
+    }
+    let reason = Text::new("reason.free_space").with("name", &cause.entity.name).with("files", freeable);
+    let kind = ActionKind::FreeSpace;
+    Ok(vec![step(kind, &cause.entity, &cause.subject, FILE_DEADLINE_MS, cause, Undo::Irreversible, reason)])
+}
+
+/// The changed file behind a cause, with its last good version.
+fn change_of<'a>(cause: &Cause, facts: &Facts<'a>) -> Result<&'a FileVersionChange, Text> {
+    let found = facts.file_changes.iter().find(|c| c.path == cause.subject && !c.good_sha256.is_empty());
+    found.ok_or_else(|| Text::new("escalate.no_good_version").with("path", &cause.subject))
+}
+
+fn file_step(kind: ActionKind, change: &FileVersionChange, cause: &Cause, reason: &str) -> PlannedAction {
+    let target = EntityId::service(&change.service);
+    let undo = Undo::PutBack { path: change.path.clone(), sha256: change.now_sha256.clone() };
+    let reason = Text::new(reason).with("path", &change.path).with("name", &change.service);
+    let mut step = step(kind, &target, &change.path, FILE_DEADLINE_MS, cause, undo, reason);
+    step.to_version = Some(change.good_sha256.clone());
+    step
+}
+
+fn step(
+    kind: ActionKind,
+    target: &EntityId,
+    subject: &str,
+    deadline_ms: u64,
+    cause: &Cause,
+    undo: Undo,
+    reason: Text,
+) -> PlannedAction {
+    PlannedAction {
+        kind,
+        target: target.clone(),
+        subject: subject.to_owned(),
+        to_version: None,
+        deadline_ms,
+        verify: cause.explains.clone(),
+        undo,
+        reason,
+    }
+}
