@@ -144,8 +144,8 @@ impl Book {
 
     fn verify(&mut self, now: TimestampMs, id: IncidentId, seen: &Observation, keep: &Keep) {
         let Some(life) = self.lives.get_mut(&id) else { return };
+        let kinds = answers(life);
         let (Some(verification), Some(plan)) = (&mut life.verification, &life.incident.plan) else { return };
-        let kinds: Vec<_> = plan.steps.iter().map(|s| (plan.cause, s.kind)).collect();
         let helped = match verification.step(now, plan, &self.active, seen, keep) {
             Progress::Waiting => return,
             Progress::Passed => true,
@@ -171,8 +171,12 @@ impl Book {
 
     /// Takes the causes that diagnosis found.
     pub fn handle_causes(&mut self, now: TimestampMs, id: IncidentId, causes: Vec<Cause>) {
-        if let Some(life) = self.lives.get_mut(&id) {
-            life.handle_causes(now, causes);
+        let Some(life) = self.lives.get_mut(&id) else { return };
+        let verifying = life.verification.is_some();
+        let answered = answers(life);
+        life.handle_causes(now, causes);
+        if verifying && life.verification.is_none() {
+            self.learned.extend(answered.into_iter().map(|(cause, action)| (cause, action, false)));
         }
     }
 
@@ -408,6 +412,11 @@ impl Book {
     fn ids(&self, wanted: impl Fn(&Life) -> bool) -> Vec<IncidentId> {
         self.lives.values().filter(|l| wanted(l)).map(|l| l.incident.id).collect()
     }
+}
+
+/// Which actions the plan in force sets against which cause.
+fn answers(life: &Life) -> Vec<(CauseKind, ActionKind)> {
+    life.incident.plan.iter().flat_map(|p| p.steps.iter().map(|s| (p.cause, s.kind))).collect()
 }
 
 fn is_open(life: &Life) -> bool {

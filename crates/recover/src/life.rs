@@ -14,6 +14,8 @@ use crate::verify::Verification;
 const TIMELINE_MAX: usize = 500;
 /// How often causes are looked for again while nothing about the findings changes.
 const DIAGNOSE_EVERY: Duration = Duration::from_secs(1);
+/// From this score on a new cause ends the verification of an answer to another one.
+const SCORE_CLEAR: f64 = 0.9;
 /// A flapping incident doubles its hold time at most this often.
 const FLAPS_MAX: u32 = 4;
 
@@ -209,10 +211,7 @@ impl Life {
     // --- causes ---------------------------------------------------------------------------------------------
 
     pub(crate) fn wants_diagnosis(&self, now: TimestampMs) -> bool {
-        let possible = matches!(
-            self.incident.status,
-            IncidentStatus::Open | IncidentStatus::Diagnosing | IncidentStatus::Escalated
-        );
+        let possible = !matches!(self.incident.status, IncidentStatus::Recovering | IncidentStatus::Resolved);
         possible
             && self.incident.active > 0
             && self.diagnosed.as_ref().is_none_or(|(at, keys)| {
@@ -223,6 +222,12 @@ impl Life {
 
     pub(crate) fn handle_causes(&mut self, now: TimestampMs, causes: Vec<Cause>) {
         self.diagnosed = Some((now, self.now_active.clone()));
+        if self.incident.status == IncidentStatus::Verifying {
+            if !self.is_refuted_by(&causes) {
+                return;
+            }
+            self.fail(now);
+        }
         let root = causes.first().map(root_of);
         if root != self.incident.causes.first().map(root_of) {
             if let Some(first) = causes.first() {
@@ -246,6 +251,12 @@ impl Life {
         {
             self.set_status(now, IncidentStatus::Diagnosing);
         }
+    }
+
+    /// True when what we answered turns out to be another cause on the same entity: no need to wait any longer.
+    fn is_refuted_by(&self, causes: &[Cause]) -> bool {
+        let (Some(first), Some((entity, kind))) = (causes.first(), &self.planned_for) else { return false };
+        first.score >= SCORE_CLEAR && first.entity == *entity && first.kind != *kind
     }
 
     // --- plans ----------------------------------------------------------------------------------------------

@@ -285,3 +285,16 @@ fn an_action_after_which_more_is_wrong_is_stopped_everywhere() {
     (0..60).for_each(|_| drop(p.second()));
     assert!(p.book.ledger().is_stopped(CauseKind::ProcessCrash, ActionKind::Restart));
 }
+
+#[test]
+fn a_clearer_cause_on_the_same_entity_ends_a_vain_verification_at_once() {
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    p.done(&step, ActionStatus::Succeeded);
+    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
+    p.changes = vec![change("a", "/e")];
+    let next = p.seconds_until_step(3).unwrap();
+    assert_eq!(next.planned.kind, ActionKind::Rollback);
+    assert_eq!(p.book.take_learned(), [(CauseKind::ProcessCrash, ActionKind::Restart, false)]);
+}
