@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use wellkept_model::observe::{Observation, ProcessEnd, ServiceSeen, SpaceUse};
-use wellkept_model::{Change, EntityId, FileVersionChange, Finding, FindingKind, TimestampMs, Topology};
+use wellkept_model::{
+    Action, Change, EntityId, FileVersionChange, Finding, FindingKind, TimestampMs, Topology,
+};
 
 /// Version of the stored form of [`Situation`].
 pub const SITUATION_FORMAT: u32 = 1;
@@ -26,6 +28,9 @@ pub struct Situation {
     pub changes: Vec<Change>,
     /// Kept files that differ from their last good version.
     pub file_changes: Vec<FileVersionChange>,
+    /// What was done about this incident so far.
+    #[serde(default)]
+    pub tried: Vec<Action>,
     /// What fills the file systems that are full.
     pub space: Vec<SpaceUse>,
 }

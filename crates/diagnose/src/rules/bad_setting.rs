@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use wellkept_model::observe::{Exit, ProcessEnd};
 use wellkept_model::{
-    Cause, CauseKind, EntityId, Evidence, FileVersionChange, Finding, FindingKind, Text, TimestampMs,
+    ActionKind, Cause, CauseKind, EntityId, Evidence, FileVersionChange, Finding, FindingKind, Text,
+    TimestampMs,
 };
 
 use super::{cause, is_illness};
@@ -22,6 +23,8 @@ const SCORE_LIKELY: f64 = 0.85;
 const SCORE_SUSPECTED: f64 = 0.5;
 /// The illness may be noticed this much before the change, whose time has the resolution of a round.
 const SLACK: Duration = Duration::from_secs(2);
+/// A start that we made must show a process within this time.
+const START_GRACE: Duration = Duration::from_secs(2);
 /// A process of unknown exit that lived at most this long ended in error.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
 
@@ -54,11 +57,24 @@ fn one(s: &Situation, change: &FileVersionChange) -> Option<Cause> {
     Some(cause)
 }
 
-/// True when a process that began after the change ended in error.
+/// True when a process that began after the change ended in error, or none appeared although we started it.
 fn failed_start(s: &Situation, entity: &EntityId, changed_at: TimestampMs) -> bool {
+    if started_in_vain(s, entity, changed_at) {
+        return true;
+    }
     let Some(end) = s.last_end(entity) else { return false };
     let began = end.started_at.or_else(|| last_start_before(s, entity, end.at));
     began.is_some_and(|b| b >= changed_at && ended_in_error(end, b))
+}
+
+/// Many programs end before they write a pid file: then only our own attempt shows that a start fails.
+fn started_in_vain(s: &Situation, entity: &EntityId, changed_at: TimestampMs) -> bool {
+    let starts = s.tried.iter().filter(|a| {
+        matches!(a.planned.kind, ActionKind::Restart | ActionKind::StartDependency)
+            && a.planned.target == *entity
+    });
+    let ends = starts.filter_map(|a| a.finished_at).filter(|end| *end >= changed_at);
+    ends.max().is_some_and(|end| s.now.since(end) >= START_GRACE) && s.has(entity, FindingKind::ProcessGone)
 }
 
 fn last_start_before(s: &Situation, entity: &EntityId, at: TimestampMs) -> Option<TimestampMs> {
@@ -104,6 +120,17 @@ mod tests {
     #[test]
     fn a_start_that_fails_after_the_change_proves_it() {
         check("app changed at 100; app ended 1 at 103 began 102; app gone", "service:app bad_setting 0.95");
+    }
+
+    #[test]
+    fn our_own_start_without_a_process_proves_it_too() {
+        check(
+            "app changed at 100; app ended 9s at 101 began 10; app gone; app restarted at 105",
+            "service:app bad_setting 0.95",
+        );
+        let soon =
+            Case::new("app changed at 100; app ended 9s at 101 began 10; app gone; app restarted at 109");
+        assert_eq!(soon.first(), "service:app process_crash");
     }
 
     #[test]

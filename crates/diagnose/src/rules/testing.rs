@@ -5,8 +5,9 @@
 
 use wellkept_model::observe::{Exit, ProcessEnd, ProcessSeen, RuleUse, SpaceUse};
 use wellkept_model::{
-    Cause, EntityId, FileVersionChange, Finding, FindingKey, FindingKind, Relation, RelationKind, Severity,
-    Text, TimestampMs, Topology,
+    Action, ActionId, ActionKind, ActionStatus, Cause, EntityId, FileVersionChange, Finding, FindingKey,
+    FindingKind, IncidentId, PlannedAction, Relation, RelationKind, Severity, Text, TimestampMs, Topology,
+    Undo,
 };
 
 use crate::{SITUATION_FORMAT, Situation, diagnose};
@@ -36,6 +37,7 @@ impl Case {
             topology: Topology::default(),
             changes: Vec::new(),
             file_changes: Vec::new(),
+            tried: Vec::new(),
             space: Vec::new(),
         };
         for statement in words.split(';') {
@@ -78,6 +80,7 @@ fn apply(s: &mut Situation, words: &[&str]) {
         [a, "runs", "since", at] => {
             s.seen.services.entry((*a).to_owned()).or_default().processes = vec![process(sec(at))];
         }
+        [a, "restarted", "at", at] => s.tried.push(restarted(a, sec(at))),
         [a, "changed", "at", at] => change(s, a, sec(at), Some("bb".to_owned())),
         [a, "lost", "its", "file", "at", at] => change(s, a, sec(at), None),
         [m, "full", "by", glob, "of", owner] => {
@@ -123,6 +126,27 @@ fn change(s: &mut Situation, service: &str, at: TimestampMs, now_sha256: Option<
         keys_added: Vec::new(),
         only_metadata: false,
     });
+}
+
+fn restarted(service: &str, at: TimestampMs) -> Action {
+    Action {
+        id: ActionId { incident: IncidentId(1), number: 1 },
+        planned: PlannedAction {
+            kind: ActionKind::Restart,
+            target: EntityId::service(service),
+            subject: String::new(),
+            to_version: None,
+            deadline_ms: 0,
+            verify: Vec::new(),
+            undo: Undo::Irreversible,
+            reason: Text::new("x"),
+        },
+        status: ActionStatus::Succeeded,
+        automatic: true,
+        started_at: Some(at),
+        finished_at: Some(at),
+        outcome: None,
+    }
 }
 
 fn process(started_at: TimestampMs) -> ProcessSeen {
