@@ -1,0 +1,205 @@
+//! Upkeep: the head becomes a block, its log goes, old blocks go.
+//!
+//! A block takes the whole head, whatever the times in it: blocks may overlap, queries join them. So a clock that
+//! steps by a day makes one block with a wide range, not a store that refuses samples. The order is always: block
+//! durable under its name, only then its log segments removed; a crash in between leaves both, and the block says
+//! which segments it covers.
+
+use std::sync::{Arc, PoisonError};
+
+use wellkept_model::TimestampMs;
+
+use crate::block::{self, OpenError, SharedBlock};
+use crate::block_write::{header_for, write_head};
+use crate::error::StoreError;
+use crate::head::Head;
+use crate::open::quarantine;
+use crate::store::Store;
+use crate::wal::{self, segment_name, segment_number};
+
+/// A step of the clock from one call to the next that is not believed at once, milliseconds.
+const STEP_MS: i64 = 3_600_000;
+
+/// How long nothing is removed after such a step, milliseconds: a clock that was set a day ahead by mistake is
+/// found by then.
+const STEP_HOLD_MS: i64 = 25 * 3_600_000;
+
+/// What one upkeep did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Maintained {
+    /// File of the block that was written.
+    pub written: Option<String>,
+    /// Files of the blocks that were removed for their age.
+    pub removed: Vec<String>,
+    /// True when removal waits because the clock stepped.
+    pub held: bool,
+}
+
+/// What upkeep remembers from call to call.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    next_block: u64,
+    last_now: Option<i64>,
+    hold_until: i64,
+    /// When the present head began.
+    head_since: Option<i64>,
+    /// Last log segment that the frozen head covers.
+    frozen_covers: u64,
+}
+
+impl Upkeep {
+    /// `newest`: latest time in the store; `oldest_in_head`: where the head that was read from the log begins.
+    pub(crate) fn new(next_block: u64, newest: Option<i64>, oldest_in_head: Option<i64>) -> Self {
+        let head_since = oldest_in_head;
+        Self { next_block, last_now: newest, hold_until: i64::MIN, head_since, frozen_covers: 0 }
+    }
+
+    /// Whether old blocks may go at `now`.
+    fn may_remove(&mut self, now: i64) -> bool {
+        if self.last_now.is_some_and(|last| now.saturating_sub(last) > STEP_MS) {
+            self.hold_until = now.saturating_add(STEP_HOLD_MS);
+        }
+        self.last_now = Some(now);
+        now >= self.hold_until
+    }
+
+    fn is_due(&mut self, now: i64, head: &Head, span: i64) -> bool {
+        if head.samples == 0 {
+            self.head_since = None;
+            return false;
+        }
+        // A clock that stepped back begins to count anew.
+        let since = self.head_since.map_or(now, |s| s.min(now));
+        self.head_since = Some(since);
+        now.saturating_sub(since) >= span
+    }
+}
+
+impl Store {
+    /// To be called now and then, once a minute say: writes a block when the head covers a block's span, removes
+    /// what is older than the retention. Takes some milliseconds, or about a second when a block is due; appends
+    /// and queries go on meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the disk. Nothing is lost then; the next call tries again.
+    pub fn maintain(&self, now: TimestampMs) -> Result<Maintained, StoreError> {
+        let mut upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        let span = i64::try_from(self.config.block_span.as_millis()).unwrap_or(i64::MAX);
+        let mut done = Maintained::default();
+        let (due, many) = {
+            let state = self.state();
+            let many = state.head.samples > self.config.head_samples_max / 2;
+            (upkeep.is_due(now.0, &state.head, span) || state.frozen.is_some(), many)
+        };
+        if due || many {
+            done.written = self.cut(&mut upkeep)?;
+        }
+        if upkeep.may_remove(now.0) {
+            done.removed = self.remove_old(now)?;
+        } else {
+            done.held = true;
+        }
+        Ok(done)
+    }
+
+    /// Makes a block of the head now, whatever its span, and gives the file's name; `None` when it is empty.
+    ///
+    /// # Errors
+    /// As [`Self::maintain`].
+    pub fn write_block(&self) -> Result<Option<String>, StoreError> {
+        let mut upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        self.cut(&mut upkeep)
+    }
+
+    fn cut(&self, upkeep: &mut Upkeep) -> Result<Option<String>, StoreError> {
+        let Some(frozen) = self.freeze(upkeep)? else { return Ok(None) };
+        let number = upkeep.next_block;
+        // A failed attempt may leave its file; its number is not used again.
+        upkeep.next_block += 1;
+        let Some(header) = header_for(&frozen, number, upkeep.frozen_covers) else { return Ok(None) };
+        let name = write_head(self.disk.as_ref(), header, &frozen)?;
+        let loaded = match block::load(self.disk.as_ref(), &name, number, (header.min, header.max)) {
+            Ok(loaded) => loaded,
+            Err(OpenError::Refused(e)) => return Err(e),
+            Err(OpenError::Damaged(damage)) => {
+                // Written and already bad: the head stays, the file goes.
+                let what = std::io::Error::other(damage.to_string());
+                self.state_mut().counters.note(damage);
+                quarantine(self.disk.as_ref(), &name);
+                return Err(StoreError::io("read back", &name)(what));
+            }
+        };
+        {
+            let mut state = self.state_mut();
+            let state = &mut *state;
+            let block = loaded.register(&mut state.registry);
+            state.blocks.push(Arc::new(block));
+            state.frozen = None;
+            for id in frozen.ids() {
+                state.registry.release(id);
+            }
+        }
+        self.remove_segments(upkeep.frozen_covers)?;
+        Ok(Some(name))
+    }
+
+    /// Sets the head aside for a block, with everything in it written to the log that the block covers.
+    fn freeze(&self, upkeep: &mut Upkeep) -> Result<Option<Arc<Head>>, StoreError> {
+        if let Some(frozen) = self.state().frozen.clone() {
+            return Ok(Some(frozen));
+        }
+        let mut log = self.log();
+        // Most of what waits is written before the locks are held together.
+        self.commit_log(&mut log)?;
+        let mut state = self.state_mut();
+        if state.head.samples == 0 {
+            return Ok(None);
+        }
+        // What came since the commit is in the frozen head and stays pending: it goes to the next segment, twice
+        // on disk for a while and equal.
+        let frozen = Arc::new(std::mem::take(&mut state.head));
+        state.frozen = Some(Arc::clone(&frozen));
+        log.wal.roll();
+        upkeep.frozen_covers = log.wal.last_number();
+        upkeep.head_since = None;
+        Ok(Some(frozen))
+    }
+
+    fn remove_segments(&self, covers: u64) -> Result<(), StoreError> {
+        let damaged: Vec<String> = self.state().counters.damaged_files().map(str::to_owned).collect();
+        for file in self.disk.list(wal::DIR).map_err(StoreError::io("list", wal::DIR))? {
+            let Some(number) = segment_number(&file).filter(|&n| n <= covers) else { continue };
+            let name = segment_name(number);
+            if damaged.contains(&name) {
+                quarantine(self.disk.as_ref(), &name);
+            } else {
+                self.disk.remove(&name).map_err(StoreError::io("remove", &name))?;
+            }
+        }
+        self.disk.sync_dir(wal::DIR).map_err(StoreError::io("sync folder", wal::DIR))
+    }
+
+    fn remove_old(&self, now: TimestampMs) -> Result<Vec<String>, StoreError> {
+        let oldest = (now - self.config.retention).0;
+        let old: Vec<SharedBlock> = {
+            let mut state = self.state_mut();
+            let state = &mut *state;
+            let (old, kept) =
+                std::mem::take(&mut state.blocks).into_iter().partition(|b| b.header.max < oldest);
+            state.blocks = kept;
+            let old: Vec<SharedBlock> = old;
+            for block in &old {
+                block.release(&mut state.registry);
+            }
+            old
+        };
+        for block in &old {
+            block.mark_removed();
+            self.disk.remove(&block.name).map_err(StoreError::io("remove", &block.name))?;
+        }
+        if !old.is_empty() {
+            self.disk.sync_dir(block::DIR).map_err(StoreError::io("sync folder", block::DIR))?;
+        }
+        Ok(old.iter().map(|b| b.name.clone()).collect())
+    }
+}
