@@ -234,7 +234,16 @@ fn check_eval(line: &str, memory: &Memory, wanted: &[&str]) -> Result<(), String
     same.then_some(()).ok_or_else(|| format!("{line}\n  wanted: {wanted:?}\n  got:    {got:?}"))
 }
 
+/// Series lines, one sample per `step` milliseconds.
+#[allow(dead_code, reason = "each test file uses its part of the harness")]
+pub(crate) fn load_text(step: i64, lines: &str) -> Memory {
+    let mut memory = Memory::default();
+    lines.lines().map(str::trim).filter(|l| !l.is_empty()).for_each(|l| load(&mut memory, step, l));
+    memory
+}
+
 /// Runs all cases of a text.
+#[allow(dead_code, reason = "each test file uses its part of the harness")]
 pub(crate) fn check(cases: &str) {
     let mut memory = Memory::default();
     let mut lines =
