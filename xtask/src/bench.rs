@@ -13,7 +13,6 @@ mod store;
 mod table;
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -149,8 +148,8 @@ impl Bed {
     /// The release build of the product.
     fn product(&self) -> Result<PathBuf> {
         ensure!(self.workspace.has("wellkept"), "there is no crate `wellkept` in this workspace yet");
-        let mut command = Command::new(cargo());
-        command.current_dir(&self.workspace.root).args(["build", "--release", "--locked", "-p", "wellkept"]);
+        let mut command = cargo(&self.workspace.root);
+        command.args(["build", "--release", "--locked", "-p", "wellkept"]);
         ensure!(process::stream(&mut command)?.status.success(), "`wellkept` does not build");
         Ok(self.workspace.target.join("release/wellkept"))
     }

@@ -29,10 +29,9 @@ pub(crate) struct Member {
 impl Workspace {
     /// Reads the workspace without touching the network.
     pub(crate) fn read() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-        let out = Command::new(cargo())
-            .args(["metadata", "--format-version=1", "--no-deps", "--offline", "--manifest-path"])
-            .arg(&manifest)
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let out = cargo(&root)
+            .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
             .output()
             .context("failed to start `cargo metadata`")?;
         ensure!(out.status.success(), "`cargo metadata` failed: {}", String::from_utf8_lossy(&out.stderr));
@@ -82,9 +81,21 @@ impl Member {
     }
 }
 
-/// The cargo that started us, else the one on the path.
-pub(crate) fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+/// The cargo that started us, else the one on the path, to be run in `folder`.
+///
+/// What `cargo run` tells a program about its own package is taken out of the environment: build scripts that watch
+/// those variables would else run again each time that a chore and a person take turns.
+pub(crate) fn cargo(folder: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(folder);
+    for (key, _) in std::env::vars_os() {
+        let about_us =
+            key.to_str().is_some_and(|k| k.starts_with("CARGO_PKG_") || k.starts_with("CARGO_MANIFEST_"));
+        if about_us {
+            command.env_remove(key);
+        }
+    }
+    command
 }
 
 #[cfg(test)]

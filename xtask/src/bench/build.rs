@@ -1,7 +1,5 @@
 //! How long the release build takes from nothing, and how big the binary is.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
@@ -13,13 +11,12 @@ use crate::{clock, process};
 pub(super) fn run(bed: &Bed) -> Result<Report> {
     ensure!(bed.workspace.has("wellkept"), "there is no crate `wellkept` in this workspace yet");
     // Fetched before the clock starts: the figure is about the code, not about the line to the registry.
-    let mut fetch = Command::new(cargo());
-    fetch.current_dir(&bed.workspace.root).args(["fetch", "--locked"]);
+    let mut fetch = cargo(&bed.workspace.root);
+    fetch.args(["fetch", "--locked"]);
     ensure!(process::stream(&mut fetch)?.status.success(), "the dependencies cannot be fetched");
     let target = bed.folder("build")?;
-    let mut command = Command::new(cargo());
+    let mut command = cargo(&bed.workspace.root);
     command
-        .current_dir(&bed.workspace.root)
         .args(["build", "--release", "--locked", "--package", "wellkept"])
         .env("CARGO_TARGET_DIR", &target);
     let start = clock::now();

@@ -50,9 +50,8 @@ pub(super) fn run(bed: &Bed) -> Result<Report> {
 /// The example of the store's crate prints one JSON object on its last line.
 fn ours(bed: &Bed, recording: &Path, targets: u32) -> Result<f64> {
     ensure!(bed.workspace.has("wellkept-tsdb"), "there is no crate `wellkept-tsdb` in this workspace yet");
-    let mut command = Command::new(cargo());
+    let mut command = cargo(&bed.workspace.root);
     command
-        .current_dir(&bed.workspace.root)
         .args(["run", "--release", "--locked", "-p", "wellkept-tsdb", "--example", "bytes_per_sample", "--"])
         .arg(recording)
         .arg(targets.to_string());

@@ -9,7 +9,6 @@ use anyhow::{Context, Result, ensure};
 use super::{Outcome, Reporter, Suite};
 use crate::http;
 use crate::process::{self, Beside};
-use crate::workspace::cargo;
 
 /// How long the binary may take from its start until it has stored its first round.
 const READY_MAX: Duration = Duration::from_secs(30);
@@ -41,7 +40,7 @@ fn unit_tests(suite: &Suite) -> Result<Outcome> {
 }
 
 fn browser_against_mock(suite: &Suite) -> Result<Outcome> {
-    suite.program(npm(suite).args(["run", "e2e"]), Reporter::Playwright)
+    suite.program(npm(suite).args(["run", "e2e"]), Reporter::Node)
 }
 
 /// Starts the binary on a free port and an empty data directory, and points the browser at it.
@@ -49,7 +48,7 @@ fn browser_against_binary(suite: &Suite) -> Result<Outcome> {
     if !suite.workspace.has("wellkept") {
         return Ok(Outcome::Skipped("there is no crate `wellkept` yet".into()));
     }
-    let built = process::stream(suite.command(cargo()).args(["build", "--locked", "--package", "wellkept"]))?;
+    let built = process::stream(suite.cargo().args(["build", "--locked", "--package", "wellkept"]))?;
     ensure!(built.status.success(), "`wellkept` does not build");
     let scratch = tempfile::tempdir().context("no temporary directory")?;
     let data = scratch.path().join("data");
@@ -63,11 +62,11 @@ fn browser_against_binary(suite: &Suite) -> Result<Outcome> {
     e2e.args(["run", "e2e"])
         .env("WELLKEPT_URL", format!("http://127.0.0.1:{port}"))
         .env("WELLKEPT_TOKEN", token.trim());
-    suite.program(&mut e2e, Reporter::Playwright)
+    suite.program(&mut e2e, Reporter::Node)
 }
 
 fn npm(suite: &Suite) -> Command {
-    let mut command = suite.command("npm");
+    let mut command = Command::new("npm");
     command.current_dir(folder(suite)).env("CI", "1").env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
     command
 }

@@ -29,10 +29,12 @@ pub(super) enum Reporter {
     Nextest,
     /// `cargo test`: one `test result:` line for each test binary.
     Cargo,
+    /// The same where having no test at all is fine.
+    MayBeEmpty,
     /// Vitest: one `Tests` line.
     Vitest,
-    /// Playwright: one line for each kind of result.
-    Playwright,
+    /// `node --test`: one line for each kind of result, after `#` or `ℹ`.
+    Node,
 }
 
 /// Adds up what the output says; a program that says nothing has no tests.
@@ -43,9 +45,9 @@ pub(super) fn count(reporter: Reporter, output: &str) -> Counts {
         Reporter::Nextest => {
             last(&text, |line| line.split_once("tests run:").or(line.split_once("test run:")))
         }
-        Reporter::Cargo => cargo(&text),
+        Reporter::Cargo | Reporter::MayBeEmpty => cargo(&text),
         Reporter::Vitest => last(&text, |line| line.trim_start().strip_prefix("Tests ").map(|r| ("", r))),
-        Reporter::Playwright => playwright(&text),
+        Reporter::Node => node(&text),
     };
     counts.skipped += text.lines().filter(|line| line.starts_with("SKIPPED: ")).count() as u64;
     counts
@@ -63,15 +65,20 @@ fn last<'t>(text: &'t str, tail: impl Fn(&'t str) -> Option<(&'t str, &'t str)>)
     text.lines().filter_map(tail).next_back().map(|(_, rest)| words(rest)).unwrap_or_default()
 }
 
-/// Only lines that consist of a number and a result, so that a test's own title cannot be taken for one.
-fn playwright(text: &str) -> Counts {
+fn node(text: &str) -> Counts {
     let mut sum = Counts::default();
-    for line in text.lines().map(str::trim) {
-        let mut parts = line.split_whitespace();
-        let (Some(number), Some(word)) = (parts.next(), parts.next()) else { continue };
-        let alone = parts.next().is_none_or(|rest| rest.starts_with('(') || line.ends_with("did not run"));
-        if alone && number.bytes().all(|b| b.is_ascii_digit()) {
-            sum.add(words(&format!("{number} {word}")));
+    for line in text.lines() {
+        let Some((word, number)) =
+            line.strip_prefix("# ").or(line.strip_prefix("ℹ ")).and_then(|l| l.split_once(' '))
+        else {
+            continue;
+        };
+        let n = number.trim().parse::<u64>().unwrap_or(0);
+        match word {
+            "pass" => sum.passed += n,
+            "fail" | "cancelled" => sum.failed += n,
+            "skipped" | "todo" => sum.skipped += n,
+            _ => {}
         }
     }
     sum
@@ -88,9 +95,9 @@ fn words(line: &str) -> Counts {
         }
         let n = number.take().unwrap_or(0);
         match word {
-            "passed" | "flaky" => counts.passed += n,
-            "failed" | "timed" | "interrupted" => counts.failed += n,
-            "skipped" | "ignored" | "todo" | "did" => counts.skipped += n,
+            "passed" => counts.passed += n,
+            "failed" | "timed" => counts.failed += n,
+            "skipped" | "ignored" | "todo" => counts.skipped += n,
             _ => {}
         }
     }
@@ -147,9 +154,22 @@ mod tests {
     }
 
     #[test]
-    fn playwright_is_read_from_its_last_lines() {
-        let text = "  ✓  1 [chromium] › now.spec.ts:3:1 › shows 5 failed logins (1.2s)\n\n  1 failed\n    [chromium] › x\n  2 skipped\n  1 did not run\n  12 passed (3.4s)\n";
-        check(Reporter::Playwright, text, 12, 1, 3);
+    fn node_is_read_from_its_last_lines_in_both_of_its_forms() {
+        for mark in ["#", "ℹ"] {
+            let text = [
+                "ok 1 - pass 7",
+                "tests 9",
+                "suites 1",
+                "pass 4",
+                "fail 1",
+                "cancelled 1",
+                "skipped 2",
+                "todo 1",
+            ]
+            .map(|line| format!("{mark} {line}\n"))
+            .concat();
+            check(Reporter::Node, &text, 4, 2, 3);
+        }
     }
 
     #[test]
@@ -159,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_program_that_says_nothing_has_no_tests() {
-        for reporter in [Reporter::Nextest, Reporter::Cargo, Reporter::Vitest, Reporter::Playwright] {
+        for reporter in [Reporter::Nextest, Reporter::Cargo, Reporter::Vitest, Reporter::Node] {
             check(reporter, "compiling\n", 0, 0, 0);
         }
     }

@@ -4,20 +4,19 @@ use anyhow::Result;
 
 use super::{Outcome, Reporter, Suite};
 use crate::process;
-use crate::workspace::cargo;
 
 pub(super) fn fmt(suite: &Suite) -> Result<Outcome> {
-    suite.program(suite.command(cargo()).args(["fmt", "--all", "--check"]), Reporter::Check)
+    suite.program(suite.cargo().args(["fmt", "--all", "--check"]), Reporter::Check)
 }
 
 pub(super) fn clippy(suite: &Suite) -> Result<Outcome> {
     let args = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-    suite.program(suite.command(cargo()).args(args), Reporter::Check)
+    suite.program(suite.cargo().args(args), Reporter::Check)
 }
 
 /// With nextest where it is installed; building it takes longer than it saves, so else with `cargo test`.
 pub(super) fn tests(suite: &Suite) -> Result<Outcome> {
-    let mut command = suite.command(cargo());
+    let mut command = suite.cargo();
     if has_subcommand(suite, "nextest") {
         command.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
         return suite.program(&mut command, Reporter::Nextest);
@@ -30,7 +29,7 @@ pub(super) fn tests(suite: &Suite) -> Result<Outcome> {
 /// Nextest does not run these.
 pub(super) fn doc_tests(suite: &Suite) -> Result<Outcome> {
     let args = ["test", "--workspace", "--doc", "--locked", "--no-fail-fast"];
-    suite.program(suite.command(cargo()).args(args), Reporter::Cargo)
+    suite.program(suite.cargo().args(args), Reporter::MayBeEmpty)
 }
 
 /// Licences, bans and sources need no network once cargo-deny is there.
@@ -38,8 +37,8 @@ pub(super) fn deny(suite: &Suite) -> Result<Outcome> {
     if let Some(reason) = install_deny(suite)? {
         return Ok(Outcome::Skipped(reason));
     }
-    let args = ["deny", "--locked", "check", "licenses", "bans", "sources"];
-    suite.program(suite.command(cargo()).args(args), Reporter::Check)
+    let args = ["deny", "--locked", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"];
+    suite.program(suite.cargo().args(args), Reporter::Check)
 }
 
 /// Advisories live in a git repository on GitHub that not every machine can reach.
@@ -47,12 +46,12 @@ pub(super) fn advisories(suite: &Suite) -> Result<Outcome> {
     if !has_subcommand(suite, "deny") {
         return Ok(Outcome::Skipped("cargo-deny is not installed".into()));
     }
-    let fetched = process::stream(suite.command(cargo()).args(["deny", "fetch", "db"]))?;
+    let fetched = process::stream(suite.cargo().args(["deny", "fetch", "db"]))?;
     if !fetched.status.success() {
         return Ok(Outcome::Skipped("the advisory database cannot be fetched from here".into()));
     }
     let args = ["deny", "--locked", "check", "--disable-fetch", "advisories"];
-    suite.program(suite.command(cargo()).args(args), Reporter::Check)
+    suite.program(suite.cargo().args(args), Reporter::Check)
 }
 
 /// The reason why there is no cargo-deny, if there is none in the end.
@@ -62,11 +61,10 @@ fn install_deny(suite: &Suite) -> Result<Option<String>> {
     }
     eprintln!("note: cargo-deny is not installed; building it, which takes some minutes once");
     // Without optimisation: it runs for a second, but building it optimised takes three times as long.
-    let built =
-        process::stream(suite.command(cargo()).args(["install", "cargo-deny", "--locked", "--debug"]))?;
+    let built = process::stream(suite.cargo().args(["install", "cargo-deny", "--locked", "--debug"]))?;
     Ok((!built.status.success()).then(|| "cargo-deny is not installed and could not be built".to_owned()))
 }
 
 fn has_subcommand(suite: &Suite, name: &str) -> bool {
-    suite.command(cargo()).args([name, "--version"]).output().is_ok_and(|out| out.status.success())
+    suite.cargo().args([name, "--version"]).output().is_ok_and(|out| out.status.success())
 }
