@@ -1,11 +1,13 @@
 //! Starting programs: their output goes on to the person at once, and is kept for counting.
 
+use std::fs::File;
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::clock;
@@ -95,11 +97,23 @@ pub(crate) fn on_path(program: &str) -> bool {
 pub(crate) struct Beside {
     child: Child,
     name: String,
+    /// Where its errors go when the person need not see them.
+    log: Option<PathBuf>,
 }
 
 impl Beside {
     /// Starts it; its standard output is dropped, its errors go to the person.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        Self::spawn(command, None)
+    }
+
+    /// Starts a talkative one: its errors go to `log`, and are shown only when it does not become ready.
+    pub(crate) fn start_quietly(command: &mut Command, log: PathBuf) -> Result<Self> {
+        let file = File::create(&log).with_context(|| format!("failed to create {}", log.display()))?;
+        Self::spawn(command.stderr(file), Some(log))
+    }
+
+    fn spawn(command: &mut Command, log: Option<PathBuf>) -> Result<Self> {
         let name = shown(command);
         eprintln!("$ {name} &");
         let child = command
@@ -107,7 +121,7 @@ impl Beside {
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("failed to start `{name}`"))?;
-        Ok(Self { child, name })
+        Ok(Self { child, name, log })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -122,12 +136,21 @@ impl Beside {
     /// Waits until `ready`, or fails when the program ends or the limit passes.
     pub(crate) fn wait_ready(&mut self, limit: Duration, ready: impl Fn() -> bool) -> Result<()> {
         let verdict = clock::wait_for(limit, Duration::from_millis(20), || match self.ended() {
-            Some(status) => Some(Err(anyhow::anyhow!("`{}` ended with {status}", self.name))),
+            Some(status) => Some(Err(format!("ended with {status}"))),
             None => ready().then_some(Ok(())),
         });
-        verdict.unwrap_or_else(|| {
-            Err(anyhow::anyhow!("`{}` was not ready after {} s", self.name, limit.as_secs()))
-        })
+        match verdict {
+            Some(Ok(())) => Ok(()),
+            Some(Err(how)) => bail!("`{}` {how}{}", self.name, self.last_words()),
+            None => bail!("`{}` was not ready after {} s{}", self.name, limit.as_secs(), self.last_words()),
+        }
+    }
+
+    /// The last lines of its log, when it has one.
+    fn last_words(&self) -> String {
+        let text = self.log.as_ref().and_then(|log| std::fs::read_to_string(log).ok()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines.iter().skip(lines.len().saturating_sub(10)).map(|line| format!("\n  {line}")).collect()
     }
 
     /// SIGTERM, ten seconds of patience, SIGKILL.
@@ -187,5 +210,15 @@ mod tests {
         let mut beside = Beside::start(&mut Command::new("false")).unwrap();
         let error = beside.wait_ready(Duration::from_secs(60), || false).unwrap_err();
         assert!(error.to_string().contains("ended with"), "{error}");
+    }
+
+    #[test]
+    fn the_last_words_of_a_quiet_program_come_with_its_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no such colour >&2; exit 4"]);
+        let mut beside = Beside::start_quietly(&mut command, folder.path().join("log")).unwrap();
+        let error = beside.wait_ready(Duration::from_secs(60), || false).unwrap_err();
+        assert!(error.to_string().contains("no such colour"), "{error}");
     }
 }

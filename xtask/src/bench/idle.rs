@@ -86,10 +86,12 @@ fn start_peers(bed: &Bed, watched: &mut Vec<Watched>, report: &mut Report) -> Re
     let (target, port) = (http::free_port()?, http::free_port()?);
     let folder = bed.folder("idle-prometheus")?;
     let mut command = Command::new(exporter);
-    let mut running = Beside::start(command.arg(format!("--web.listen-address=127.0.0.1:{target}")))?;
+    command.arg(format!("--web.listen-address=127.0.0.1:{target}"));
+    let mut running = Beside::start_quietly(&mut command, folder.join("exporter.log"))?;
     running.wait_ready(READY_MAX, || http::answers(target, "/metrics"))?;
     watched.push(Watched { name: "node_exporter", running });
-    let mut running = Beside::start(&mut prometheus_command(prometheus, &folder, target, port)?)?;
+    let mut command = prometheus_command(prometheus, &folder, target, port)?;
+    let mut running = Beside::start_quietly(&mut command, folder.join("prometheus.log"))?;
     running.wait_ready(READY_MAX, || http::answers(port, "/-/ready"))?;
     watched.push(Watched { name: "prometheus", running });
     Ok(Some(port))

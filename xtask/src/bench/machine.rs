@@ -14,6 +14,9 @@ pub(super) struct Machine {
     kernel: String,
     system: String,
     rustc: String,
+    /// Average number of runnable processes over the last minute, before we began; above about 0.2 per core the
+    /// machine was not idle and figures of CPU and time are worth less.
+    load: String,
 }
 
 impl Machine {
@@ -29,22 +32,26 @@ impl Machine {
             system: field(&read("/etc/os-release").unwrap_or_default(), "PRETTY_NAME", '=')
                 .unwrap_or_else(|| "unknown".into()),
             rustc,
+            load: read("/proc/loadavg")?.split(' ').next().unwrap_or_default().to_owned(),
         })
     }
 
     pub(super) fn to_json(&self) -> Value {
         json!({
             "cpu": self.cpu, "cores": self.cores, "memory_bytes": self.memory_bytes, "kernel": self.kernel,
-            "system": self.system, "rustc": self.rustc,
+            "system": self.system, "rustc": self.rustc, "load_average_1m_at_start": self.load,
         })
     }
 }
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cpu, cores, memory_bytes, kernel, system, rustc } = self;
+        let Self { cpu, cores, memory_bytes, kernel, system, rustc, load } = self;
         let gib = *memory_bytes as f64 / f64::from(1 << 30);
-        write!(f, "Machine: {cpu}, {cores} cores, {gib:.1} GiB; {system}, kernel {kernel}; {rustc}")
+        write!(
+            f,
+            "Machine: {cpu}, {cores} cores, {gib:.1} GiB; {system}, kernel {kernel}; {rustc}; load {load} at start"
+        )
     }
 }
 

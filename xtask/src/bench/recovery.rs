@@ -96,7 +96,8 @@ fn under_monit(bed: &Bed, repeat: usize) -> Result<Series> {
     // Monit refuses a file that others may read.
     std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600))?;
     victim.start(RECOVERY_MAX)?;
-    let _monit = Beside::start(Command::new("monit").args(["-I", "-c"]).arg(&config))?;
+    let _monit =
+        Beside::start_quietly(Command::new("monit").args(["-I", "-c"]).arg(&config), folder.join("log"))?;
     std::thread::sleep(CYCLE * 3);
     kills(&victim, repeat, None)
 }

@@ -19,7 +19,9 @@ const TARGETS: [u32; 2] = [1, 5];
 
 pub(super) fn run(bed: &Bed) -> Result<Report> {
     let mut report = Report {
-        how: format!("Bytes per sample, index included, of the recording `{RECORDING}`."),
+        how: format!(
+            "Bytes per sample, index included, of the recording `{RECORDING}`; further targets are copies with clocks of their own."
+        ),
         table: Table::new(&["targets", "wellkept", "prometheus"]),
         ..Report::default()
     };
