@@ -104,6 +104,8 @@ impl Suite {
     /// Cargo in the workspace, with the settings of this run.
     fn cargo(&self) -> Command {
         let mut command = workspace::cargo(&self.workspace.root);
+        // A snapshot that differs is a failure here, not a new file beside it.
+        command.env("INSTA_UPDATE", "no");
         if self.options.ci {
             command.env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
         }

@@ -39,30 +39,35 @@ const PLACES: &[Place] = &[
     does_io("xtask", 4),
 ];
 
-/// Crates that open files or sockets, start processes, or bring a runtime that does.
+/// Crates that open files or sockets, start processes, draw randomness, or bring a runtime that does.
 const DOES_IO: &[&str] = &[
     "async-std",
     "axum",
+    "getrandom",
+    "glob",
     "hyper",
     "hyper-util",
-    "jiff",
     "libc",
     "memmap2",
     "mio",
     "nix",
     "notify",
     "procfs",
+    "rand",
     "reqwest",
     "russh",
     "rusqlite",
     "rustix",
+    "rustls-native-certs",
     "smol",
     "socket2",
     "sqlx",
     "tempfile",
     "tokio",
+    "tokio-rustls",
     "tower-http",
     "ureq",
+    "walkdir",
 ];
 
 /// Problems with the arrows between crates.

@@ -22,7 +22,7 @@ pub(super) fn tests(suite: &Suite) -> Result<Outcome> {
         return suite.program(&mut command, Reporter::Nextest);
     }
     eprintln!("note: cargo-nextest is not installed; the same tests run under `cargo test`");
-    command.args(["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"]);
+    command.args(["test", "--workspace", "--tests", "--locked", "--no-fail-fast"]);
     suite.program(&mut command, Reporter::Cargo)
 }
 
