@@ -26,7 +26,9 @@ pub(crate) fn run() -> Result<bool> {
 /// One line for each thing that is not as it should be.
 fn check(workspace: &Workspace) -> Result<Vec<String>> {
     let mut problems = layers::check(&workspace.members);
+    let reasons = read(&workspace.root.join(sources::REASONS))?;
     for member in &workspace.members {
+        problems.extend(sources::unexplained(&member.name, &member.foreign, &reasons));
         let manifest = read(&member.manifest)?;
         problems.extend(sources::lints_inherited(&member.name, &manifest));
         for root in &member.roots {

@@ -22,6 +22,8 @@ pub(crate) struct Member {
     pub(crate) manifest: PathBuf,
     /// Names of the packages that it is built with; those only for its tests or its build script are left out.
     pub(crate) dependencies: Vec<String>,
+    /// Names of all packages from outside the workspace that it names for any purpose.
+    pub(crate) foreign: Vec<String>,
     /// The first file of its library and of each of its binaries.
     pub(crate) roots: Vec<PathBuf>,
 }
@@ -64,13 +66,14 @@ impl Member {
         let is_root = |target: &&Value| {
             target["kind"].as_array().is_some_and(|k| k.iter().any(|k| k == "lib" || k == "bin"))
         };
+        let names = |wanted: fn(&Value) -> bool| -> Vec<String> {
+            let chosen = list("dependencies").iter().filter(|d| wanted(d));
+            chosen.filter_map(|d| d["name"].as_str().map(str::to_owned)).collect()
+        };
         Ok(Self {
             manifest: package["manifest_path"].as_str().context("a package has no manifest")?.into(),
-            dependencies: list("dependencies")
-                .iter()
-                .filter(|d| d["kind"].is_null())
-                .filter_map(|d| d["name"].as_str().map(str::to_owned))
-                .collect(),
+            dependencies: names(|d| d["kind"].is_null()),
+            foreign: names(|d| d["path"].is_null()),
             roots: list("targets")
                 .iter()
                 .filter(is_root)
@@ -109,7 +112,8 @@ mod tests {
         let package = json!({
             "name": "wellkept-x", "manifest_path": "/r/crates/x/Cargo.toml",
             "dependencies": [
-                {"name": "serde", "kind": null}, {"name": "proptest", "kind": "dev"}, {"name": "cc", "kind": "build"}
+                {"name": "serde", "kind": null}, {"name": "proptest", "kind": "dev"}, {"name": "cc", "kind": "build"},
+                {"name": "wellkept-y", "kind": null, "path": "/r/crates/y"}
             ],
             "targets": [
                 {"kind": ["lib"], "src_path": "/r/crates/x/src/lib.rs"},
@@ -118,7 +122,8 @@ mod tests {
             ]
         });
         let member = Member::parse(&package).unwrap();
-        assert_eq!(member.dependencies, ["serde"]);
+        assert_eq!(member.dependencies, ["serde", "wellkept-y"]);
+        assert_eq!(member.foreign, ["serde", "proptest", "cc"]);
         assert_eq!(
             member.roots,
             [PathBuf::from("/r/crates/x/src/lib.rs"), PathBuf::from("/r/crates/x/src/main.rs")]

@@ -114,6 +114,7 @@ mod tests {
             name: name.into(),
             manifest: "Cargo.toml".into(),
             dependencies: dependencies.iter().map(|d| (*d).to_owned()).collect(),
+            foreign: Vec::new(),
             roots: Vec::new(),
         }
     }

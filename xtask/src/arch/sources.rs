@@ -26,6 +26,17 @@ pub(super) fn unsafe_forbidden(name: &str, path: &str, text: &str) -> Option<Str
     (!excepted && !forbids).then(|| format!("{path} lacks `#![forbid(unsafe_code)]`"))
 }
 
+/// The page that says why each dependency is there.
+pub(super) const REASONS: &str = "docs/dependencies.md";
+
+/// Dependencies without a row in the page of reasons.
+pub(super) fn unexplained(name: &str, foreign: &[String], page: &str) -> Vec<String> {
+    let explained =
+        |crate_name: &&String| page.lines().any(|l| l.starts_with(&format!("| `{crate_name}` |")));
+    let missing = foreign.iter().filter(|f| !explained(f));
+    missing.map(|f| format!("{name} depends on {f}, which has no row in {REASONS}")).collect()
+}
+
 /// Whether the file is a module of ours that must say what it is.
 pub(super) fn needs_module_head(path: &str) -> bool {
     let ours = path.starts_with("crates/") || path.starts_with("xtask/");
@@ -80,6 +91,13 @@ mod tests {
         for text in ["", "use std::io;\n//! Late.\n", "// Groups findings.\n", "//!\n", "//! X.\n"] {
             assert!(module_head("a.rs", text).is_some(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_dependency_without_a_reason_is_a_problem() {
+        let page = "| crate | why |\n| `serde` | reading |\nsee `tokio`\n";
+        let problems = unexplained("x", &["serde".into(), "tokio".into()], page);
+        assert_eq!(problems, ["x depends on tokio, which has no row in docs/dependencies.md"]);
     }
 
     #[test]
