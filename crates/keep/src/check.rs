@@ -16,14 +16,13 @@ use crate::tree::At;
 /// Runs all checks over what could be read.
 pub(crate) fn check(
     services: &[service::Placed],
-    names: &[String],
     filesystems: &[filesystem::Placed],
     problems: &mut Problems,
 ) {
-    unknown_dependencies(services, names, problems);
+    unknown_dependencies(services, problems);
     cycles(services, problems);
     clashing_addresses(services, problems);
-    let services: Vec<&Service> = services.iter().map(|s| &s.service).collect();
+    let services: Vec<&Service> = services.iter().filter_map(|s| s.service.as_ref()).collect();
     for placed in filesystems {
         for (at, glob) in &placed.rules {
             check_rule(at, glob, &placed.filesystem.mountpoint, filesystems, &services, problems);
@@ -31,9 +30,8 @@ pub(crate) fn check(
     }
 }
 
-/// `names` also holds services that could not be read, so that one mistake is not reported twice.
-fn unknown_dependencies(services: &[service::Placed], names: &[String], problems: &mut Problems) {
-    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+fn unknown_dependencies(services: &[service::Placed], problems: &mut Problems) {
+    let known: Vec<&str> = services.iter().map(|s| s.name.as_str()).collect();
     for (at, name) in services.iter().flat_map(|s| &s.depends_on) {
         if !known.contains(&name.as_str()) {
             let help = Text::new("keep.accept.depends_on");
@@ -53,7 +51,7 @@ enum Visit {
 /// Walks the dependencies depth first; an edge back into the open path closes a cycle.
 fn cycles(services: &[service::Placed], problems: &mut Problems) {
     let index: BTreeMap<&str, usize> =
-        services.iter().enumerate().map(|(i, s)| (s.service.name.as_str(), i)).collect();
+        services.iter().enumerate().map(|(i, s)| (s.name.as_str(), i)).collect();
     let mut visits = vec![Visit::New; services.len()];
     for start in 0..services.len() {
         if visits.get(start) != Some(&Visit::New) {
@@ -97,7 +95,7 @@ fn report_cycle(
     problems: &mut Problems,
 ) {
     let circle = path.iter().map(|(i, _)| *i).skip_while(|i| *i != closes_at).chain([closes_at]);
-    let names: Vec<&str> = circle.filter_map(|i| services.get(i)).map(|s| s.service.name.as_str()).collect();
+    let names: Vec<&str> = circle.filter_map(|i| services.get(i)).map(|s| s.name.as_str()).collect();
     let message = Text::new("keep.cycle").with("cycle", clean(&names.join(" → ")));
     problems.add(at, message, Text::new("keep.accept.cycle"));
 }
@@ -111,7 +109,7 @@ fn clashing_addresses(services: &[service::Placed], problems: &mut Problems) {
         for (at, address) in &service.listens {
             let same_port = by_port.entry((address.is_ipv4(), address.port())).or_default();
             let clash = same_port.iter().find(|(name, other, _)| {
-                *name != service.service.name
+                *name != service.name
                     && (other.ip() == address.ip()
                         || other.ip().is_unspecified()
                         || address.ip().is_unspecified())
@@ -124,7 +122,7 @@ fn clashing_addresses(services: &[service::Placed], problems: &mut Problems) {
                     .with("line", other_at.place.line);
                 problems.add(at, message, Text::new("keep.accept.address_clash"));
             }
-            same_port.push((&service.service.name, *address, at));
+            same_port.push((&service.name, *address, at));
         }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) fn filesystems(node: &Node, problems: &mut Problems) -> Vec<Placed> {
     entries.iter().filter_map(|(key, node)| filesystem(key, node, problems)).collect()
 }
 
+/// A share that cannot be read is replaced by the default here, so that the rules are checked all the same; the
+/// file is refused because of it in any case.
 fn filesystem(key: &Key, node: &Node, problems: &mut Problems) -> Option<Placed> {
     let good_mount = read::is_plain_path(&key.text) && !key.text.chars().any(char::is_control);
     if !good_mount {
@@ -37,7 +39,7 @@ fn filesystem(key: &Key, node: &Node, problems: &mut Problems) -> Option<Placed>
     let fields = Fields::open(node, &["full_at", "free_space", "never_touch"], problems)?;
     let full_at = match fields.get("full_at") {
         Some(node) => read::parsed(node, Text::new("keep.accept.share"), problems, share),
-        None => Some(FULL_AT_DEFAULT),
+        None => None,
     };
     let mut rules = Vec::new();
     let mut places = Vec::new();
@@ -54,8 +56,12 @@ fn filesystem(key: &Key, node: &Node, problems: &mut Problems) -> Option<Placed>
         .iter()
         .filter_map(|n| read::path(n, problems).map(PathBuf::from))
         .collect();
-    let filesystem =
-        Filesystem { mountpoint: key.text.clone(), full_at: full_at?, free_space: rules, never_touch };
+    let filesystem = Filesystem {
+        mountpoint: key.text.clone(),
+        full_at: full_at.unwrap_or(FULL_AT_DEFAULT),
+        free_space: rules,
+        never_touch,
+    };
     Some(Placed { filesystem, rules: places })
 }
 
@@ -81,15 +87,6 @@ fn rule(node: &Node, mount: Option<&str>, problems: &mut Problems) -> Option<(Fr
             problems.add(&open.at, Text::new("keep.unless_open_false"), Text::new("keep.accept.unless_open"));
         }
     }
-    let older_than = match fields.get("older_than") {
-        Some(node) => Some(read::duration(
-            node,
-            Duration::from_secs(1),
-            Duration::from_secs(10 * 365 * 86_400),
-            problems,
-        )?),
-        None => None,
-    };
     let Some(glob_node) = fields.get("glob") else {
         read::missing(&node.at, "glob", Text::new("keep.accept.glob"), problems);
         return None;
@@ -100,6 +97,15 @@ fn rule(node: &Node, mount: Option<&str>, problems: &mut Problems) -> Option<(Fr
         problems.add(&glob_node.at, message, Text::new("keep.accept.glob"));
         return None;
     }
+    let older_than = match fields.get("older_than") {
+        Some(node) => Some(read::duration(
+            node,
+            Duration::from_secs(1),
+            Duration::from_secs(10 * 365 * 86_400),
+            problems,
+        )?),
+        None => None,
+    };
     Some((FreeSpaceRule { glob: glob.to_owned(), unless_open: true, older_than }, glob_node.at.clone()))
 }
 

@@ -69,24 +69,16 @@ fn read_keep(text: &str, problems: &mut Problems) -> Keep {
     let Some(root) = tree::read(text, problems) else { return keep };
     let Some(fields) = Fields::open(&root, &KEYS, problems) else { return keep };
     let services = fields.get("services").map(|n| service::services(n, problems)).unwrap_or_default();
-    let names = fields.get("services").map(service_names).unwrap_or_default();
     let filesystems =
         fields.get("filesystems").map(|n| filesystem::filesystems(n, problems)).unwrap_or_default();
-    check::check(&services, &names, &filesystems, problems);
+    check::check(&services, &filesystems, problems);
     if let Some(node) = fields.get("automation") {
         keep.automation = automation::automation(node, problems);
     }
     keep.change_logs = fields.get("changes").map(|n| automation::changes(n, problems)).unwrap_or_default();
     keep.unusual = fields.get("unusual").map(|n| automation::unusual(n, problems)).unwrap_or_default();
-    keep.services = services.into_iter().map(|s| (s.service.name.clone(), s.service)).collect();
+    keep.services = services.into_iter().filter_map(|s| Some((s.name, s.service?))).collect();
     keep.filesystems =
         filesystems.into_iter().map(|f| (f.filesystem.mountpoint.clone(), f.filesystem)).collect();
     keep
-}
-
-fn service_names(node: &tree::Node) -> Vec<String> {
-    match &node.value {
-        tree::Value::Map(entries) => entries.iter().map(|(key, _)| key.text.clone()).collect(),
-        _ => Vec::new(),
-    }
 }

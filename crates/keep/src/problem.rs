@@ -109,7 +109,7 @@ fn render_problem(problem: &Problem, say: &dyn Fn(&Text) -> String, paint: &Pain
     };
     let path = if problem.path.is_empty() { String::new() } else { format!(" {}:", problem.path) };
     out.push_str(&format!(
-        "{}: {}{path} {}\n",
+        "{}: {}:{path} {}\n",
         paint.place(&place),
         paint.error(&say(&Text::new("keep.error"))),
         message
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn shows_the_line_with_a_mark_below_the_place() {
         let lines: Vec<String> = shown("x: 1\na: { bcd: 2 }\n", 2, 6, 3).lines().map(str::to_owned).collect();
-        assert!(lines[0].starts_with("k.yml:2:6: error a.b: "), "{}", lines[0]);
+        assert!(lines[0].starts_with("k.yml:2:6: error: a.b: "), "{}", lines[0]);
         assert_eq!(lines[1], " 2 | a: { bcd: 2 }");
         assert_eq!(lines[2], "   |      ^^^");
     }

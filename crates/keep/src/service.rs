@@ -38,9 +38,11 @@ const IDENTITY_KEYS: [&str; 4] = ["pidfile", "unit", "cgroup", "program"];
 /// Most services in a file.
 const SERVICES_MAX: usize = 1000;
 
-/// A service together with the places that later checks point at.
+/// What later checks need of a service, with the places that they point at.
 pub(crate) struct Placed {
-    pub(crate) service: Service,
+    pub(crate) name: String,
+    /// `None` when something is wrong with it; its neighbours are checked all the same.
+    pub(crate) service: Option<Service>,
     pub(crate) depends_on: Vec<(At, String)>,
     pub(crate) listens: Vec<(At, SocketAddr)>,
 }
@@ -52,7 +54,7 @@ pub(crate) fn services(node: &Node, problems: &mut Problems) -> Vec<Placed> {
         let help = Text::new("keep.accept.services_max").with("max", SERVICES_MAX);
         problems.add(&key.at, Text::new("keep.too_many_services").with("count", entries.len()), help);
     }
-    entries.iter().take(SERVICES_MAX).filter_map(|(key, node)| service(key, node, problems)).collect()
+    entries.iter().take(SERVICES_MAX).map(|(key, node)| service(key, node, problems)).collect()
 }
 
 /// The name a service may have: it becomes a label, a part of API paths and of file names.
@@ -63,13 +65,23 @@ pub fn is_service_name(name: &str) -> bool {
     first && name.len() <= 63 && name.chars().all(rest)
 }
 
-fn service(key: &Key, node: &Node, problems: &mut Problems) -> Option<Placed> {
+fn service(key: &Key, node: &Node, problems: &mut Problems) -> Placed {
     if !is_service_name(&key.text) {
         let message = Text::new("keep.service_name").with("name", clean(&key.text));
         problems.add(&key.at, message, Text::new("keep.accept.service_name"));
     }
-    let fields = Fields::open(node, &KEYS, problems)?;
-    let identity = identity(&key.at, &fields, problems);
+    let mut placed =
+        Placed { name: key.text.clone(), service: None, depends_on: Vec::new(), listens: Vec::new() };
+    if let Some(fields) = Fields::open(node, &KEYS, problems) {
+        placed.depends_on = names(fields.get("depends_on"), "keep.accept.depends_on", problems);
+        placed.listens = listens(fields.get("listens"), problems);
+        placed.service = build(key, &fields, &placed, problems);
+    }
+    placed
+}
+
+fn build(key: &Key, fields: &Fields, placed: &Placed, problems: &mut Problems) -> Option<Service> {
+    let identity = identity(&key.at, fields, problems);
     let command = |name: &str, problems: &mut Problems| {
         fields.get(name).and_then(|node| command::command(node, Limit::Own, problems))
     };
@@ -78,11 +90,9 @@ fn service(key: &Key, node: &Node, problems: &mut Problems) -> Option<Placed> {
         _ => None,
     };
     let by_unit = |verb: &str| unit.as_ref().map(|unit| systemctl(verb, unit));
-    let depends_on = names(fields.get("depends_on"), "keep.accept.depends_on", problems);
-    let listens = listens(fields.get("listens"), problems);
     let may = fields.get("may").map(|n| read::actions(n, false, problems)).unwrap_or_default();
-    check_may(&key.text, &may, &fields, problems);
-    let service = Service {
+    check_may(&key.text, &may, fields, problems);
+    Some(Service {
         name: key.text.clone(),
         start: command("start", problems).or_else(|| by_unit("start")),
         stop: command("stop", problems).or_else(|| by_unit("stop")),
@@ -90,8 +100,8 @@ fn service(key: &Key, node: &Node, problems: &mut Problems) -> Option<Placed> {
         reload: command("reload", problems),
         health: fields.get("health").map(|n| health::checks(n, problems)).unwrap_or_default(),
         user: fields.get("user").and_then(|n| user(n, problems)),
-        listens: listens.iter().map(|(_, address)| *address).collect(),
-        depends_on: depends_on.iter().map(|(_, name)| name.clone()).collect(),
+        listens: placed.listens.iter().map(|(_, address)| *address).collect(),
+        depends_on: placed.depends_on.iter().map(|(_, name)| name.clone()).collect(),
         uses: paths(fields.get("uses"), problems),
         release: fields.get("release").and_then(|n| release(n, problems)),
         files: fields.get("files").map(|n| files(n, problems)).unwrap_or_default(),
@@ -100,8 +110,7 @@ fn service(key: &Key, node: &Node, problems: &mut Problems) -> Option<Placed> {
             .get("starts_itself_within")
             .and_then(|n| read::duration(n, Duration::from_millis(100), Duration::from_secs(3600), problems)),
         identity: identity?,
-    };
-    Some(Placed { service, depends_on, listens })
+    })
 }
 
 fn systemctl(verb: &str, unit: &str) -> Command {

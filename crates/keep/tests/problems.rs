@@ -151,7 +151,13 @@ fn commands_that_need_a_shell_or_a_folder_are_refused() {
     check(&app("    start: ./app\n"), at(0), path, "keep.command_program", "absolute");
     check(&app("    start: A=1 app\n"), at(0), path, "keep.command_assignment", "shell:");
     check(&app("    start: []\n"), at(0), path, "keep.command_empty", "program");
-    check(&app("    start: [bin/app, x]\n"), at(1), "services.app.start[0]", "keep.command_program", "absolute");
+    check(
+        &app("    start: [bin/app, x]\n"),
+        at(1),
+        "services.app.start[0]",
+        "keep.command_program",
+        "absolute",
+    );
     check(&app("    start: [app, [x]]\n"), at(6), "services.app.start[1]", "keep.is_list", "argument");
     check(&app("    start: { within: 3s }\n"), at(0), path, "keep.shell_or_run", "{ run:");
     check(&app("    start: { shell: a, run: b }\n"), at(0), path, "keep.shell_or_run", "{ run:");
@@ -343,6 +349,14 @@ fn a_service_that_cannot_be_read_still_counts_as_known() {
 }
 
 #[test]
+fn neighbours_of_a_service_that_cannot_be_read_are_checked_all_the_same() {
+    let text = "services:\n  a: { start: /a, listens: '1.2.3.4:5', depends_on: [nobody] }\n  \
+                b: { pidfile: /b, listens: '1.2.3.4:5' }\n";
+    let keys: Vec<String> = errors(text).problems.into_iter().map(|p| p.message.key).collect();
+    assert_eq!(keys, ["keep.identity_missing", "keep.unknown_service", "keep.address_clash"]);
+}
+
+#[test]
 fn two_services_cannot_have_one_address() {
     let two = |a: &str, b: &str| {
         format!(
@@ -510,12 +524,9 @@ fn all_problems_come_together_in_the_order_of_the_file() {
 #[test]
 fn the_rendering_is_what_a_person_needs() {
     let text = app("    helth: { tcp: 127.0.0.1:80 }\n");
-    let expected = "\
-wellkept.yml:4:5: services.app.helth: error unknown key `helth`
-";
     let rendered = errors(&text).render(false);
-    let head: String = expected.replace("services.app.helth: error", "error services.app.helth:");
-    assert!(rendered.starts_with(&head), "{rendered}");
+    let head = "wellkept.yml:4:5: error: services.app.helth: unknown key `helth`\n";
+    assert!(rendered.starts_with(head), "{rendered}");
     assert!(rendered.contains("\n 4 |     helth: { tcp: 127.0.0.1:80 }\n   |     ^^^^^\n"), "{rendered}");
     assert!(rendered.ends_with("1 problem in wellkept.yml\n"), "{rendered}");
     assert!(errors(&text).render(true).contains("\u{1b}[1;31m^^^^^\u{1b}[0m"));
