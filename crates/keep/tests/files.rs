@@ -282,3 +282,17 @@ proptest! {
         fuzz(text.as_bytes());
     }
 }
+
+#[test]
+fn every_example_of_the_manual_is_accepted_in_both_languages() {
+    for manual in
+        [include_str!("../../../docs/keep-file.md"), include_str!("../../../docs/keep-file.zh-CN.md")]
+    {
+        let examples: Vec<&str> =
+            manual.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert_eq!(examples.len(), 3);
+        for example in examples {
+            accepted(example);
+        }
+    }
+}
