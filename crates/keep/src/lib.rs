@@ -1,0 +1,84 @@
+//! Reads `wellkept.yml`, checks it, and reports every mistake with its place and what would be accepted.
+//!
+//! Pure: the caller reads the file and gives its name and text. Nothing is looked up on the host, so a path that
+//! does not exist is no mistake here. Finding services on a host is left to `wellkept-discover`; [`discover`]
+//! only turns what was found into a first keep file. The format is described in `docs/keep-file.md`.
+#![forbid(unsafe_code)]
+
+mod automation;
+mod check;
+mod command;
+pub mod discover;
+mod filesystem;
+mod health;
+mod nearest;
+mod problem;
+mod read;
+mod service;
+mod tree;
+
+use wellkept_model::Text;
+use wellkept_model::keep::Keep;
+
+pub use problem::{KeepErrors, PROBLEMS_MAX, Problem};
+pub use service::is_service_name;
+pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
+
+use problem::Problems;
+use read::Fields;
+use tree::{At, Place};
+
+const KEYS: [&str; 5] = ["services", "filesystems", "automation", "changes", "unusual"];
+
+/// Reads and checks a keep file. `file_name` is only used in messages.
+///
+/// # Errors
+/// All mistakes together, in the order of the file. A text that is no YAML or breaks a bound gives one.
+pub fn parse(file_name: &str, text: &str) -> Result<Keep, KeepErrors> {
+    let mut problems = Problems::new(file_name, text);
+    let keep = read_keep(text, &mut problems);
+    problems.finish(keep)
+}
+
+/// The same for bytes as they come from a file or a fuzzer.
+///
+/// # Errors
+/// As [`parse`]; bytes that are no UTF-8 are one problem with the place of the first of them.
+pub fn parse_bytes(file_name: &str, bytes: &[u8]) -> Result<Keep, KeepErrors> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse(file_name, text),
+        Err(error) => {
+            let good = bytes
+                .get(..error.valid_up_to())
+                .and_then(|b| std::str::from_utf8(b).ok())
+                .unwrap_or_default();
+            let line = good.matches('\n').count() + 1;
+            let column = good.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            let mut problems = Problems::new(file_name, good);
+            let place = Place { line: line as u32, column: column as u32, width: 1 };
+            let at = At { place, path: String::new() };
+            problems.add(&at, Text::new("keep.not_utf8"), Text::new("keep.accept.utf8"));
+            problems.finish(Keep::default())
+        }
+    }
+}
+
+/// What was read so far; only worth something when no problem was found.
+fn read_keep(text: &str, problems: &mut Problems) -> Keep {
+    let mut keep = Keep::default();
+    let Some(root) = tree::read(text, problems) else { return keep };
+    let Some(fields) = Fields::open(&root, &KEYS, problems) else { return keep };
+    let services = fields.get("services").map(|n| service::services(n, problems)).unwrap_or_default();
+    let filesystems =
+        fields.get("filesystems").map(|n| filesystem::filesystems(n, problems)).unwrap_or_default();
+    check::check(&services, &filesystems, problems);
+    if let Some(node) = fields.get("automation") {
+        keep.automation = automation::automation(node, problems);
+    }
+    keep.change_logs = fields.get("changes").map(|n| automation::changes(n, problems)).unwrap_or_default();
+    keep.unusual = fields.get("unusual").map(|n| automation::unusual(n, problems)).unwrap_or_default();
+    keep.services = services.into_iter().filter_map(|s| Some((s.name, s.service?))).collect();
+    keep.filesystems =
+        filesystems.into_iter().map(|f| (f.filesystem.mountpoint.clone(), f.filesystem)).collect();
+    keep
+}
