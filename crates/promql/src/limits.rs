@@ -1,0 +1,40 @@
+//! What one query may cost.
+
+use std::time::Duration;
+
+/// Bounds of one query. The defaults suit a console beside the store on one small machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Longest text, bytes. A dashboard's longest query is near 4 KiB.
+    pub query_bytes: usize,
+    /// Most operators in one text: each can be one level of the parser's tree, and 500 levels fit any thread.
+    pub operators: usize,
+    /// Deepest nesting of brackets, calls and right-hand operators.
+    pub depth: usize,
+    /// Most `=~`, `!~` matchers: each compiled pattern may hold up to 1 MiB.
+    pub patterns: usize,
+    /// Most steps of a range evaluation, as in Prometheus.
+    pub steps: usize,
+    /// Most samples: loaded from the source and computed on the way, together. One takes 8 to 16 bytes.
+    pub samples: usize,
+    /// Most series of one selection and of the result.
+    pub series: usize,
+    /// Longest time that one selection may take in the source. The time of the whole query is watched by the
+    /// `cancelled` closure, because this crate has no clock.
+    pub time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            query_bytes: 64 << 10,
+            operators: 500,
+            depth: 64,
+            patterns: 50,
+            steps: 11_000,
+            samples: 20_000_000,
+            series: 50_000,
+            time: Duration::from_secs(30),
+        }
+    }
+}

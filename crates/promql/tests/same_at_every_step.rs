@@ -1,0 +1,124 @@
+//! A range query gives at each step what an instant query gives there: columns, cursors and windows that move
+//! along many steps must not differ from looking once.
+
+mod harness;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use harness::{Memory, load_text};
+use proptest::prelude::*;
+use wellkept_model::{Labels, TimestampMs};
+use wellkept_promql::{Limits, Query, Value, instant, range};
+
+const DATA: &str = r#"
+  c{h="a", j="x"} 0 5 9 _ _ 20 3 8 _ 12 stale _ 15 18 22 30 _ _ _ _ _ _ _ 2 9 12
+  c{h="a", j="y"} 100+7x12 _x5 3+2x20
+  c{h="b", j="x"} _x9 1+1x15
+  g{h="a"} 1 -2 NaN 4 5 _ _ stale 3 3 3 Inf 2
+  g{h="b"} 7x30
+  d{h="b"} 1 2 stale 5 6 7 stale 1 1 1
+  old{h="a"} 1+1x10 stale
+  new{h="a"} _x11 1+1x10
+  b_bucket{le="1"} 0+1x30
+  b_bucket{le="2"} 0+3x30
+  b_bucket{le="+Inf"} 0+4x30
+"#;
+
+const QUERIES: &[&str] = &[
+    "c",
+    "g offset 25s",
+    "g @ 100",
+    "rate(c[1m])",
+    "increase(c[95s] offset 20s)",
+    "irate(c[2m])",
+    "delta(g[50s])",
+    "deriv(c[2m])",
+    "predict_linear(c[2m] offset 30s, 60)",
+    "changes(g[3m])",
+    "avg_over_time(g[45s])",
+    "quantile_over_time(0.4, c[2m])",
+    "last_over_time(d[40s])",
+    "absent_over_time(d[20s])",
+    "max_over_time(rate(c[40s])[2m:15s])",
+    "sum_over_time(c[1m:7s] offset 5s)",
+    "{__name__=~\"old|new\"} * 2",
+    "sum by (h) (c)",
+    "avg without (j) (c)",
+    "stddev(c)",
+    "topk(2, c)",
+    "bottomk by (h) (1, c)",
+    "quantile(time() / 1000, c)",
+    "count_values(\"v\", round(c, 10))",
+    "c > 8",
+    "c >= bool on (h) group_left g",
+    "c + on (h) group_left g",
+    "g - on (h) group_right c",
+    "sum by (h) (c) / on (h) g",
+    "c and on (h) (g > 2)",
+    "g unless on (h) d",
+    "d or on (h) g",
+    "scalar(d) + vector(time())",
+    "absent(d)",
+    "timestamp(c)",
+    "clamp(g, time() / 100, 5)",
+    "label_replace(c, \"k\", \"$1\", \"j\", \"(x)\")",
+    "histogram_quantile(0.6, rate(b_bucket[1m]))",
+    "-c % 4",
+    "minute() + hour(g)",
+];
+
+/// Values by labels, NaN made comparable.
+fn at_each_step(query: &str, start: i64, step: i64, count: i64) -> Vec<BTreeMap<Labels, u64>> {
+    let memory = memory();
+    let limits = Limits::default();
+    let query = Query::parse(query, &limits).expect(query);
+    let (from, to) = (TimestampMs(start), TimestampMs(start + step * (count - 1)));
+    let step = Duration::from_millis(step as u64);
+    let got = range(&query, &memory, from, to, step, &limits, &|| false).expect("a range");
+    let Value::Matrix(series) = got.value else { panic!("a range gives a matrix") };
+    let mut steps = vec![BTreeMap::new(); count as usize];
+    for one in series {
+        for sample in one.samples {
+            let i = (sample.at.0 - start) / step.as_millis() as i64;
+            steps[i as usize].insert(one.labels.clone(), bits(sample.value));
+        }
+    }
+    steps
+}
+
+fn once(query: &str, at: i64) -> BTreeMap<Labels, u64> {
+    let limits = Limits::default();
+    let query = Query::parse(query, &limits).expect(query);
+    match instant(&query, &memory(), TimestampMs(at), &limits, &|| false).expect("an instant").value {
+        Value::Vector(vector) => vector.into_iter().map(|(l, s)| (l, bits(s.value))).collect(),
+        Value::Scalar { value, .. } => BTreeMap::from([(Labels::default(), bits(value))]),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn bits(value: f64) -> u64 {
+    if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() }
+}
+
+fn memory() -> Memory {
+    load_text(10_000, DATA)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_range_is_its_instants(
+        query in proptest::sample::select(QUERIES),
+        start in -20_000_i64..320_000,
+        step in prop_oneof![Just(10_000_i64), 1_i64..90_000],
+        count in 1_i64..25,
+    ) {
+        let steps = at_each_step(query, start, step, count);
+        for (i, got) in steps.into_iter().enumerate() {
+            let at = start + step * i as i64;
+            prop_assert_eq!(got, once(query, at), "{} at {} ms", query, at);
+        }
+    }
+}
