@@ -169,6 +169,17 @@ pub enum ActionStatus {
 }
 
 impl ActionStatus {
+    /// All words, in the order of declaration.
+    pub const ALL: [Self; 7] = [
+        Self::Planned,
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::RolledBack,
+        Self::Skipped,
+        Self::Unknown,
+    ];
+
     /// The word of the API.
     #[must_use]
     pub fn word(self) -> &'static str {

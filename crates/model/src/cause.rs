@@ -29,6 +29,19 @@ pub enum CauseKind {
 }
 
 impl CauseKind {
+    /// All words, in the order of declaration.
+    pub const ALL: [Self; 9] = [
+        Self::ProcessCrash,
+        Self::ProcessDown,
+        Self::ProcessStopped,
+        Self::BadSetting,
+        Self::DiskFull,
+        Self::InodeExhaustion,
+        Self::UnauthorisedFileChange,
+        Self::MissingFile,
+        Self::Unknown,
+    ];
+
     /// The word of the API and of message keys.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -30,6 +30,41 @@ pub enum ChangeKind {
     Other,
 }
 
+impl ChangeKind {
+    /// All words, in the order of declaration.
+    pub const ALL: [Self; 8] = [
+        Self::Release,
+        Self::Config,
+        Self::Setting,
+        Self::Secret,
+        Self::Migration,
+        Self::Restart,
+        Self::Package,
+        Self::Other,
+    ];
+
+    /// The word of the API and of message keys.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Config => "config",
+            Self::Setting => "setting",
+            Self::Secret => "secret",
+            Self::Migration => "migration",
+            Self::Restart => "restart",
+            Self::Package => "package",
+            Self::Other => "other",
+        }
+    }
+
+    /// The kind with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.word() == word)
+    }
+}
+
 /// A change that somebody recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {

@@ -17,6 +17,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All words, in the order of declaration.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
     /// The word of the API.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -53,6 +56,19 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// All words, in the order of declaration.
+    pub const ALL: [Self; 9] = [
+        Self::ProcessGone,
+        Self::ProcessStopped,
+        Self::RestartingOften,
+        Self::HealthFailing,
+        Self::FilesystemFull,
+        Self::FilesystemFilling,
+        Self::FileChanged,
+        Self::Unusual,
+        Self::Silent,
+    ];
+
     /// The word of the API and of message keys.
     #[must_use]
     pub fn word(self) -> &'static str {

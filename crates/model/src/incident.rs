@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, Cause, EntityId, Finding, Plan, Severity, Text, TimestampMs};
+use crate::{Action, Cause, EntityId, Finding, FindingKey, Plan, Severity, Text, TimestampMs};
 
 /// Counts from 1 for the life of the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,6 +35,10 @@ pub enum IncidentStatus {
 }
 
 impl IncidentStatus {
+    /// All words, in the order of declaration.
+    pub const ALL: [Self; 6] =
+        [Self::Open, Self::Diagnosing, Self::Recovering, Self::Verifying, Self::Resolved, Self::Escalated];
+
     /// The word of the API.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -68,6 +72,10 @@ pub enum MomentKind {
 }
 
 impl MomentKind {
+    /// All words, in the order of declaration.
+    pub const ALL: [Self; 6] =
+        [Self::Seen, Self::Thought, Self::Planned, Self::Done, Self::Verified, Self::Status];
+
     /// The word of the API.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -114,10 +122,13 @@ pub struct Incident {
     pub resolved_at: Option<TimestampMs>,
     /// The entity that it is about: the root cause's, or the first finding's.
     pub entity: EntityId,
-    /// All findings that belong to it, in order of onset; those in `active` still hold.
+    /// All findings that belong to it, in order of onset; those in `holding` still hold.
     pub findings: Vec<Finding>,
     /// How many of the findings hold now.
     pub active: usize,
+    /// Which of the findings hold now.
+    #[serde(default)]
+    pub holding: Vec<FindingKey>,
     /// Most likely first.
     pub causes: Vec<Cause>,
     /// The plan in force, when there is one.

@@ -1,0 +1,14 @@
+//! What a route asks of its caller.
+
+/// The permission of a route. There is no default: the table cannot be written without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Permission {
+    /// Anyone who reaches the port: liveness and the console's own files, which say nothing about this host.
+    Public,
+    /// Reads state. `Host` is checked; the token where reading needs it.
+    Read,
+    /// Holds a connection open and is told what happens. As `Read`, with `Origin` and an exact `Host`.
+    Stream,
+    /// Changes something. Token, exact `Host`, `Origin`, and JSON when there is a body.
+    Act,
+}

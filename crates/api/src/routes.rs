@@ -1,0 +1,106 @@
+//! The one table of routes: method, path, permission, handler. The router is built from it and from nothing else.
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use wellkept_model::Text;
+
+use crate::Shared;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::finish::finish;
+use crate::gate::{Gate, gate};
+use crate::handlers::{acts, changes, console, events, incidents, own};
+use crate::permission::Permission::{self, Act, Public, Read, Stream};
+use crate::prom::http as prometheus;
+
+/// One line of the table.
+struct Route {
+    method: MethodFilter,
+    name: Method,
+    path: &'static str,
+    permission: Permission,
+    handler: MethodRouter<App>,
+}
+
+/// Answers GET (and HEAD, which is GET without its body).
+fn get<H: Handler<T, App>, T: 'static>(path: &'static str, permission: Permission, handler: H) -> Route {
+    let method = MethodFilter::GET;
+    Route { method, name: Method::GET, path, permission, handler: on(method, handler) }
+}
+
+/// Answers POST.
+fn post<H: Handler<T, App>, T: 'static>(path: &'static str, permission: Permission, handler: H) -> Route {
+    let method = MethodFilter::POST;
+    Route { method, name: Method::POST, path, permission, handler: on(method, handler) }
+}
+
+#[rustfmt::skip]
+fn table() -> Vec<Route> {
+    vec![
+        get("/", Public, console::page),
+        get("/host", Public, console::page),
+        get("/incidents", Public, console::page),
+        get("/incidents/{id}", Public, console::page),
+        get("/assets/{*path}", Public, console::file),
+        get("/{file}", Public, console::file),
+        get("/-/healthy", Public, own::healthy),
+        get("/-/ready", Public, own::ready),
+        post("/-/reload", Act, acts::reload),
+        get("/metrics", Read, own::metrics),
+        get("/api/v1/overview", Read, own::overview),
+        get("/api/v1/incidents", Read, incidents::list),
+        get("/api/v1/incidents/{id}", Read, incidents::one),
+        post("/api/v1/incidents/{id}/approve", Act, acts::approve),
+        post("/api/v1/incidents/{id}/undo", Act, acts::undo),
+        post("/api/v1/incidents/{id}/escalate", Act, acts::escalate),
+        post("/api/v1/freeze", Act, acts::freeze),
+        post("/api/v1/unfreeze", Act, acts::unfreeze),
+        get("/api/v1/changes", Read, changes::list),
+        post("/api/v1/changes", Act, changes::record),
+        get("/api/v1/events", Stream, events::stream),
+        get("/api/v1/query", Read, prometheus::query),
+        post("/api/v1/query", Read, prometheus::query),
+        get("/api/v1/query_range", Read, prometheus::query_range),
+        post("/api/v1/query_range", Read, prometheus::query_range),
+        get("/api/v1/series", Read, prometheus::series),
+        post("/api/v1/series", Read, prometheus::series),
+        get("/api/v1/labels", Read, prometheus::labels),
+        post("/api/v1/labels", Read, prometheus::labels),
+        get("/api/v1/label/{name}/values", Read, prometheus::label_values),
+        get("/api/v1/status/buildinfo", Read, prometheus::buildinfo),
+    ]
+}
+
+/// Method, path and permission of every route, in order of the table.
+#[must_use]
+pub fn routes() -> Vec<(Method, &'static str, Permission)> {
+    table().into_iter().map(|r| (r.name, r.path, r.permission)).collect()
+}
+
+/// The whole API with its gate.
+pub fn router(shared: Shared) -> Router {
+    let app = App::new(shared);
+    let mut router = Router::new();
+    for route in table() {
+        debug_assert!(route.permission != Act || route.method != MethodFilter::GET, "no change by GET");
+        let state = Gate { app: app.clone(), permission: route.permission };
+        router = router.route(route.path, route.handler.layer(from_fn_with_state(state, gate)));
+    }
+    router
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn(finish))
+        .with_state(app)
+}
+
+async fn no_such_route() -> Response {
+    ApiError::not_found(Text::new("api.no_route")).into_response()
+}
+
+async fn no_such_method() -> Response {
+    ApiError::method().into_response()
+}

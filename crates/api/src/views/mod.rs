@@ -1,0 +1,5 @@
+//! The JSON that the API gives. Types of their own, so that the model can be renamed freely.
+
+pub(crate) mod change;
+pub(crate) mod incident;
+pub(crate) mod overview;
