@@ -15,7 +15,7 @@ use crate::problem::{Problems, clean};
 use crate::read::{self, Fields};
 use crate::tree::{At, Key, Node, Value};
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "pidfile",
     "unit",
     "cgroup",
@@ -32,6 +32,7 @@ const KEYS: [&str; 17] = [
     "release",
     "files",
     "may",
+    "group",
     "starts_itself_within",
 ];
 const IDENTITY_KEYS: [&str; 4] = ["pidfile", "unit", "cgroup", "program"];
@@ -106,6 +107,7 @@ fn build(key: &Key, fields: &Fields, placed: &Placed, problems: &mut Problems) -
         release: fields.get("release").and_then(|n| release(n, problems)),
         files: fields.get("files").map(|n| files(n, problems)).unwrap_or_default(),
         may,
+        group: fields.get("group").and_then(|n| group(n, problems)),
         starts_itself_within: fields
             .get("starts_itself_within")
             .and_then(|n| read::duration(n, Duration::from_millis(100), Duration::from_secs(3600), problems)),
@@ -173,6 +175,11 @@ fn program(node: &Node, problems: &mut Problems) -> Option<Identity> {
 
 fn user(node: &Node, problems: &mut Problems) -> Option<String> {
     read::parsed(node, Text::new("keep.accept.user"), problems, |t| is_user(t).then(|| t.to_owned()))
+}
+
+fn group(node: &Node, problems: &mut Problems) -> Option<String> {
+    let accepted = Text::new("keep.accept.group");
+    read::parsed(node, accepted, problems, |t| is_service_name(t).then(|| t.to_owned()))
 }
 
 pub(crate) fn is_user(name: &str) -> bool {
