@@ -5,12 +5,18 @@
 //! collected the process. No crate offers this ioctl without a second async runtime or a second libc binding, so the
 //! call sits here, alone: this is the only crate of the workspace with `unsafe` code.
 //!
-//! Opening pidfds and waiting on them is left to the callers (`rustix::process::pidfd_open`, an event loop).
+//! [`Readable`] waits on a pidfd (or any other descriptor) in the event loop. It is here for the same reason: tokio's
+//! registration is `unsafe`, because the descriptor must stay open and the same while it is registered.
+//!
+//! Opening pidfds is left to the callers (`rustix::process::pidfd_open`).
 
-use std::os::fd::AsFd;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::ioctl;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +35,53 @@ impl Ended {
             0 => Self::Code((status >> 8) & 0xff),
             signal => Self::Signal(signal),
         }
+    }
+}
+
+/// An owned descriptor in the event loop: a pidfd is readable when its process has ended.
+#[derive(Debug)]
+pub struct Readable(AsyncFd<OwnedFd>);
+
+impl Readable {
+    /// Registers a descriptor; must be called inside a tokio runtime. For [`Self::drain`] it must be
+    /// non-blocking.
+    ///
+    /// # Errors
+    /// When the kernel's event queue does not take it (a regular file, too many descriptors).
+    #[expect(unsafe_code, reason = "tokio cannot see that the descriptor stays what it is")]
+    pub fn new(fd: OwnedFd) -> io::Result<Self> {
+        // SAFETY: an `OwnedFd` is valid and open; it moves into the registration and is never replaced or closed
+        // before it, because the field is private and only shared references of it are given out.
+        let registered = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+        Ok(Self(registered.map_err(io::Error::from)?))
+    }
+
+    /// Waits until the descriptor is readable. Returns at once from then on. Cancel safe.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub async fn wait(&self) -> io::Result<()> {
+        self.0.readable().await.map(|_| ())
+    }
+
+    /// Waits until the descriptor is readable, then reads all there is and throws it away: for descriptors whose
+    /// readiness is the message (inotify). Cancel safe.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub async fn drain(&self) -> io::Result<()> {
+        // The guard is taken before the read, so what arrives after the read is not cleared with it.
+        let mut guard = self.0.readable().await?;
+        let mut buffer = [0; 4096];
+        while rustix::io::read(guard.get_inner(), &mut buffer).is_ok_and(|n| n > 0) {}
+        guard.clear_ready();
+        Ok(())
+    }
+}
+
+impl AsFd for Readable {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.get_ref().as_fd()
     }
 }
 
@@ -116,6 +169,19 @@ mod tests {
     fn a_signal_is_told_on_new_kernels_and_unknown_on_old_ones() {
         let got = ended(shell("read line"), Some(Signal::KILL));
         assert_eq!(got, told().then_some(Ended::Signal(9)));
+    }
+
+    #[tokio::test]
+    async fn the_event_loop_wakes_at_the_end_of_a_process() {
+        let mut child = shell("read line");
+        let pid = Pid::from_raw(child.id() as i32).expect("a child has a process id");
+        let pidfd = Readable::new(pidfd_open(pid, PidfdFlags::empty()).expect("pidfds are supported"));
+        let pidfd = pidfd.expect("the event loop takes it");
+        assert_eq!(exit_info(&pidfd), Ok(None), "it still runs");
+        drop(child.stdin.take());
+        pidfd.wait().await.expect("the runtime runs");
+        pidfd.wait().await.expect("it stays readable");
+        child.wait().expect("our child can be waited for");
     }
 
     #[test]
