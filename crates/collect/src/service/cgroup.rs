@@ -1,0 +1,169 @@
+//! Control groups, version 1 and 2: which processes are in one, what it may use and uses, what it killed.
+
+use std::path::{Path, PathBuf};
+
+use crate::host::{Mount, mounts};
+use crate::series::Series;
+use crate::source::{Source, read_once};
+
+/// Processes that are read of one group.
+pub(super) const PROCESSES_MAX: usize = 512;
+
+/// From here on a version 1 memory limit means "none" (`PAGE_COUNTER_MAX` in bytes, less a page).
+const NO_LIMIT: f64 = 9.0e18;
+
+/// Limits and use of the groups that a process is in.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    values: Vec<Value>,
+}
+
+#[derive(Debug)]
+struct Value {
+    metric: &'static str,
+    source: Source,
+    /// Where the file holds `key value` lines: the key.
+    key: Option<&'static str>,
+}
+
+/// Metric, controller, file in version 1, file in version 2, key.
+type Row = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>);
+
+const ROWS: [Row; 5] = [
+    ("wellkept_service_cgroup_memory_limit_bytes", "memory", "memory.limit_in_bytes", "memory.max", None),
+    ("wellkept_service_cgroup_memory_usage_bytes", "memory", "memory.usage_in_bytes", "memory.current", None),
+    (
+        "wellkept_service_cgroup_oom_kills_total",
+        "memory",
+        "memory.oom_control",
+        "memory.events",
+        Some("oom_kill"),
+    ),
+    ("wellkept_service_cgroup_pids_limit", "pids", "pids.max", "pids.max", None),
+    ("wellkept_service_cgroup_pids_current", "pids", "pids.current", "pids.current", None),
+];
+
+impl Group {
+    /// The groups of a process; `None` when it is in none but the root, which belongs to everybody.
+    pub(super) fn of(pid: u32) -> Option<Self> {
+        let membership = read_once(format!("/proc/{pid}/cgroup")).ok()?;
+        let table = read_once("/proc/self/mounts").ok()?;
+        let hierarchies: Vec<Mount> = mounts(&table).filter(is_hierarchy).collect();
+        let values: Vec<Value> =
+            ROWS.iter().filter_map(|row| locate(row, &membership, &hierarchies)).collect();
+        (!values.is_empty()).then_some(Self { values })
+    }
+
+    /// Emits what the kernel has; a limit of "none" is no sample.
+    pub(super) fn emit(&mut self, pairs: &[(&str, &str)], out: &mut Series) {
+        for value in &mut self.values {
+            let number = value.source.read().ok().and_then(|text| number(text, value.key));
+            if let Some(number) = number {
+                out.put(value.metric, pairs, number);
+            }
+        }
+    }
+}
+
+fn is_hierarchy(mount: &Mount) -> bool {
+    mount.fstype == "cgroup" || mount.fstype == "cgroup2"
+}
+
+/// Prefers the version 1 controller where the process is in a group of it, else version 2.
+fn locate(row: &Row, membership: &str, hierarchies: &[Mount]) -> Option<Value> {
+    let (metric, controller, v1, v2, key) = *row;
+    let mut found = None;
+    for line in membership.lines() {
+        let mut parts = line.splitn(3, ':');
+        let (_, controllers, group) = (parts.next()?, parts.next()?, parts.next()?);
+        let (file, mount) = if controllers.is_empty() {
+            (v2, hierarchies.iter().find(|m| m.fstype == "cgroup2"))
+        } else if controllers.split(',').any(|c| c == controller) {
+            (v1, hierarchies.iter().find(|m| m.fstype == "cgroup" && m.has_option(controller)))
+        } else {
+            continue;
+        };
+        let path = mount.and_then(|m| below(&m.mountpoint, group)).map(|dir| dir.join(file));
+        let Some(path) = path.filter(|p| group != "/" && p.exists()) else { continue };
+        if found.is_none() || !controllers.is_empty() {
+            found = Some(Value { metric, source: Source::new(path), key });
+        }
+    }
+    found
+}
+
+fn number(text: &str, key: Option<&str>) -> Option<f64> {
+    let word = match key {
+        None => text.trim(),
+        Some(key) => text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(' '))?.trim(),
+    };
+    word.parse::<f64>().ok().filter(|n| *n < NO_LIMIT)
+}
+
+/// `group` below a mount point; `None` when it tries to leave it.
+fn below(mountpoint: &str, group: &str) -> Option<PathBuf> {
+    let relative = Path::new(group.trim_start_matches('/'));
+    let is_plain = relative.components().all(|c| matches!(c, std::path::Component::Normal(_)));
+    is_plain.then(|| Path::new(mountpoint).join(relative))
+}
+
+/// Where the list of processes of a declared group lies: the first hierarchy that has the group.
+pub(super) fn procs_file(group: &str) -> Option<PathBuf> {
+    let table = read_once("/proc/self/mounts").ok()?;
+    mounts(&table)
+        .filter(is_hierarchy)
+        .filter_map(|m| below(&m.mountpoint, group))
+        .map(|dir| dir.join("cgroup.procs"))
+        .find(|p| p.exists())
+}
+
+/// Processes of a group, lowest number first, at most [`PROCESSES_MAX`]. Groups below it are not looked into.
+pub(super) fn processes(source: &mut Source) -> std::io::Result<Vec<u32>> {
+    let text = source.read()?;
+    let mut pids: Vec<u32> = text.lines().filter_map(|l| l.parse().ok()).take(PROCESSES_MAX).collect();
+    pids.sort_unstable();
+    Ok(pids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_limit_is_no_number() {
+        assert_eq!(number("max\n", None), None);
+        assert_eq!(number("9223372036854771712\n", None), None);
+        assert_eq!(number("209715200\n", None), Some(209_715_200.0));
+    }
+
+    #[test]
+    fn kills_are_found_by_key() {
+        assert_eq!(number("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n", Some("oom_kill")), Some(3.0));
+        assert_eq!(number("low 0\noom 1\noom_kill 2\noom_group_kill 0\n", Some("oom_kill")), Some(2.0));
+    }
+
+    #[test]
+    fn version_one_is_preferred_where_a_process_is_in_a_group_of_it() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let mount = |name: &str, fstype: &str, options: &str| Mount {
+            device: "cgroup".into(),
+            mountpoint: dir.path().join(name).to_string_lossy().into_owned(),
+            fstype: fstype.into(),
+            options: options.into(),
+        };
+        let hierarchies = [mount("memory", "cgroup", "rw,memory"), mount("unified", "cgroup2", "rw")];
+        for file in ["memory/app/memory.limit_in_bytes", "unified/slice/memory.max"] {
+            let path = dir.path().join(file);
+            std::fs::create_dir_all(path.parent().expect("it has one")).expect("it can be made");
+            std::fs::write(path, "1\n").expect("it can be written");
+        }
+        let path = |membership: &str| {
+            locate(&ROWS[0], membership, &hierarchies).map(|v| v.source.path().to_path_buf())
+        };
+        let v1 = dir.path().join("memory/app/memory.limit_in_bytes");
+        assert_eq!(path("4:memory:/app\n0::/slice\n"), Some(v1));
+        assert_eq!(path("4:memory:/\n0::/slice\n"), Some(dir.path().join("unified/slice/memory.max")));
+        assert_eq!(path("4:memory:/\n0::/\n"), None, "the root belongs to everybody");
+        assert_eq!(path("4:memory:/../../etc\n"), None);
+    }
+}
