@@ -41,10 +41,12 @@ pub struct Step {
 /// What came out of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepResult {
-    /// `Succeeded`, `Failed` or `Unknown`.
+    /// `Succeeded`, `Failed` or `Unknown`; an undo that worked may also say `RolledBack`.
     pub status: ActionStatus,
     /// For people.
     pub outcome: Text,
+    /// How it is taken back, as it was really done; `None`: as planned.
+    pub undo: Option<Undo>,
 }
 
 /// Why a person's wish was not followed.
@@ -200,9 +202,9 @@ impl Book {
     pub fn handle_result(&mut self, now: TimestampMs, step: &Step, result: StepResult) {
         let Some(life) = self.lives.get_mut(&step.action.incident) else { return };
         if step.undo {
-            life.end_undo(now, step.action, result.status, result.outcome);
+            life.end_undo(now, step.action, result);
         } else {
-            life.end_step(now, step.action, result.status, result.outcome);
+            life.end_step(now, step.action, result);
         }
     }
 

@@ -8,6 +8,7 @@ use wellkept_model::{
     IncidentId, IncidentStatus, Moment, MomentKind, Plan, PlannedAction, Severity, Text, TimestampMs, Undo,
 };
 
+use crate::book::StepResult;
 use crate::verify::Verification;
 
 /// Entries kept in a time line; the first ones tell how it began and stay.
@@ -38,6 +39,7 @@ pub(crate) struct Life {
     wait_until: Option<TimestampMs>,
     quiet_since: Option<TimestampMs>,
     planned_for: Option<(EntityId, CauseKind)>,
+    plan_actions: Vec<ActionId>,
     critical_at_start: usize,
     flaps: u32,
     now_active: BTreeSet<FindingKey>,
@@ -57,6 +59,7 @@ impl Life {
             entity: first.key.entity.clone(),
             findings: Vec::new(),
             active: 0,
+            holding: Vec::new(),
             causes: Vec::new(),
             plan: None,
             actions: Vec::new(),
@@ -113,6 +116,7 @@ impl Life {
             wait_until: None,
             quiet_since: None,
             planned_for: None,
+            plan_actions: Vec::new(),
             critical_at_start: 0,
             flaps: 0,
             now_active: BTreeSet::new(),
@@ -133,7 +137,12 @@ impl Life {
         self.now_active.insert(finding.key.clone());
         self.incident.findings.push(finding);
         self.touch(now);
+        self.count_active();
+    }
+
+    fn count_active(&mut self) {
         self.incident.active = self.now_active.len();
+        self.incident.holding = self.now_active.iter().cloned().collect();
     }
 
     /// Brings its own findings up to date; says which have begun again or ended.
@@ -165,7 +174,7 @@ impl Life {
             .filter(|k| active.contains_key(*k))
             .cloned()
             .collect();
-        self.incident.active = self.now_active.len();
+        self.count_active();
         for text in moments {
             self.note(now, MomentKind::Seen, text);
         }
@@ -285,10 +294,12 @@ impl Life {
         self.planned_for =
             self.incident.causes.iter().find(|c| c.kind == plan.cause).map(|c| (c.entity.clone(), c.kind));
         self.critical_at_start = self.critical_count();
+        self.plan_actions.clear();
         for step in &plan.steps {
-            let number = u32::try_from(self.incident.actions.len() + 1).unwrap_or(u32::MAX);
+            let id = self.next_action_id();
+            self.plan_actions.push(id);
             self.incident.actions.push(Action {
-                id: ActionId { incident: self.incident.id, number },
+                id,
                 planned: step.clone(),
                 status: ActionStatus::Planned,
                 automatic: plan.automatic,
@@ -340,8 +351,7 @@ impl Life {
         if known {
             return;
         }
-        let number = u32::try_from(self.incident.actions.len() + 1).unwrap_or(u32::MAX);
-        let id = ActionId { incident: self.incident.id, number };
+        let id = self.next_action_id();
         self.incident.actions.push(Action {
             id,
             planned: escalation(&self.incident.entity, why.clone()),
@@ -379,10 +389,12 @@ impl Life {
     }
 
     /// Takes the result of a step; after the last one the verification begins.
-    pub(crate) fn end_step(&mut self, now: TimestampMs, id: ActionId, status: ActionStatus, outcome: Text) {
+    pub(crate) fn end_step(&mut self, now: TimestampMs, id: ActionId, result: StepResult) {
+        let StepResult { status, outcome, undo } = result;
         self.running = None;
         if let Some(action) = self.action_mut(id) {
             (action.status, action.finished_at, action.outcome) = (status, Some(now), Some(outcome.clone()));
+            action.planned.undo = undo.unwrap_or_else(|| action.planned.undo.clone());
         }
         self.note(now, MomentKind::Done, outcome);
         match status {
@@ -406,12 +418,10 @@ impl Life {
         if let Some(cause) = self.planned_for.take() {
             self.failed.push(cause);
         }
-        let plan_targets: Vec<PlannedAction> =
-            self.incident.plan.iter().flat_map(|p| p.steps.clone()).collect();
         let to_undo = self.incident.actions.iter().rev().filter(|a| {
             a.status == ActionStatus::Succeeded
                 && a.planned.undo != Undo::Irreversible
-                && plan_targets.contains(&a.planned)
+                && self.plan_actions.contains(&a.id)
         });
         self.undoing = to_undo.map(|a| a.id).collect();
         self.drop_plan();
@@ -434,9 +444,8 @@ impl Life {
     }
 
     fn has_begun(&self) -> bool {
-        let steps: &[PlannedAction] = self.incident.plan.as_ref().map_or(&[], |p| &p.steps);
-        let done = self.incident.actions.iter().filter(|a| a.status == ActionStatus::Succeeded);
-        done.into_iter().any(|a| steps.contains(&a.planned))
+        let actions = self.incident.actions.iter().filter(|a| self.plan_actions.contains(&a.id));
+        actions.into_iter().any(|a| a.started_at.is_some())
     }
 
     /// True when more is wrong than before the plan began.
@@ -458,19 +467,26 @@ impl Life {
         }
     }
 
-    pub(crate) fn end_undo(&mut self, now: TimestampMs, id: ActionId, status: ActionStatus, outcome: Text) {
+    pub(crate) fn end_undo(&mut self, now: TimestampMs, id: ActionId, result: StepResult) {
+        let StepResult { status, outcome, .. } = result;
+        let taken_back = matches!(status, ActionStatus::Succeeded | ActionStatus::RolledBack);
         self.running = None;
         self.undoing.retain(|u| *u != id);
-        if status == ActionStatus::Succeeded
+        if taken_back
             && let Some(action) = self.action_mut(id)
         {
             action.status = ActionStatus::RolledBack;
         }
         self.note(now, MomentKind::Done, outcome);
-        if status != ActionStatus::Succeeded {
+        if !taken_back {
             self.held_by_person = true;
             self.escalate(now, Text::new("escalate.undo_failed"), true);
         }
+    }
+
+    fn next_action_id(&self) -> ActionId {
+        let number = u32::try_from(self.incident.actions.len() + 1).unwrap_or(u32::MAX);
+        ActionId { incident: self.incident.id, number }
     }
 
     // --- small ----------------------------------------------------------------------------------------------

@@ -84,6 +84,7 @@ pub(crate) fn incident(findings: Vec<Finding>) -> Incident {
         resolved_at: None,
         entity: EntityId::service("a"),
         active: findings.len(),
+        holding: findings.iter().map(|f| f.key.clone()).collect(),
         findings,
         causes: Vec::new(),
         plan: None,

@@ -37,7 +37,7 @@ fn evidence(seen: &HealthSeen, failure: &str) -> wellkept_model::Evidence {
             .with("failure", failure)
             .with("count", seen.in_a_row)
             .with("ms", seen.took_ms),
-        format!("wellkept_health_up{{service={:?},check={:?}}}", seen.service, seen.check),
+        format!("wellkept_health_check_success{{service={:?},check={:?}}}", seen.service, seen.check),
     )
 }
 

@@ -1,0 +1,94 @@
+//! A small client for the API of a running Wellkept, for the other commands.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::exit::{Failure, UNREACHABLE};
+
+/// Largest answer that is read.
+const ANSWER_MAX: usize = 16 << 20;
+/// Longest time for an answer.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Talks to one running Wellkept.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    address: SocketAddr,
+    token: Option<String>,
+    language: &'static str,
+}
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr, language: &'static str) -> Self {
+        Self { address, token: None, language }
+    }
+
+    /// Reads the token from the data directory; without one, acts will be refused by the server.
+    pub(crate) fn with_token_of(mut self, data_dir: &Path) -> Self {
+        let token = wellkept_state::read_token(data_dir).ok().flatten();
+        self.token = token.map(|t| t.reveal().to_owned());
+        self
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.call("GET", path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call("POST", path, Some(body)).await
+    }
+
+    async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let asked = tokio::time::timeout(WITHIN, self.ask(method, path, body)).await;
+        let (status, bytes) = match asked {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(self.unreachable(&format!("{error:#}"))),
+            Err(_) => return Err(self.unreachable("no answer in time")),
+        };
+        let value: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(value);
+        }
+        let reason = value.get("error").and_then(Value::as_str).unwrap_or("no reason given");
+        Err(Failure::new(UNREACHABLE, format!("{} refused: {reason}", self.address)))
+    }
+
+    fn unreachable(&self, why: &str) -> Failure {
+        let hint = "start one with `wellkept up`, or name it with --address";
+        Failure::new(UNREACHABLE, format!("no Wellkept answers at {}: {why} ({hint})", self.address))
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<(StatusCode, Bytes)> {
+        let stream = TcpStream::connect(self.address).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.address.to_string())
+            .header("accept-language", self.language);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let bytes = match body {
+            Some(value) => {
+                request = request.header("content-type", "application/json");
+                serde_json::to_vec(value)?
+            }
+            None => Vec::new(),
+        };
+        let answer = sender.send_request(request.body(Full::new(Bytes::from(bytes)))?).await?;
+        let status = answer.status();
+        let collected = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
+        let bytes = collected.map_err(|e| anyhow::anyhow!("{e}"))?.to_bytes();
+        Ok((status, bytes))
+    }
+}

@@ -1,0 +1,94 @@
+//! One file per command.
+
+pub(crate) mod check;
+mod discover;
+mod doctor;
+mod generate;
+mod incidents;
+mod status;
+mod tell;
+mod try_it;
+mod try_service;
+mod up;
+mod why;
+
+use std::path::PathBuf;
+
+use wellkept_catalogue::Language;
+
+use crate::cli::{Cli, Command, Output, Remote};
+use crate::client::Client;
+
+/// What every command knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Context {
+    pub(crate) output: Output,
+    pub(crate) language: Language,
+}
+
+impl Context {
+    pub(crate) fn client(&self, remote: &Remote) -> Client {
+        let data_dir = remote.data_dir.clone().unwrap_or_else(default_data_dir);
+        Client::new(remote.address, self.language.tag()).with_token_of(&data_dir)
+    }
+}
+
+/// Runs a command; gives the exit code.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
+    let context = Context { output: cli.output, language: language(cli.lang.as_deref())? };
+    match cli.command {
+        Command::Up { keep, data_dir, listen } => {
+            let data_dir = data_dir.unwrap_or_else(default_data_dir);
+            block_on(up::run(context, up::Options { keep, data_dir, listen }))
+        }
+        Command::Status { remote } => block_on(status::run(context, remote)),
+        Command::Incidents { remote, open } => block_on(incidents::run(context, remote, open)),
+        Command::Why { incident, remote } => block_on(why::run(context, remote, incident)),
+        Command::Approve { incident, generation, remote } => {
+            block_on(tell::approve(context, remote, incident, generation))
+        }
+        Command::Undo { action, remote } => block_on(tell::undo(context, remote, action)),
+        Command::Freeze { reason, remote } => block_on(tell::freeze(context, remote, reason)),
+        Command::Unfreeze { remote } => block_on(tell::unfreeze(context, remote)),
+        Command::Change { what, kind, who, remote } => block_on(tell::change(context, remote, what, kind, who)),
+        Command::Reload { remote } => block_on(tell::reload(context, remote)),
+        Command::Check { file } => check::run(context, &file),
+        Command::Discover { to } => discover::run(context, to.as_deref()),
+        Command::Doctor { data_dir } => doctor::run(context, &data_dir.unwrap_or_else(default_data_dir)),
+        Command::Try => block_on(try_it::run(context)),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man => generate::man(),
+        Command::TryService { port, settings, pidfile } => try_service::serve(port, &settings, &pidfile),
+        Command::TryStart { port, settings, pidfile } => try_service::start(port, &settings, &pidfile),
+    }
+}
+
+/// Two worker threads: the work is waiting, and idle cost counts.
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(future)
+}
+
+fn language(asked: Option<&str>) -> anyhow::Result<Language> {
+    if let Some(tag) = asked {
+        return tag.parse().map_err(|e| crate::exit::Failure::new(crate::exit::USAGE, format!("--lang: {e}")).into());
+    }
+    let named = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| variable(name));
+    Ok(named.map_or(Language::En, |locale| Language::from_locale(&locale)))
+}
+
+/// `/var/lib/wellkept` for root, else below the user's state directory.
+pub(crate) fn default_data_dir() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/wellkept");
+    }
+    if let Some(state) = variable("XDG_STATE_HOME") {
+        return PathBuf::from(state).join("wellkept");
+    }
+    PathBuf::from(variable("HOME").unwrap_or_else(|| "/".to_owned())).join(".local/state/wellkept")
+}
+
+/// A variable of the environment that is set and not empty.
+#[expect(clippy::disallowed_methods, reason = "the command line is the one place that reads the environment")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}

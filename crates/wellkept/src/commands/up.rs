@@ -1,0 +1,171 @@
+//! `wellkept up`: everything, in one process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, mpsc, oneshot};
+use wellkept_api::{Command, Limits, Shared, StaticFile, allowed_hosts};
+use wellkept_model::Text;
+use wellkept_model::keep::Keep;
+use wellkept_state::{DataDir, FileVersions, StateDb};
+use wellkept_tsdb::Store;
+
+use super::{Context, variable};
+use crate::clock::now;
+use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
+use crate::exit::{ADDRESS, DATA_DIR, Failure, OK};
+use crate::say;
+
+/// Read when no keep file is named.
+const KEEP_FILE_DEFAULT: &str = "/etc/wellkept/wellkept.yml";
+/// Acts that may wait for the engine; more are refused.
+const COMMANDS_MAX: usize = 64;
+
+/// What `up` was asked.
+#[derive(Debug)]
+pub(super) struct Options {
+    pub(super) keep: Option<PathBuf>,
+    pub(super) data_dir: PathBuf,
+    pub(super) listen: SocketAddr,
+}
+
+pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8> {
+    start_log();
+    let keep_file = options.keep.clone().or_else(|| Some(KEEP_FILE_DEFAULT.into()).filter(|p: &PathBuf| p.exists()));
+    let keep_file = keep_file.map(std::path::absolute).transpose()?;
+    let keep = keep_file.as_deref().map(super::check::load).transpose()?.unwrap_or_default();
+    let listener = TcpListener::bind(options.listen).await.map_err(|e| {
+        Failure::new(ADDRESS, format!("cannot listen on {}: {e} (choose another with --listen)", options.listen))
+    })?;
+    let address = listener.local_addr()?;
+    let dir = DataDir::open(&options.data_dir).map_err(|e| Failure::of(DATA_DIR, &e))?;
+    let state = StateDb::open(dir.path()).await.map_err(|e| Failure::of(DATA_DIR, &e))?;
+    let versions = FileVersions::open(dir.path(), state.clone()).map_err(|e| Failure::of(DATA_DIR, &e))?;
+    let store = open_store(dir.path()).map_err(|e| Failure::of(DATA_DIR, &e))?;
+    greet(context, address, &dir, keep_file.as_deref(), &keep);
+
+    let metrics = Arc::new(OwnMetrics::default());
+    let (publisher, published) = channel();
+    let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+    let shared = shared(published, commands.clone(), Arc::clone(&store), &metrics, dir.token().reveal(), address);
+    let engine = Engine::new(Parts {
+        host: host_name(),
+        keep_file,
+        keep,
+        data_dir: dir.path().to_owned(),
+        state,
+        versions,
+        source: Arc::clone(&store) as Arc<dyn wellkept_model::SeriesSource>,
+        writer: Writer::start(store, Arc::clone(&metrics))?,
+        publisher,
+        commands: inbox,
+        metrics,
+    })
+    .await?;
+    let stop = Arc::new(Notify::new());
+    let door = tokio::spawn(wellkept_api::serve(listener, wellkept_api::router(shared), {
+        let stop = Arc::clone(&stop);
+        async move { stop.notified().await }
+    }));
+    engine.run(wait_for_end(commands)).await;
+    stop.notify_one();
+    door.await?;
+    Ok(OK)
+}
+
+/// Completes on SIGINT or SIGTERM; SIGHUP reads the keep file again.
+async fn wait_for_end(commands: mpsc::Sender<Command>) {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = signals else {
+        tracing::error!("signals cannot be received; end the process with SIGKILL");
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return,
+            _ = terminate.recv() => return,
+            _ = hangup.recv() => reload(&commands).await,
+        }
+    }
+}
+
+async fn reload(commands: &mpsc::Sender<Command>) {
+    let (reply, answer) = oneshot::channel();
+    if commands.try_send(Command::Reload { who: "SIGHUP".to_owned(), reply }).is_err() {
+        tracing::error!("SIGHUP came while too many acts wait; send it again");
+        return;
+    }
+    // The engine answers while it runs, and this future is polled beside it.
+    tokio::spawn(async move {
+        if let Ok(Err(refusal)) = answer.await {
+            tracing::error!(reason = ?refusal.text, "the keep file was not read again; the old one stays");
+        }
+    });
+}
+
+fn shared(
+    published: Published,
+    commands: mpsc::Sender<Command>,
+    store: Arc<Store>,
+    metrics: &Arc<OwnMetrics>,
+    token: &str,
+    address: SocketAddr,
+) -> Shared {
+    let metrics = Arc::clone(metrics);
+    Shared {
+        overview: published.overview,
+        incidents: published.incidents,
+        changes: published.changes,
+        ready: published.ready,
+        commands,
+        source: store,
+        own_metrics: Arc::new(move || metrics.page()),
+        console,
+        token_sha256: Sha256::digest(token.as_bytes()).into(),
+        reading_needs_token: !address.ip().is_loopback(),
+        hosts: allowed_hosts(address, &[]),
+        version: env!("CARGO_PKG_VERSION"),
+        limits: Limits::default(),
+        clock: now,
+    }
+}
+
+fn console(path: &str) -> Option<StaticFile> {
+    let asset = if path == "index.html" { wellkept_console::index() } else { wellkept_console::asset(path) };
+    asset.map(|a| StaticFile { mime: a.mime, body: a.body, etag: a.etag, immutable: a.immutable })
+}
+
+fn greet(context: Context, address: SocketAddr, dir: &DataDir, keep_file: Option<&Path>, keep: &Keep) {
+    let print = |text: &Text| say::line(&say::text(context.language, text));
+    print(&Text::new("cli.up.watches").with("version", env!("CARGO_PKG_VERSION")).with("host", host_name()));
+    print(&Text::new("cli.up.console").with("url", format!("http://{address}/")));
+    print(&Text::new("cli.up.data").with("path", dir.path().display()));
+    match keep_file {
+        None => print(&Text::new("cli.up.no_keep")),
+        Some(path) => print(
+            &Text::new("cli.up.keep")
+                .with("file", path.display())
+                .with("services", keep.services.len())
+                .with("filesystems", keep.filesystems.len())
+                .with("mode", keep.automation.mode.word()),
+        ),
+    }
+    if dir.token_is_new() {
+        print(&Text::new("cli.up.token").with("token", dir.token().reveal()));
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Diagnostics go to standard error; `WELLKEPT_LOG` chooses what (as `RUST_LOG` elsewhere).
+fn start_log() {
+    let filter = variable("WELLKEPT_LOG").unwrap_or_else(|| "warn,wellkept=info".to_owned());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
+

@@ -1,0 +1,132 @@
+//! What people ask for: each act is audited before it takes effect; the stop switch works even when that fails.
+
+use wellkept_api::{Command, Refusal, RefusalKind};
+use wellkept_model::{Change, Text, Topology};
+use wellkept_recover::Refused;
+use wellkept_state::{StateError, freeze_file};
+
+use std::sync::Arc;
+
+use super::Engine;
+use crate::clock::now;
+
+type Answer = Result<(), Refusal>;
+
+impl Engine {
+    pub(super) async fn handle_command(&mut self, command: Command) {
+        // A person who no longer waits for the answer still gets the act.
+        match command {
+            Command::Approve { incident, generation, who, reply } => {
+                let detail = format!("incident {incident} plan {generation}");
+                let answer = match self.audit(&who, "approve", &detail).await {
+                    Ok(()) => self.book.approve(now(), incident, generation).map_err(refusal),
+                    Err(refusal) => Err(refusal),
+                };
+                let _ = reply.send(answer);
+            }
+            Command::Undo { action, who, reply } => {
+                let answer = match self.audit(&who, "undo", &action.to_string()).await {
+                    Ok(()) => self.book.undo(now(), action).map_err(refusal),
+                    Err(refusal) => Err(refusal),
+                };
+                let _ = reply.send(answer);
+            }
+            Command::Escalate { incident, who, reply } => {
+                let answer = match self.audit(&who, "take over", &format!("incident {incident}")).await {
+                    Ok(()) => self.book.take_over(now(), incident).map_err(refusal),
+                    Err(refusal) => Err(refusal),
+                };
+                let _ = reply.send(answer);
+            }
+            Command::Freeze { reason, who, reply } => {
+                let _ = reply.send(self.freeze(&who, &reason).await);
+            }
+            Command::Unfreeze { who, reply } => {
+                let _ = reply.send(self.unfreeze(&who).await);
+            }
+            Command::Reload { who, reply } => {
+                let answer = self.reload(&who).await;
+                let _ = reply.send(answer);
+            }
+            Command::RecordChange { change, who, reply } => {
+                let _ = reply.send(self.record_change(change, &who).await);
+            }
+        }
+        self.start_steps(now()).await;
+        self.publish_incidents().await;
+        self.publish_overview();
+    }
+
+    async fn audit(&self, who: &str, what: &str, detail: &str) -> Answer {
+        self.state.audit(now(), who, what, detail).await.map(drop).map_err(|e| unavailable(&e))
+    }
+
+    /// The file comes first: it needs neither the database nor room on the disk.
+    async fn freeze(&mut self, who: &str, reason: &str) -> Answer {
+        let note = format!("{reason} ({who})");
+        let file = freeze_file::set(&self.data_dir, &note);
+        self.frozen = Some(note);
+        let stored = self.state.freeze(now(), who, reason).await;
+        match (file, stored) {
+            (Err(error), Err(_)) => {
+                tracing::error!(%error, "the stop switch is on, but only until this process ends");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn unfreeze(&mut self, who: &str) -> Answer {
+        self.state.unfreeze(now(), who).await.map_err(|e| unavailable(&e))?;
+        freeze_file::clear(&self.data_dir).map_err(|e| Refusal {
+            kind: RefusalKind::Unavailable,
+            text: Text::new("refused.store").with("error", e),
+        })?;
+        self.frozen = None;
+        self.book.reconsider();
+        Ok(())
+    }
+
+    async fn record_change(&mut self, change: Change, who: &str) -> Answer {
+        let stored = async {
+            self.state.audit(now(), who, "record change", &change.what).await?;
+            self.state.record_change(&change).await
+        };
+        stored.await.map_err(|e| unavailable(&e))?;
+        self.changes.insert(0, change);
+        self.take_changes(Vec::new()).await;
+        Ok(())
+    }
+
+    /// Reads the keep file again; one with mistakes is refused and the old one stays.
+    pub(crate) async fn reload(&mut self, who: &str) -> Answer {
+        self.audit(who, "reload", "").await?;
+        let Some(path) = self.keep_file.clone() else {
+            return Err(Refusal { kind: RefusalKind::BadData, text: Text::new("refused.no_keep_file") });
+        };
+        let keep = crate::commands::check::load(&path).map_err(|e| Refusal {
+            kind: RefusalKind::BadData,
+            text: Text::new("refused.bad_keep_file").with("problems", e.message),
+        })?;
+        let keep = Arc::new(keep);
+        self.topology = Topology::from_keep(&keep, &self.host);
+        self.collector.set_keep(Arc::clone(&keep));
+        self.hands = super::hands::new(&keep, &self.versions, &self.data_dir);
+        self.keep = keep;
+        self.book.reconsider();
+        tracing::info!(keep_file = %path.display(), "the keep file was read again");
+        Ok(())
+    }
+}
+
+fn refusal(refused: Refused) -> Refusal {
+    match refused {
+        Refused::NotFound => Refusal { kind: RefusalKind::NotFound, text: Text::new("refused.not_found") },
+        Refused::Conflict(text) => Refusal { kind: RefusalKind::Conflict, text },
+    }
+}
+
+fn unavailable(error: &StateError) -> Refusal {
+    tracing::error!(%error, "an act was refused: the state store cannot be written");
+    Refusal { kind: RefusalKind::Unavailable, text: Text::new("refused.store").with("error", error) }
+}

@@ -1,0 +1,105 @@
+//! One pass over what is known: findings, incidents, causes, plans, the next step.
+
+use wellkept_collect::space::{Budget, inspect};
+use wellkept_detect::Round;
+use wellkept_diagnose::{SITUATION_FORMAT, Situation, diagnose};
+use wellkept_model::keep::Mode;
+use wellkept_model::observe::SpaceUse;
+use wellkept_model::{FileVersionChange, Finding, FindingKind, IncidentId, TimestampMs};
+use wellkept_recover::{Facts, Surroundings, decide};
+
+use super::{Engine, OwnMetrics};
+
+impl Engine {
+    /// Judges what is known now and does what follows from it.
+    pub(super) async fn think(&mut self, at: TimestampMs) {
+        let file_changes = self.look_at_files(at).await;
+        let series = self.unusual_values(at).await;
+        let round =
+            Round { now: at, host: &self.host, seen: &self.seen, file_changes: &file_changes, series: &series };
+        let findings = self.detectors.observe(&self.keep, &round);
+        OwnMetrics::set(&self.metrics.findings, findings.len());
+        self.book.handle_round(at, findings, &self.seen, &self.topology, &self.keep);
+        self.diagnose_due(at, &file_changes).await;
+        self.start_steps(at).await;
+        self.publish_incidents().await;
+    }
+
+    async fn look_at_files(&mut self, at: TimestampMs) -> Vec<FileVersionChange> {
+        let (seen, active, keep) = (&self.seen, self.book.active(), &self.keep);
+        let well = |service: &str| is_well(service, seen, active) && keep.services.contains_key(service);
+        self.files.observe(at, &seen.files, &well, &self.changes).await;
+        self.files.changed(&self.changes)
+    }
+
+    async fn diagnose_due(&mut self, at: TimestampMs, file_changes: &[FileVersionChange]) {
+        for id in self.book.due_for_diagnosis(at) {
+            let situation = self.situation(id, at, file_changes).await;
+            self.book.handle_causes(at, id, diagnose(&situation));
+        }
+        for id in self.book.due_for_plan(at) {
+            let space = self.look_at_space(&self.book.findings_of(id)).await;
+            self.decide(id, at, file_changes, &space);
+        }
+    }
+
+    fn decide(&mut self, id: IncidentId, at: TimestampMs, file_changes: &[FileVersionChange], space: &[SpaceUse]) {
+        let Some(incident) = self.book.incident(id) else { return };
+        let (generation, failed) = self.book.plan_inputs(id);
+        let around = Surroundings {
+            now: at,
+            keep: &self.keep,
+            frozen: self.is_frozen(),
+            active: self.book.active(),
+            seen: &self.seen,
+            ledger: self.book.ledger(),
+        };
+        let facts = Facts { around, file_changes, space, failed: &failed, generation };
+        let decision = decide(incident, &facts);
+        tracing::info!(incident = %id, mode = Mode::word(self.keep.automation.mode), ?decision, "decided");
+        self.book.handle_decision(at, id, decision);
+    }
+
+    async fn situation(&self, id: IncidentId, at: TimestampMs, file_changes: &[FileVersionChange]) -> Situation {
+        let findings = self.book.findings_of(id);
+        Situation {
+            format: SITUATION_FORMAT,
+            now: at,
+            host: self.host.clone(),
+            tried: self.book.incident(id).map_or_else(Vec::new, |i| i.actions.clone()),
+            space: self.look_at_space(&findings).await,
+            findings,
+            seen: self.seen.clone(),
+            topology: self.topology.clone(),
+            changes: self.changes.iter().rev().cloned().collect(),
+            file_changes: file_changes.to_vec(),
+        }
+    }
+
+    /// What fills the file systems that are full: a bounded look, only when there is such a finding.
+    async fn look_at_space(&self, findings: &[Finding]) -> Vec<SpaceUse> {
+        let mut looks = Vec::new();
+        for finding in findings.iter().filter(|f| f.key.kind == FindingKind::FilesystemFull) {
+            let Some(declared) = self.keep.filesystems.get(&finding.key.entity.name).cloned() else { continue };
+            let at = finding.at;
+            let look = tokio::task::spawn_blocking(move || inspect(&declared, at, Budget::default())).await;
+            match look {
+                Ok(found) => looks.push(found),
+                Err(error) => tracing::error!(%error, "the look at a file system ended early"),
+            }
+        }
+        looks
+    }
+}
+
+/// Runs, passes all its checks, and has no finding but an unrecorded file.
+fn is_well(service: &str, seen: &wellkept_model::observe::Observation, active: &[Finding]) -> bool {
+    let runs = seen.services.get(service).is_some_and(|s| !s.processes.is_empty());
+    let passes = seen.health.iter().filter(|h| h.service == service).all(|h| h.failure.is_none());
+    let ill = active.iter().any(|f| {
+        f.key.entity.kind == wellkept_model::EntityKind::Service
+            && f.key.entity.name == service
+            && f.key.kind != FindingKind::FileChanged
+    });
+    runs && passes && !ill
+}

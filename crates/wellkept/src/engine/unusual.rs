@@ -1,0 +1,51 @@
+//! Values of the chosen series, for the comparison with their own past.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wellkept_detect::SeriesValue;
+use wellkept_model::keep::UnusualRule;
+use wellkept_model::{Labels, SeriesSource, TimestampMs};
+use wellkept_promql::{Limits, Query, Value, instant};
+
+use super::Engine;
+
+/// Time between two evaluations, seconds. Five seconds keep a handful of rules far below a percent of a core.
+const EVERY_S: i64 = 5;
+/// Values taken from one rule.
+const VALUES_MAX: usize = 200;
+
+impl Engine {
+    /// One value per series of each rule; empty in rounds between two evaluations, and without rules.
+    pub(super) async fn unusual_values(&self, at: TimestampMs) -> Vec<SeriesValue> {
+        if self.keep.unusual.is_empty() || at.0.div_euclid(1000) % EVERY_S != 0 {
+            return Vec::new();
+        }
+        let (rules, source) = (self.keep.unusual.clone(), Arc::clone(&self.source));
+        let work = tokio::task::spawn_blocking(move || {
+            rules.iter().flat_map(|rule| values(rule, source.as_ref(), at)).collect()
+        });
+        work.await.unwrap_or_default()
+    }
+}
+
+fn values(rule: &UnusualRule, source: &dyn SeriesSource, at: TimestampMs) -> Vec<SeriesValue> {
+    let limits = Limits { time: Duration::from_secs(2), ..Limits::default() };
+    let outcome = Query::parse(&rule.query, &limits).and_then(|q| instant(&q, source, at, &limits, &|| false));
+    let vector = match outcome.map(|o| o.value) {
+        Ok(Value::Vector(vector)) => vector,
+        Ok(Value::Scalar { value, .. }) => {
+            vec![(Labels::default(), wellkept_model::Sample { at, value })]
+        }
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            tracing::warn!(rule = %rule.name, %error, "a rule for unusual series could not be evaluated");
+            Vec::new()
+        }
+    };
+    let named = vector.into_iter().take(VALUES_MAX).filter(|(_, s)| s.value.is_finite()).map(|(labels, sample)| {
+        let service = Some(labels.get("service").to_owned()).filter(|s| !s.is_empty());
+        SeriesValue { rule: rule.name.clone(), series: labels.to_string(), service, value: sample.value }
+    });
+    named.collect()
+}

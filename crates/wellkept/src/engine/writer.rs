@@ -1,0 +1,99 @@
+//! The thread that writes samples: append, commit (one fsync a round), and maintenance now and then.
+//!
+//! It is a thread of its own, because an fsync may take as long as the disk likes and must never delay a
+//! recovery. A full queue drops the round's samples and counts them; health checks and recovery go on.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use wellkept_model::Batch;
+use wellkept_tsdb::{OsDisk, Store, StoreConfig, StoreError};
+
+use super::OwnMetrics;
+use crate::clock::now;
+
+/// Rounds that may wait for a slow disk: a minute.
+const QUEUE_MAX: usize = 60;
+/// Rounds between two looks for work: blocks to cut, old ones to drop.
+const MAINTAIN_EVERY: u64 = 30;
+
+/// The sending end and the thread behind it.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    queue: Option<SyncSender<Batch>>,
+    thread: Option<JoinHandle<()>>,
+    metrics: Arc<OwnMetrics>,
+}
+
+/// Opens the store below the data directory.
+pub(crate) fn open_store(data_dir: &Path) -> Result<Arc<Store>, StoreError> {
+    let disk = OsDisk::new(data_dir.join("tsdb"));
+    Ok(Arc::new(Store::open(Arc::new(disk), StoreConfig::default())?))
+}
+
+impl Writer {
+    pub(crate) fn start(store: Arc<Store>, metrics: Arc<OwnMetrics>) -> std::io::Result<Self> {
+        let (queue, inbox) = sync_channel(QUEUE_MAX);
+        let counters = Arc::clone(&metrics);
+        let thread =
+            std::thread::Builder::new().name("writer".to_owned()).spawn(move || work(&store, &inbox, &counters))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), metrics })
+    }
+
+    /// Hands a batch over; never waits.
+    pub(crate) fn write(&self, batch: Batch) {
+        let samples = batch.samples.len();
+        let sent = self.queue.as_ref().map(|q| q.try_send(batch));
+        match sent {
+            Some(Ok(())) => OwnMetrics::add(&self.metrics.samples, samples),
+            Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => {
+                OwnMetrics::add(&self.metrics.samples_dropped, samples);
+            }
+        }
+    }
+
+    /// Waits until everything handed over is on disk.
+    pub(crate) async fn finish(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the writer of samples ended early");
+            }
+        }
+    }
+}
+
+fn work(store: &Store, inbox: &Receiver<Batch>, metrics: &OwnMetrics) {
+    let mut rounds: u64 = 0;
+    let mut broken = false;
+    while let Ok(batch) = inbox.recv() {
+        let samples = batch.samples.len();
+        match store.append_durable(&batch) {
+            Ok(_) => {
+                if std::mem::take(&mut broken) {
+                    tracing::info!("samples are stored again");
+                }
+            }
+            Err(error) => {
+                OwnMetrics::add(&metrics.samples_dropped, samples);
+                OwnMetrics::add(&metrics.commits_failed, 1);
+                if !std::mem::replace(&mut broken, true) {
+                    tracing::error!(error = %crate::exit::Failure::of(0, &error), "samples cannot be stored");
+                }
+            }
+        }
+        rounds += 1;
+        if rounds.is_multiple_of(MAINTAIN_EVERY) {
+            maintain(store);
+        }
+    }
+}
+
+fn maintain(store: &Store) {
+    if let Err(error) = store.maintain(now()) {
+        tracing::error!(error = %crate::exit::Failure::of(0, &error), "the store could not be maintained");
+    }
+}
