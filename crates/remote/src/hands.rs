@@ -1,0 +1,174 @@
+//! The one door: does a planned action on this host, or takes it back.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+use wellkept_model::keep::{Keep, Service};
+use wellkept_model::{ActionId, ActionKind, EntityKind, PlannedAction, Text, TimestampMs, Undo};
+
+use crate::command::{log_path, trim_logs};
+use crate::evidence::Evidence;
+use crate::kept_file::KeptFileHands;
+use crate::service::Restarting;
+use crate::{Copies, Outcome, free_space, signals};
+
+/// What an action gets above its deadline to end in order; after that its result is `unknown`.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Hands on this host. Cheap to make again when the keep file was read again.
+#[derive(Debug, Clone)]
+pub struct LocalHands {
+    keep: Arc<Keep>,
+    copies: Copies,
+    data_dir: PathBuf,
+}
+
+impl LocalHands {
+    /// `data_dir`: evidence goes to `evidence/` and outputs of services to `logs/` below it.
+    #[must_use]
+    pub fn new(keep: Arc<Keep>, copies: Copies, data_dir: PathBuf) -> Self {
+        Self { keep, copies, data_dir }
+    }
+
+    /// Does one action. Its journal record must be on disk already, and the caller sees to it that an id is
+    /// never done twice. `processes`: those of the target as seen at `now`, main process first.
+    ///
+    /// What is missing, refused or fails is in the outcome. The future must be polled to its end.
+    pub async fn execute(
+        &self,
+        id: ActionId,
+        action: &PlannedAction,
+        processes: &[u32],
+        now: TimestampMs,
+    ) -> Outcome {
+        if action.kind == ActionKind::Escalate {
+            return Outcome::succeeded(Text::new("outcome.escalated").with("target", &action.target));
+        }
+        let evidence = match self.evidence(&id.to_string(), action, processes) {
+            Ok(evidence) => evidence,
+            Err(e) => return Outcome::failed(Text::new("outcome.evidence_failed").with("error", e)),
+        };
+        let deadline = Instant::now() + Duration::from_millis(action.deadline_ms);
+        let work = self.dispatch(action, processes, now, deadline, evidence);
+        within(deadline, work).await
+    }
+
+    /// Takes an action back as `action.undo` says; put [`Outcome::undo`] of its execution there before.
+    pub async fn undo(
+        &self,
+        id: ActionId,
+        action: &PlannedAction,
+        processes: &[u32],
+        now: TimestampMs,
+    ) -> Outcome {
+        let target = action.target.to_string();
+        let name = format!("{id}-undo");
+        let evidence = match self.evidence(&name, action, processes) {
+            Ok(evidence) => evidence,
+            Err(e) => return Outcome::failed(Text::new("outcome.evidence_failed").with("error", e)),
+        };
+        let deadline = Instant::now() + Duration::from_millis(action.deadline_ms);
+        let undone = match &action.undo {
+            Undo::Irreversible => Outcome::failed(Text::new("outcome.irreversible").with("target", target)),
+            Undo::Stop => signals::stop_again(&target, processes, now),
+            Undo::PutBack { path, sha256 } => {
+                match KeptFileHands::new(&self.keep, &self.copies, &action.target, path) {
+                    Ok(file) => {
+                        let action_name = id.to_string();
+                        let work =
+                            file.put_back(action, sha256.as_deref(), &self.data_dir, &action_name, evidence);
+                        within(deadline, work).await
+                    }
+                    Err(refused) => refused,
+                }
+            }
+        };
+        undone.into_undo()
+    }
+
+    /// Empties outputs of services that have grown above 1 MiB; to be called now and then.
+    ///
+    /// # Errors
+    /// When one of them cannot be read or written.
+    pub fn trim_logs(&self) -> std::io::Result<()> {
+        trim_logs(&self.data_dir)
+    }
+
+    async fn dispatch(
+        &self,
+        action: &PlannedAction,
+        processes: &[u32],
+        now: TimestampMs,
+        deadline: Instant,
+        evidence: Evidence,
+    ) -> Outcome {
+        let target = action.target.to_string();
+        match action.kind {
+            ActionKind::Restart | ActionKind::StartDependency => {
+                let Some(service) = self.service(action) else { return undeclared(action) };
+                let hands = Restarting::new(service, processes, &self.data_dir, now, deadline);
+                if action.kind == ActionKind::Restart {
+                    hands.restart().await
+                } else {
+                    hands.start_if_down().await
+                }
+            }
+            ActionKind::Resume => signals::resume(&target, processes, now),
+            ActionKind::Kill => signals::kill(&self.keep, &target, processes, now, deadline).await,
+            ActionKind::Restore | ActionKind::Rollback => {
+                match KeptFileHands::new(&self.keep, &self.copies, &action.target, &action.subject) {
+                    Ok(file) => file.put(action, evidence).await,
+                    Err(refused) => refused,
+                }
+            }
+            ActionKind::FreeSpace => self.free_space(action, now, deadline, evidence).await,
+            ActionKind::Escalate => Outcome::succeeded(Text::new("outcome.escalated").with("target", target)),
+        }
+    }
+
+    async fn free_space(
+        &self,
+        action: &PlannedAction,
+        now: TimestampMs,
+        deadline: Instant,
+        evidence: Evidence,
+    ) -> Outcome {
+        let declared = self.keep.filesystems.get(&action.target.name);
+        let Some(filesystem) = declared.filter(|_| action.target.kind == EntityKind::Filesystem).cloned()
+        else {
+            return undeclared(action);
+        };
+        let work = move || free_space::free_space(&filesystem, evidence, now, deadline);
+        tokio::task::spawn_blocking(work)
+            .await
+            .unwrap_or_else(|e| Outcome::unknown(Text::new("outcome.broke_off").with("error", e)))
+    }
+
+    fn service(&self, action: &PlannedAction) -> Option<&Service> {
+        self.keep.services.get(&action.target.name).filter(|_| action.target.kind == EntityKind::Service)
+    }
+
+    fn evidence(&self, name: &str, action: &PlannedAction, processes: &[u32]) -> std::io::Result<Evidence> {
+        let mut evidence = Evidence::open(&self.data_dir, name)?;
+        evidence.add_processes(processes)?;
+        if action.target.kind == EntityKind::Service {
+            evidence.add_log(Path::new(&log_path(&self.data_dir, &action.target.name)))?;
+        }
+        Ok(evidence)
+    }
+}
+
+/// A last net below the deadlines of the parts: a hung file system must not hold the caller for ever.
+async fn within(deadline: Instant, work: impl Future<Output = Outcome>) -> Outcome {
+    timeout_at(deadline + GRACE, work).await.unwrap_or_else(|_| {
+        let text = Text::new("outcome.no_answer");
+        Outcome::unknown(text)
+    })
+}
+
+fn undeclared(action: &PlannedAction) -> Outcome {
+    let text = Text::new("outcome.not_declared").with("target", &action.target);
+    Outcome::failed(text)
+}

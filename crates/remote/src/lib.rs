@@ -1,0 +1,29 @@
+//! Hands on hosts: does one planned action, keeps the evidence first, and takes it back when asked.
+//!
+//! Every decision was made before: what, to whom, with which version. What is left here is to do exactly that, or
+//! to refuse when the world is no longer as the plan saw it. `local` works on this host; it is the only place of the
+//! workspace that starts programs of services, signals processes and writes or removes their files. The journal
+//! record before and after a step is the caller's.
+#![deny(clippy::indexing_slicing)]
+
+mod outcome;
+mod copies;
+mod hands;
+mod evidence;
+mod procs;
+mod identity;
+mod tail;
+mod session;
+mod command;
+mod service;
+mod signals;
+mod place;
+mod kept_file;
+mod open_files;
+mod lease;
+mod candidates;
+mod free_space;
+
+pub use copies::{Copies, FileCopy};
+pub use hands::LocalHands;
+pub use outcome::Outcome;

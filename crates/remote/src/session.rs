@@ -1,0 +1,38 @@
+//! Starts a program in a session of its own.
+//!
+//! A service must outlive us: no terminal that hangs up, no process group that gets our Ctrl-C. The standard library
+//! can put a child into a group but not into a session, so this one function calls `setsid` in the child.
+
+use std::fs::File;
+use std::io;
+use std::process::Stdio;
+
+use tokio::process::{Child, Command};
+
+/// Where programs are looked for. Ours is not handed on: a start command gets the same world at every start.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Starts `argv` with an empty standard input, both outputs into `output`, and a fixed environment.
+#[expect(unsafe_code, reason = "setsid in the child has no safe form in the standard library")]
+pub(crate) fn spawn(argv: &[String], output: File) -> io::Result<Child> {
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"));
+    };
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LANG", "C.UTF-8")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .kill_on_drop(false);
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed. setsid is one, and neither it nor the
+    // conversion of its error number allocates or locks.
+    unsafe {
+        command.pre_exec(|| rustix::process::setsid().map(drop).map_err(io::Error::from));
+    }
+    command.spawn()
+}
