@@ -162,6 +162,23 @@ fn nothing_is_changed_by_get() {
     }
 }
 
+#[test]
+fn only_what_says_nothing_is_public_and_events_are_a_stream() {
+    let with = |wanted: Permission| {
+        let chosen = routes().into_iter().filter(move |(_, _, permission)| *permission == wanted);
+        chosen.map(|(_, path, _)| path).collect::<Vec<_>>()
+    };
+    let files = ["/", "/host", "/incidents", "/incidents/{id}", "/assets/{*path}", "/{file}"];
+    assert_eq!(with(Permission::Public), [&files[..], &["/-/healthy", "/-/ready"]].concat());
+    assert_eq!(with(Permission::Stream), ["/api/v1/events"]);
+    for (method, path, permission) in routes() {
+        let queries = ["/api/v1/query", "/api/v1/query_range", "/api/v1/series", "/api/v1/labels"];
+        if method == Method::POST && !queries.contains(&path) {
+            assert_eq!(permission, Permission::Act, "{path}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn reading_can_be_made_to_need_the_token() {
     let mut world = World::new();

@@ -177,6 +177,15 @@ impl SeriesSource for Waiting {
     }
 }
 
+/// Lets the source answer, at the latest when the test ends: a thread that waits would hold the runtime.
+struct LetGo(Arc<Waiting>);
+
+impl Drop for LetGo {
+    fn drop(&mut self) {
+        self.0.go.store(true, Ordering::Relaxed);
+    }
+}
+
 async fn until(what: &str, condition: impl Fn() -> bool) {
     let waited = timeout(PATIENCE, async {
         while !condition() {
@@ -189,6 +198,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 #[tokio::test]
 async fn a_query_whose_client_left_gives_its_place_back_and_looks_at_no_further_selector() {
     let source = Arc::new(Waiting { asked: AtomicBool::new(false), go: AtomicBool::new(false) });
+    let let_go = LetGo(source.clone());
     let mut world = World::new();
     world.shared.source = source.clone();
     world.shared.limits.evaluations = 1;
@@ -202,7 +212,7 @@ async fn a_query_whose_client_left_gives_its_place_back_and_looks_at_no_further_
     let before = server.ask(&server.get("/metrics")).await;
     assert!(before.contains("wellkept_api_evaluations 1"), "the place is held until the work ends: {before}");
     source.asked.store(false, Ordering::Relaxed);
-    source.go.store(true, Ordering::Relaxed);
+    drop(let_go);
     let mut metrics = String::new();
     while !metrics.contains("wellkept_api_evaluations 0") {
         metrics = timeout(PATIENCE, server.ask(&server.get("/metrics"))).await.unwrap();
@@ -213,11 +223,12 @@ async fn a_query_whose_client_left_gives_its_place_back_and_looks_at_no_further_
 #[tokio::test]
 async fn a_query_that_takes_too_long_is_answered_with_a_timeout() {
     let source = Arc::new(Waiting { asked: AtomicBool::new(false), go: AtomicBool::new(false) });
+    let let_go = LetGo(source.clone());
     let mut world = World::new();
     world.shared.source = source.clone();
     let server = Server::start(&world, ServeLimits::default()).await;
     let answer = server.ask(&server.get("/api/v1/query?query=up&timeout=50ms")).await;
-    source.go.store(true, Ordering::Relaxed);
+    drop(let_go);
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains(r#""errorType":"timeout""#), "{answer}");
 }
 
