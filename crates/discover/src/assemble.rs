@@ -1,4 +1,6 @@
 //! Puts processes together to services. Pure, so that it is tested with hosts that we do not have.
+//!
+//! Reading processes is left to `processes`, asking them to `probe`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -18,19 +20,36 @@ pub(crate) fn services(
     sockets: &BTreeMap<u64, SocketAddr>,
     pidfiles: &BTreeMap<i32, String>,
 ) -> Vec<DiscoveredService> {
+    let by_pid: BTreeMap<i32, &Seen> = seen.iter().map(|p| (p.pid, p)).collect();
     let mut groups: BTreeMap<(String, Option<String>, String), Vec<Seen>> = BTreeMap::new();
-    for process in seen {
-        let exe = process.exe.to_string_lossy().into_owned();
-        let key = match &process.unit {
+    for process in &seen {
+        let main = main_of(process, &by_pid);
+        let key = match &main.unit {
             Some(unit) => (unit.clone(), None, String::new()),
-            None => (exe, script(&process).map(str::to_owned), process.user.clone()),
+            None => {
+                let exe = main.exe.to_string_lossy().into_owned();
+                (exe, script(main).map(str::to_owned), main.user.clone())
+            }
         };
-        groups.entry(key).or_default().push(process);
+        groups.entry(key).or_default().push(process.clone());
     }
     let mut services: Vec<DiscoveredService> =
         groups.into_values().filter_map(|group| service(&group, sockets, pidfiles)).collect();
     services.sort_by(|a, b| a.name.cmp(&b.name));
     services
+}
+
+/// Workers may run as another user than the master that started them: both belong to the master.
+fn main_of<'s>(process: &'s Seen, by_pid: &BTreeMap<i32, &'s Seen>) -> &'s Seen {
+    let mut main = process;
+    // Parents cannot form a circle on a host, but what is read while processes end and begin could.
+    for _ in 0..by_pid.len() {
+        match by_pid.get(&main.parent) {
+            Some(parent) if parent.exe == main.exe && parent.pid != main.pid => main = parent,
+            _ => break,
+        }
+    }
+    main
 }
 
 fn service(
@@ -57,14 +76,25 @@ fn service(
     })
 }
 
-/// The unit, the script or the program, without its ending.
+/// The unit, the script without its ending, or the program.
 fn name(process: &Seen) -> String {
     if let Some(unit) = &process.unit {
         return unit.strip_suffix(".service").unwrap_or(unit).to_owned();
     }
-    let path = script(process).map_or(process.exe.as_path(), Path::new);
-    let stem = if script(process).is_some() { path.file_stem() } else { path.file_name() };
-    stem.map_or_else(|| "service".to_owned(), |s| s.to_string_lossy().into_owned())
+    let name = match script(process) {
+        Some(script) => Path::new(script).file_stem(),
+        None if was_started_as_its_short_name(process) => return process.short_name.clone(),
+        None => process.exe.file_name(),
+    };
+    name.map_or_else(|| "service".to_owned(), |s| s.to_string_lossy().into_owned())
+}
+
+/// One executable may have several names: `redis-server` is a link to `redis-check-rdb`. The name in the first
+/// argument counts when the kernel's short name agrees.
+fn was_started_as_its_short_name(process: &Seen) -> bool {
+    let first = process.arguments.first().and_then(|a| a.split_whitespace().next()).unwrap_or_default();
+    let started_as = Path::new(first).file_name();
+    !process.short_name.is_empty() && started_as.is_some_and(|n| n == process.short_name.as_str())
 }
 
 /// What an interpreter runs: the module after `-m`, the archive after `-jar`, or the first argument that is no
@@ -94,6 +124,10 @@ mod tests {
             pid,
             parent,
             exe: exe.into(),
+            short_name: Path::new(exe)
+                .file_name()
+                .map(|n| n.to_string_lossy().into_owned())
+                .unwrap_or_default(),
             arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
             user: "root".to_owned(),
             unit: None,
@@ -120,6 +154,22 @@ mod tests {
     }
 
     #[test]
+    fn workers_of_another_user_belong_to_their_master() {
+        let mut worker = seen(20, 10, "/usr/sbin/nginx", &["nginx: worker"], &[1]);
+        worker.user = "www-data".to_owned();
+        let group = vec![worker, seen(10, 1, "/usr/sbin/nginx", &["nginx: master"], &[1, 2])];
+        let found = services(group, &sockets(), &BTreeMap::new());
+        let [nginx] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(nginx.user, "root");
+    }
+
+    #[test]
+    fn parents_in_a_circle_end() {
+        let group = vec![seen(10, 11, "/a", &["a"], &[1]), seen(11, 10, "/a", &["a"], &[2])];
+        assert_eq!(services(group, &sockets(), &BTreeMap::new()).len(), 1);
+    }
+
+    #[test]
     fn two_scripts_of_one_interpreter_are_two_services() {
         let python = "/usr/bin/python3.11";
         let group = vec![
@@ -142,6 +192,18 @@ mod tests {
         let found = services(group, &sockets(), &BTreeMap::new());
         let [shop] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!((shop.name.as_str(), shop.exe.as_str()), ("shop", "/usr/bin/a"));
+    }
+
+    #[test]
+    fn a_program_with_several_names_is_called_as_it_was_started() {
+        let arguments = &["/usr/bin/redis-server 127.0.0.1:6379"];
+        let mut redis = seen(10, 1, "/usr/bin/redis-check-rdb", arguments, &[1]);
+        redis.short_name = "redis-server".to_owned();
+        let found = services(vec![redis], &sockets(), &BTreeMap::new());
+        assert_eq!(
+            (found[0].name.as_str(), found[0].exe.as_str()),
+            ("redis-server", "/usr/bin/redis-check-rdb")
+        );
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Seen {
     pub(crate) pid: i32,
     pub(crate) parent: i32,
     pub(crate) exe: PathBuf,
+    /// The short name the kernel keeps, at most 15 bytes.
+    pub(crate) short_name: String,
     pub(crate) arguments: Vec<String>,
     pub(crate) user: String,
     /// Its systemd unit, where systemd runs.
@@ -79,9 +81,11 @@ fn seen(
         return None;
     }
     let uid = process.uid().ok()?;
+    let stat = process.stat().ok()?;
     Some(Seen {
         pid: process.pid(),
-        parent: process.stat().ok()?.ppid,
+        parent: stat.ppid,
+        short_name: stat.comm,
         exe: without_deleted(process.exe().ok()?),
         arguments: process.cmdline().ok()?,
         user: users.get(&uid).cloned().unwrap_or_else(|| uid.to_string()),

@@ -142,8 +142,9 @@ fn check_rule(
         read::is_below(folder, &path) || matches_path(glob, &path)
     });
     if let Some(path) = kept_apart {
-        let message =
-            Text::new("keep.rule_never_touch").with("glob", clean(glob)).with("path", path.display());
+        let message = Text::new("keep.rule_never_touch")
+            .with("glob", clean(glob))
+            .with("path", clean(&path.to_string_lossy()));
         problems.add(at, message, Text::new("keep.accept.rule_never_touch"));
     }
     let deeper = all().map(|f| f.mountpoint.as_str()).find(|other| {
@@ -165,7 +166,7 @@ fn check_rule(
     if let Some((service, path)) = needed {
         let message = Text::new("keep.rule_kept_file")
             .with("glob", clean(glob))
-            .with("path", path.display())
+            .with("path", clean(&path.to_string_lossy()))
             .with("service", clean(service));
         problems.add(at, message, Text::new("keep.accept.rule_never_touch"));
     }

@@ -93,7 +93,8 @@ fn rule(node: &Node, mount: Option<&str>, problems: &mut Problems) -> Option<(Fr
     };
     let glob = read::text(glob_node, false, &Text::new("keep.accept.glob"), problems)?;
     if let Some(key) = glob_fault(glob, mount) {
-        let message = Text::new(key).with("glob", clean(glob)).with("mount", mount.unwrap_or_default());
+        let message =
+            Text::new(key).with("glob", clean(glob)).with("mount", clean(mount.unwrap_or_default()));
         problems.add(&glob_node.at, message, Text::new("keep.accept.glob"));
         return None;
     }

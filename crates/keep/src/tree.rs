@@ -6,11 +6,12 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::{AliasLimits, DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Error, Spanned};
 use wellkept_model::Text;
 
-use crate::problem::Problems;
+use crate::problem::{Problems, clean};
 
 /// Most bytes a keep file may have.
 pub const TEXT_MAX: usize = 1024 * 1024;
@@ -106,7 +107,11 @@ fn report_number_like_duplicates(text: &str, problems: &mut Problems) {
             width: key.chars().count() as u32,
         };
         let at = At { place, path: shorten(&key) };
-        problems.add(&at, Text::new("keep.duplicate_key").with("key", &key), Text::new("keep.accept.once"));
+        problems.add(
+            &at,
+            Text::new("keep.duplicate_key").with("key", clean(&key)),
+            Text::new("keep.accept.once"),
+        );
     }
 }
 
@@ -149,25 +154,42 @@ fn add_yaml_problem(error: &Error, problems: &mut Problems) {
         width: 1,
     });
     let at = At { place, path: String::new() };
-    let detail = error.to_string();
-    let detail = detail.lines().next().unwrap_or_default();
-    let too_big = matches!(
-        error,
+    let limits = Text::new("keep.accept.budget")
+        .with("depth", DEPTH_MAX)
+        .with("nodes", NODES_MAX)
+        .with("aliases", ALIASES_MAX);
+    let (message, help) = match error {
+        Error::Budget { breach: BudgetBreach::Documents { .. }, .. } | Error::MultipleDocuments { .. } => {
+            (Text::new("keep.documents"), Text::new("keep.accept.yaml"))
+        }
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => (Text::new("keep.too_deep"), limits),
+        Error::Budget { breach: BudgetBreach::Events { .. } | BudgetBreach::Nodes { .. }, .. } => {
+            (Text::new("keep.too_many_values"), limits)
+        }
         Error::Budget { .. }
-            | Error::AliasReplayCounterOverflow { .. }
-            | Error::AliasReplayLimitExceeded { .. }
-            | Error::AliasExpansionLimitExceeded { .. }
-            | Error::AliasReplayStackDepthExceeded { .. }
-    );
-    if too_big {
-        let help = Text::new("keep.accept.budget")
-            .with("depth", DEPTH_MAX)
-            .with("nodes", NODES_MAX)
-            .with("aliases", ALIASES_MAX);
-        problems.add(&at, Text::new("keep.too_big").with("detail", detail), help);
-    } else {
-        problems.add(&at, Text::new("keep.yaml").with("detail", detail), Text::new("keep.accept.yaml"));
-    }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => (Text::new("keep.too_many_aliases"), limits),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            (Text::new("keep.alias_to_itself"), Text::new("keep.accept.yaml"))
+        }
+        // The tree takes every kind of value; only keys must be texts.
+        Error::NullIntoString { .. } | Error::Unexpected { .. } => {
+            (Text::new("keep.key_not_text"), Text::new("keep.accept.key_text"))
+        }
+        // The scanner stops before the budget does when brackets are nested too deeply.
+        other if detail(other) == "recursion limit exceeded" => (Text::new("keep.too_deep"), limits),
+        other => (Text::new("keep.yaml").with("detail", detail(other)), Text::new("keep.accept.yaml")),
+    };
+    problems.add(&at, message, help);
+}
+
+/// The words of the library without the place, which is shown anyway.
+fn detail(error: &Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    clean(line.rsplit_once(" at line ").map_or(line, |(words, _)| words))
 }
 
 /// What serde sees before the spelling of plain scalars is taken from the text.

@@ -193,7 +193,11 @@ fn fuzz(bytes: &[u8]) {
     if let Err(errors) = parse_bytes("fuzz.yml", bytes) {
         assert!(!errors.problems.is_empty());
         let rendered = errors.render(true);
-        assert!(!rendered.contains("keep."), "a text is missing: {rendered}");
+        assert!(!errors.render(false).contains(|c: char| c.is_control() && c != '\n'), "{rendered:?}");
+        for problem in &errors.problems {
+            assert!(!problem.message_en().starts_with("keep.") && !problem.help_en().starts_with("keep."));
+            assert!(problem.line as usize <= bytes.split(|b| *b == b'\n').count() + 1, "{rendered}");
+        }
     }
 }
 

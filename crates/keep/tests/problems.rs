@@ -493,11 +493,26 @@ fn text_that_is_no_yaml_is_one_problem_with_its_place() {
         let errors = errors(text);
         let problem = errors.problems.first().expect("problem");
         assert_eq!(errors.problems.len(), 1, "{errors}");
-        assert!(problem.message.key == "keep.yaml" || problem.message.key == "keep.too_big", "{errors}");
+        assert!(problem.message.key == "keep.yaml" || problem.message.key == "keep.documents", "{errors}");
         assert!(problem.line >= line.min(problem.line) && problem.line > 0, "{errors}");
     }
     let errors = wellkept_keep::parse_bytes("k.yml", b"services:\n  \xff: 1\n").unwrap_err();
     assert_eq!((errors.problems[0].line, errors.problems[0].column), (2, 3));
+}
+
+#[test]
+fn what_breaks_a_bound_is_said_in_words() {
+    check("a: b\n---\nc: d\n", (2, 1), "", "keep.documents", "one YAML document");
+    check(&format!("a: {}{}\n", "[".repeat(40), "]".repeat(40)), (1, 20), "", "keep.too_deep", "16 levels");
+    let block: String = (0..40).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
+    check(&block, (17, 17), "", "keep.too_deep", "16 levels");
+    let aliases = format!("a: &a 1\nb: [{}]\n", "*a,".repeat(200));
+    check(&aliases, (2, 305), "", "keep.too_many_aliases", "100 aliases");
+    check("services: &a [*a]\n", (1, 15), "", "keep.alias_to_itself", "YAML");
+    check("? [a]\n: b\n", (1, 3), "", "keep.key_not_text", "text as key");
+    check("~: 1\n", (1, 1), "", "keep.key_not_text", "text as key");
+    check(&"- a\n".repeat(60_000), (50_000, 3), "", "keep.too_many_values", "50000 values");
+    check(&"x".repeat(2 * 1024 * 1024), (0, 0), "", "keep.too_long", "1048576 bytes");
 }
 
 #[test]
