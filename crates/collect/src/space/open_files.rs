@@ -19,13 +19,13 @@ pub(super) struct OpenFiles {
     pub(super) proven: bool,
 }
 
-/// Which of `wanted` (device and inode) are open in any process, or are the program of one.
-pub(super) fn among(wanted: &HashSet<(u64, u64)>) -> OpenFiles {
+/// Which of `wanted` (device and inode) are open in any process below `proc`, or are the program of one.
+pub(super) fn among(proc: &Path, wanted: &HashSet<(u64, u64)>) -> OpenFiles {
     let mut result = OpenFiles { open: HashSet::new(), proven: true };
     if wanted.is_empty() {
         return result;
     }
-    let Ok(processes) = fs::read_dir("/proc") else {
+    let Ok(processes) = fs::read_dir(proc) else {
         result.proven = false;
         return result;
     };
@@ -81,18 +81,52 @@ mod tests {
     use super::*;
     use std::os::unix::fs::MetadataExt;
 
+    fn id(path: &Path) -> (u64, u64) {
+        let meta = fs::metadata(path).expect("it is there");
+        (meta.dev(), meta.ino())
+    }
+
+    /// A /proc with one process that has `open` open, and the two files.
+    fn world() -> (tempfile::TempDir, HashSet<(u64, u64)>, (u64, u64)) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let (open, closed) = (dir.path().join("open"), dir.path().join("closed"));
+        fs::write(&open, "").expect("it can be written");
+        fs::write(&closed, "").expect("it can be written");
+        fs::create_dir_all(dir.path().join("proc/42/fd")).expect("it can be made");
+        fs::create_dir_all(dir.path().join("proc/sys")).expect("it can be made");
+        std::os::unix::fs::symlink(&open, dir.path().join("proc/42/fd/3")).expect("a link can be made");
+        let wanted = HashSet::from([id(&open), id(&closed)]);
+        (dir, wanted, id(&open))
+    }
+
     #[test]
     fn an_open_file_is_found_and_a_closed_one_is_not() {
-        let (open, closed) =
-            (tempfile::tempfile().expect("a file"), tempfile::NamedTempFile::new().expect("a file"));
-        let id = |meta: fs::Metadata| (meta.dev(), meta.ino());
-        let open_id = id(open.metadata().expect("it is open"));
-        let path = closed.into_temp_path();
-        let closed_id = id(fs::metadata(&path).expect("it is there"));
-        let got = among(&HashSet::from([open_id, closed_id]));
-        assert_eq!(got.open, HashSet::from([open_id]));
-        if rustix::process::geteuid().is_root() {
-            assert!(got.proven);
-        }
+        let (dir, wanted, open) = world();
+        let got = among(&dir.path().join("proc"), &wanted);
+        assert_eq!((got.open, got.proven), (HashSet::from([open]), true));
+    }
+
+    #[test]
+    fn a_process_that_hides_its_files_leaves_nothing_proven() {
+        let (dir, wanted, _) = world();
+        fs::create_dir(dir.path().join("proc/43")).expect("it can be made");
+        // Anything that is not "there is no such process" counts, here "is not a directory".
+        fs::write(dir.path().join("proc/43/fd"), "").expect("it can be written");
+        assert!(!among(&dir.path().join("proc"), &wanted).proven);
+        assert!(!among(Path::new("/nonexistent"), &wanted).proven);
+    }
+
+    #[test]
+    fn a_process_that_ended_meanwhile_hides_nothing() {
+        let (dir, wanted, _) = world();
+        fs::create_dir(dir.path().join("proc/43")).expect("it can be made");
+        assert!(among(&dir.path().join("proc"), &wanted).proven);
+    }
+
+    #[test]
+    fn a_file_of_this_test_is_open_in_the_real_proc() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let wanted = HashSet::from([id(file.path())]);
+        assert_eq!(among(Path::new("/proc"), &wanted).open, wanted);
     }
 }

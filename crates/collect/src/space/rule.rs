@@ -91,6 +91,11 @@ pub enum SpaceError {
 /// [`SpaceError`] when the mount point, a rule or a protected path makes a safe answer impossible. A rule's directory
 /// that does not exist matches nothing.
 pub fn candidates(fs: &Filesystem, now: TimestampMs) -> Result<Matches, SpaceError> {
+    candidates_with(fs, now, Path::new("/proc"))
+}
+
+/// As [`candidates`], with the processes of another /proc.
+pub(super) fn candidates_with(fs: &Filesystem, now: TimestampMs, proc: &Path) -> Result<Matches, SpaceError> {
     let mountpoint = Path::new(&fs.mountpoint);
     let root_error = |source| SpaceError::Mountpoint { mountpoint: fs.mountpoint.clone(), source };
     let chain = open_chain(mountpoint).map_err(root_error)?;
@@ -118,7 +123,7 @@ pub fn candidates(fs: &Filesystem, now: TimestampMs) -> Result<Matches, SpaceErr
             Scan { nth, rule, directory: &directory, pattern: &pattern, device, now, protected: &protected };
         matches.incomplete |= !scan.collect(chain, &mut seen, &mut matches.files);
     }
-    mark_open(&mut matches.files);
+    mark_open(proc, &mut matches.files);
     Ok(matches)
 }
 
@@ -268,9 +273,9 @@ impl Scan<'_> {
     }
 }
 
-fn mark_open(files: &mut [Candidate]) {
+fn mark_open(proc: &Path, files: &mut [Candidate]) {
     let wanted = files.iter().map(|c| (c.dev, c.ino)).collect();
-    let found = open_files::among(&wanted);
+    let found = open_files::among(proc, &wanted);
     for file in files {
         file.open = !found.proven || found.open.contains(&(file.dev, file.ino));
     }
@@ -358,14 +363,16 @@ mod tests {
         let world = World::new(&["tmp/*.bin"]);
         let path = world.file("tmp/open.bin");
         world.file("tmp/closed.bin");
-        let held = fs::File::open(&path).expect("it is there");
-        let found = candidates(&world.fs, crate::clock::wall()).expect("rules that can be followed");
-        drop(held);
-        let marked: Vec<(String, bool)> =
-            found.files.iter().map(|c| (c.name.to_string_lossy().into_owned(), c.open)).collect();
-        // Who may not look into other processes can prove nothing and must call all of them open.
-        let provable = rustix::process::geteuid().is_root();
-        assert_eq!(marked, [("closed.bin".to_owned(), !provable), ("open.bin".to_owned(), true)]);
+        let proc = world.path("proc");
+        fs::create_dir_all(proc.join("42/fd")).expect("it can be made");
+        symlink(path, proc.join("42/fd/3")).expect("a link can be made");
+        let marked = |proc: &Path| -> Vec<(String, bool)> {
+            let found =
+                candidates_with(&world.fs, crate::clock::wall(), proc).expect("rules that can be followed");
+            found.files.iter().map(|c| (c.name.to_string_lossy().into_owned(), c.open)).collect()
+        };
+        assert_eq!(marked(&proc), [("closed.bin".to_owned(), false), ("open.bin".to_owned(), true)]);
+        assert!(marked(Path::new("/nonexistent")).iter().all(|(_, open)| *open), "nothing can be proven");
     }
 
     #[test]
