@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::fs::read_to_string(&path)?
     };
     let recorded = batches(&text)?;
-    let copies: Vec<Vec<Batch>> = (0..targets).map(|t| recorded.iter().map(|b| shifted(b, t)).collect()).collect();
+    let copies: Vec<Vec<Batch>> =
+        (0..targets).map(|t| recorded.iter().map(|b| shifted(b, t)).collect()).collect();
     let folder = std::env::temp_dir().join(format!("wellkept-bytes-per-sample-{}", std::process::id()));
     let result = measure(&folder, &copies);
     std::fs::remove_dir_all(&folder)?;

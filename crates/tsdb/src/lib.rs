@@ -20,6 +20,7 @@ mod error;
 mod head;
 mod wal;
 mod wal_record;
+mod wal_decode;
 mod replay;
 mod block;
 mod block_format;

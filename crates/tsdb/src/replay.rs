@@ -8,7 +8,8 @@ use crate::codec::Corrupt;
 use crate::disk::Disk;
 use crate::error::{Quarantined, StoreError};
 use crate::wal::{self, Good, HEADER, segment_name, segment_number};
-use crate::wal_record::{Decoded, Decoder, FRAME, frame_at};
+use crate::wal_decode::{Decoded, Decoder};
+use crate::wal_record::{FRAME, frame_at};
 
 /// Longest segment that is read, bytes: far above what is ever written.
 const SEGMENT_MAX: u64 = 1 << 30;

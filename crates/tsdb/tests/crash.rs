@@ -139,6 +139,30 @@ fn a_process_that_ends_without_closing_keeps_even_what_was_only_written() {
 }
 
 #[test]
+fn what_a_start_has_shown_is_on_disk_with_the_next_acknowledgement() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    disk.record();
+    store.append_durable(&batch(1000, "a", &[("x", 1.0)])).unwrap();
+    store.append_durable(&batch(2000, "a", &[("x", 2.0)])).unwrap();
+    let mut shown = 0;
+    for killed in disk.recorded() {
+        // The process was killed between write and sync: the file has the bytes, the disk not yet.
+        let after = killed.fork();
+        let store = open(&after);
+        let mut want = read(&store);
+        shown = shown.max(want.len());
+        let b = batch(3000, "a", &[("x", 3.0)]);
+        store.append_durable(&b).unwrap();
+        want.extend(content_of(&b));
+        let store = open(&after.crash(Damage::DropUnsynced, 0));
+        assert_eq!(read(&store), want);
+        assert_eq!(store.stats().quarantined, []);
+    }
+    assert_eq!(shown, 2);
+}
+
+#[test]
 fn a_log_cut_at_any_byte_gives_all_whole_batches_before_it() {
     let disk = SimDisk::new();
     let store = open(&disk);
