@@ -148,13 +148,15 @@ fn check_version(dir: &Path) -> Result<Option<i64>, StateError> {
     Ok(Some(found))
 }
 
-/// Leftovers of a first start that was cut short are ours; so is what `mkfs` puts into a fresh file system.
+/// Leftovers of a first start that was cut short are ours, and so is a stop switch that was set before it; what `mkfs`
+/// puts into a fresh file system is nobody's.
 fn refuse_foreign(dir: &Path) -> Result<(), StateError> {
-    let ours = [LOCK_FILE.to_owned(), format!("{VERSION_FILE}{TEMP_SUFFIX}"), "lost+found".to_owned()];
+    let version_temp = format!("{VERSION_FILE}{TEMP_SUFFIX}");
+    let ours = [LOCK_FILE, &version_temp, freeze_file::FREEZE_FILE, "lost+found"];
     let entries = std::fs::read_dir(dir).map_err(|e| StateError::io("read", dir, e))?;
     for entry in entries {
         let name = entry.map_err(|e| StateError::io("read", dir, e))?.file_name();
-        if !ours.iter().any(|o| name == o.as_str()) {
+        if !ours.iter().any(|o| name == *o) {
             return Err(StateError::NotOurs(dir.to_owned()));
         }
     }
@@ -240,6 +242,14 @@ mod tests {
         assert!(matches!(error, StateError::NotOurs(_)), "{error}");
         assert_eq!(mode(temp.path()), 0o755);
         assert!(!temp.path().join("token").exists());
+    }
+
+    #[test]
+    fn a_stop_switch_that_was_set_before_the_first_start_counts() {
+        let temp = tempfile::tempdir().expect("temp");
+        std::fs::write(temp.path().join("FREEZE"), "").expect("touch");
+        DataDir::open(temp.path()).expect("opens");
+        assert!(freeze_file::is_set(temp.path()));
     }
 
     #[test]

@@ -171,4 +171,27 @@ mod tests {
         let db = StateDb::open(temp.path()).await.expect("opens");
         assert_eq!(db.next_incident_id().await.expect("id"), IncidentId(43));
     }
+
+    /// SQLite reports its own limit of pages as it reports a full disk. The limit is each connection's own.
+    async fn limit_pages(db: &StateDb, pragma: &'static str) {
+        let mut connections = Vec::new();
+        for _ in 0..db.pool.options().get_max_connections() {
+            let mut connection = db.pool.acquire().await.expect("connection");
+            sqlx::raw_sql(pragma).execute(&mut *connection).await.expect("limit");
+            connections.push(connection);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_named_and_what_was_saved_stays() {
+        let (_temp, db) = fresh().await;
+        db.save_incident(&incident(1)).await.expect("save");
+        limit_pages(&db, "PRAGMA max_page_count = 1").await;
+        let mut big = incident(2);
+        big.title = Text::new("incident.title").with("name", "x".repeat(100_000));
+        assert!(matches!(db.save_incident(&big).await, Err(StateError::DiskFull { .. })));
+        limit_pages(&db, "PRAGMA max_page_count = 1000000").await;
+        db.save_incident(&big).await.expect("goes on when there is space");
+        assert_eq!(db.load_incidents(9).await.expect("load").incidents.len(), 2);
+    }
 }
