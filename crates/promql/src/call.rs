@@ -1,5 +1,7 @@
 //! Evaluation of function calls.
 
+use std::collections::BTreeMap;
+
 use regex::Regex;
 use wellkept_model::{Labels, METRIC_NAME, MatchOp, Matcher};
 
@@ -14,6 +16,9 @@ use crate::window;
 
 /// Longest label value that a function may build, bytes: `$1$1$1…` would otherwise multiply a text at will.
 const LABEL_VALUE_MAX: usize = 64 << 10;
+
+/// Work of one `label_replace`, in samples: a pattern and a replacement are about as much as a few dozen additions.
+const REPLACE_COST: usize = 64;
 
 impl Evaluator<'_> {
     /// Evaluates a call at all steps.
@@ -147,7 +152,7 @@ impl Evaluator<'_> {
         // `lower` has compiled the same pattern under the size limit of matchers.
         let pattern = Regex::new(&format!("^(?s:{})$", text(call, 4)?))
             .map_err(|e| QueryError::bad(format!("invalid regular expression in label_replace(): {e}")))?;
-        self.relabel(columns, |labels| {
+        self.relabel(columns, REPLACE_COST, |labels| {
             let found = pattern.captures(labels.get(from))?;
             let mut value = String::new();
             found.expand(replacement, &mut value);
@@ -159,19 +164,22 @@ impl Evaluator<'_> {
         let columns = self.vector(arg(call, 0)?, grid)?;
         let (target, separator) = (text(call, 1)?, text(call, 2)?);
         let from = (3..call.args.len()).map(|i| text(call, i)).collect::<Result<Vec<_>, _>>()?;
-        self.relabel(columns, |labels| {
+        self.relabel(columns, from.len(), |labels| {
             let values: Vec<_> = from.iter().map(|name| labels.get(name)).collect();
             Some((target, values.join(separator)))
         })
     }
 
-    /// Sets one label on every column for which `label` gives one; an empty value removes it.
+    /// Sets one label on every column for which `label` gives one; an empty value removes it. `cost` is the work of
+    /// one call of `label`.
     fn relabel<'t>(
         &self,
         mut columns: Vec<Column>,
+        cost: usize,
         label: impl Fn(&Labels) -> Option<(&'t str, String)>,
     ) -> Result<Vec<Column>, QueryError> {
         for column in &mut columns {
+            self.work(cost)?;
             let Some((name, value)) = label(&column.labels) else { continue };
             if value.len() > LABEL_VALUE_MAX {
                 return Err(QueryError::failed(format!(
@@ -250,10 +258,10 @@ fn sorted(mut columns: Vec<Column>, grid: Grid, descending: bool) -> Vec<Column>
 
 /// Labels that a selector fixes by exactly one `=`.
 fn sure_labels(matchers: &[Matcher]) -> Labels {
-    let sure = matchers.iter().filter(|m| {
-        m.name() != METRIC_NAME
-            && m.op() == MatchOp::Equal
-            && matchers.iter().filter(|other| other.name() == m.name()).count() == 1
-    });
-    Labels::new(sure.map(|m| (m.name(), m.value())))
+    let mut sure: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    for matcher in matchers.iter().filter(|m| m.name() != METRIC_NAME) {
+        let value = (matcher.op() == MatchOp::Equal).then_some(matcher.value());
+        sure.entry(matcher.name()).and_modify(|v| *v = None).or_insert(value);
+    }
+    Labels::new(sure.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }

@@ -2,6 +2,8 @@
 
 use wellkept_model::SourceError;
 
+use crate::Limits;
+
 /// A query that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
@@ -24,7 +26,7 @@ pub enum QueryError {
         /// The limit that was hit.
         limit: usize,
     },
-    /// The source could not give the samples.
+    /// The source could not give the samples: damaged data, or a device or server that fails.
     #[error("the samples of {selector} could not be read")]
     Source {
         /// The selector as PromQL writes it.
@@ -41,16 +43,21 @@ impl QueryError {
     pub fn error_type(&self) -> &'static str {
         match self {
             Self::BadData(_) => "bad_data",
+            Self::Timeout | Self::TooMuch { what: "milliseconds", .. } => "timeout",
             Self::Execution(_) | Self::TooMuch { .. } => "execution",
-            Self::Timeout => "timeout",
-            Self::Source { source: SourceError::TooMuch { what, .. }, .. } => {
-                if *what == "milliseconds" {
-                    "timeout"
-                } else {
-                    "execution"
-                }
+            Self::Source { .. } => "internal",
+        }
+    }
+
+    /// What a source said about one selector. A limit is the same whoever hits it first; `limits` names it as the
+    /// caller set it, because the source was only given what was left.
+    pub(crate) fn from_source(source: SourceError, selector: &str, limits: &Limits) -> Self {
+        match source {
+            SourceError::TooMuch { what: "samples", .. } => {
+                Self::TooMuch { what: "samples", limit: limits.samples }
             }
-            Self::Source { source: SourceError::Read { .. }, .. } => "internal",
+            SourceError::TooMuch { what, limit } => Self::TooMuch { what, limit },
+            source @ SourceError::Read { .. } => Self::Source { selector: selector.to_owned(), source },
         }
     }
 
@@ -69,14 +76,20 @@ mod tests {
 
     #[test]
     fn every_error_has_prometheus_word_for_it() {
-        let source = |source| QueryError::Source { selector: "up".into(), source };
+        let source = |source| QueryError::from_source(source, "up", &Limits::default()).error_type();
         assert_eq!(QueryError::bad("x").error_type(), "bad_data");
         assert_eq!(QueryError::failed("x").error_type(), "execution");
         assert_eq!(QueryError::Timeout.error_type(), "timeout");
-        assert_eq!(QueryError::TooMuch { what: "samples", limit: 1 }.error_type(), "execution");
-        assert_eq!(source(SourceError::TooMuch { what: "series", limit: 1 }).error_type(), "execution");
-        assert_eq!(source(SourceError::TooMuch { what: "milliseconds", limit: 1 }).error_type(), "timeout");
-        let read = SourceError::Read { what: "block 1".into(), source: "torn".into() };
-        assert_eq!(source(read).error_type(), "internal");
+        assert_eq!(source(SourceError::TooMuch { what: "series", limit: 1 }), "execution");
+        assert_eq!(source(SourceError::TooMuch { what: "milliseconds", limit: 1 }), "timeout");
+        assert_eq!(source(SourceError::Read { what: "block 1".into(), source: "torn".into() }), "internal");
+    }
+
+    #[test]
+    fn a_limit_that_the_source_hits_is_named_as_it_was_set() {
+        let limits = Limits { samples: 100, ..Limits::default() };
+        let error =
+            QueryError::from_source(SourceError::TooMuch { what: "samples", limit: 7 }, "up", &limits);
+        assert!(error.to_string().contains("more than 100 samples"), "{error}");
     }
 }

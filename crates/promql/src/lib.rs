@@ -28,6 +28,7 @@ mod lower;
 mod matching;
 mod select;
 mod stats;
+mod tokens;
 mod window;
 
 pub use error::QueryError;

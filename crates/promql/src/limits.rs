@@ -7,9 +7,11 @@ use std::time::Duration;
 pub struct Limits {
     /// Longest text, bytes. A dashboard's longest query is near 4 KiB.
     pub query_bytes: usize,
-    /// Most operators in one text: each can be one level of the parser's tree, and 500 levels fit any thread.
+    /// Most operators in one text. A flat chain is as deep in the parser's tree as it is long; 500 levels fit half
+    /// of a thread's usual stack.
     pub operators: usize,
-    /// Deepest nesting of brackets, calls and right-hand operators.
+    /// Deepest nesting of brackets, and of calls, aggregations and operands. 64 levels fit half of a thread's usual
+    /// 2 MiB stack, even unoptimised.
     pub depth: usize,
     /// Most `=~`, `!~` matchers: each compiled pattern may hold up to 1 MiB.
     pub patterns: usize,
@@ -17,7 +19,7 @@ pub struct Limits {
     pub steps: usize,
     /// Most samples: loaded from the source and computed on the way, together. One takes 8 to 16 bytes.
     pub samples: usize,
-    /// Most series of one selection and of the result.
+    /// Most series of one selection.
     pub series: usize,
     /// Longest time that one selection may take in the source. The time of the whole query is watched by the
     /// `cancelled` closure, because this crate has no clock.

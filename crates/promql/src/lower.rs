@@ -1,19 +1,18 @@
 //! From the parser's tree to a checked [`Query`]; what is not supported is refused here, by its name.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use promql_parser::label as pl;
 use promql_parser::parser as pp;
-use promql_parser::parser::token as tok;
 use wellkept_model::{METRIC_NAME, MatchOp, Matcher};
 
 use crate::expr::{
-    Aggregate, AggregateOp, At, Binary, Call, Card, Expr, Kind, Matching, Op, RangeExpr, RangeOf, Selector,
-    Shift,
+    Aggregate, AggregateOp, Binary, Call, Card, Expr, Kind, Matching, Op, RangeExpr, RangeOf, Selector,
 };
 use crate::functions;
-use crate::guard::{self, DURATION_SECONDS_MAX};
+use crate::guard;
+use crate::tokens::{aggregate_op, binary_op, milliseconds, shift};
 use crate::{Limits, QueryError};
 
 /// Step of a subquery that names none: Prometheus' default evaluation interval.
@@ -47,9 +46,9 @@ pub fn selector(text: &str, limits: &Limits) -> Result<Vec<Matcher>, QueryError>
         pp::Expr::VectorSelector(vs) if vs.offset.is_none() && vs.at.is_none() => {
             Ok(Lower { limits }.selector(vs)?.matchers)
         }
-        _ => Err(QueryError::bad(format!(
-            "parse error: {text:?} is no series selector; write a name, matchers in braces, or both"
-        ))),
+        _ => Err(QueryError::bad(
+            "parse error: this is no series selector; write a name, matchers in braces, or both",
+        )),
     }
 }
 
@@ -287,87 +286,38 @@ fn matching(tree: &pp::BinaryExpr, op: Op) -> Result<Matching, QueryError> {
     Ok(Matching { on, labels, card, include })
 }
 
-fn binary_op(tree: &pp::BinaryExpr) -> Result<Op, QueryError> {
-    Ok(match tree.op.id() {
-        tok::T_ADD => Op::Add,
-        tok::T_SUB => Op::Sub,
-        tok::T_MUL => Op::Mul,
-        tok::T_DIV => Op::Div,
-        tok::T_MOD => Op::Mod,
-        tok::T_POW => Op::Pow,
-        tok::T_ATAN2 => Op::Atan2,
-        tok::T_EQLC => Op::Equal,
-        tok::T_NEQ => Op::NotEqual,
-        tok::T_GTR => Op::Greater,
-        tok::T_GTE => Op::GreaterEqual,
-        tok::T_LSS => Op::Less,
-        tok::T_LTE => Op::LessEqual,
-        tok::T_LAND => Op::And,
-        tok::T_LOR => Op::Or,
-        tok::T_LUNLESS => Op::Unless,
-        _ => {
-            return Err(QueryError::bad(format!("parse error: the operator `{}` is not supported", tree.op)));
-        }
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn aggregate_op(tree: &pp::AggregateExpr) -> Result<AggregateOp, QueryError> {
-    Ok(match tree.op.id() {
-        tok::T_SUM => AggregateOp::Sum,
-        tok::T_AVG => AggregateOp::Avg,
-        tok::T_MIN => AggregateOp::Min,
-        tok::T_MAX => AggregateOp::Max,
-        tok::T_COUNT => AggregateOp::Count,
-        tok::T_GROUP => AggregateOp::Group,
-        tok::T_STDDEV => AggregateOp::Stddev,
-        tok::T_STDVAR => AggregateOp::Stdvar,
-        tok::T_TOPK => AggregateOp::TopK,
-        tok::T_BOTTOMK => AggregateOp::BottomK,
-        tok::T_QUANTILE => AggregateOp::Quantile,
-        tok::T_COUNT_VALUES => AggregateOp::CountValues,
-        _ => {
-            return Err(QueryError::bad(format!(
-                "parse error: the aggregation `{}` is not supported",
-                tree.op
-            )));
-        }
-    })
-}
-
-/// A duration in whole milliseconds, at least one.
-fn milliseconds(duration: Duration) -> Result<i64, QueryError> {
-    let ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-    if ms == 0 {
-        return Err(QueryError::bad("parse error: duration must be greater than 0"));
+    fn named(text: &str) -> Vec<(String, MatchOp, String)> {
+        let matchers = selector(text, &Limits::default()).unwrap();
+        matchers.iter().map(|m| (m.name().to_owned(), m.op(), m.value().to_owned())).collect()
     }
-    if duration.as_secs_f64() > DURATION_SECONDS_MAX {
-        return Err(QueryError::bad(format!(
-            "parse error: duration is out of range; at most {DURATION_SECONDS_MAX} seconds are accepted"
-        )));
+
+    #[test]
+    fn a_selector_gives_its_matchers_with_the_name_first() {
+        let name = (METRIC_NAME.to_owned(), MatchOp::Equal, "up".to_owned());
+        assert_eq!(named("up"), std::slice::from_ref(&name));
+        assert_eq!(
+            named(r#"up{job!~"n|m"}"#),
+            [name.clone(), ("job".into(), MatchOp::NotRegex, "n|m".into())]
+        );
+        assert_eq!(named(r#"{__name__="up"}"#), std::slice::from_ref(&name));
+        assert_eq!(named(r#"{"up"}"#), [name]);
     }
-    Ok(ms)
-}
 
-fn shift(offset: Option<&pp::Offset>, at: Option<&pp::AtModifier>) -> Result<Shift, QueryError> {
-    let whole = |d: &Duration| if d.is_zero() { Ok(0) } else { milliseconds(*d) };
-    let offset = match offset {
-        None => 0,
-        Some(pp::Offset::Pos(d)) => whole(d)?,
-        Some(pp::Offset::Neg(d)) => -whole(d)?,
-    };
-    let at = match at {
-        None => None,
-        Some(pp::AtModifier::Start) => Some(At::Start),
-        Some(pp::AtModifier::End) => Some(At::End),
-        Some(pp::AtModifier::At(time)) => Some(At::Time(instant_ms(*time))),
-    };
-    Ok(Shift { offset, at })
-}
+    #[test]
+    fn what_is_more_than_a_selector_is_none() {
+        for text in ["up offset 5m", "up @ 5", "up[5m]", "sum(up)", "(up)", "1", "", "{}", "up{"] {
+            assert!(selector(text, &Limits::default()).is_err(), "{text}");
+        }
+    }
 
-fn instant_ms(time: SystemTime) -> i64 {
-    let whole = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => whole(after),
-        Err(before) => -whole(before.duration()),
+    #[test]
+    fn a_query_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Query>();
+        shared::<QueryError>();
     }
 }

@@ -50,7 +50,7 @@ impl Evaluator<'_> {
         let series = self
             .source
             .select(&selector.matchers, TimestampMs(from), TimestampMs(to), &limits)
-            .map_err(|source| QueryError::Source { selector: selector.text.clone(), source })?;
+            .map_err(|source| QueryError::from_source(source, &selector.text, self.limits))?;
         if series.len() > self.limits.series {
             return Err(QueryError::TooMuch { what: "series", limit: self.limits.series });
         }
