@@ -247,6 +247,8 @@ fn piece() -> impl Strategy<Value = String> {
                 "1s",
                 "listens: [1.2.3.4:5]",
                 "\t",
+                "\r",
+                "\r\n",
                 "\u{feff}",
                 "名字",
                 "...",
