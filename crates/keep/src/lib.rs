@@ -52,8 +52,8 @@ pub fn parse_bytes(file_name: &str, bytes: &[u8]) -> Result<Keep, KeepErrors> {
                 .get(..error.valid_up_to())
                 .and_then(|b| std::str::from_utf8(b).ok())
                 .unwrap_or_default();
-            let line = good.matches('\n').count() + 1;
-            let column = good.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            let lines = problem::yaml_lines(good);
+            let (line, column) = (lines.len(), lines.last().map_or(0, |l| l.chars().count()) + 1);
             let mut problems = Problems::new(file_name, good);
             let place = Place { line: line as u32, column: column as u32, width: 1 };
             let at = At { place, path: String::new() };

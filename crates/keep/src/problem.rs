@@ -207,7 +207,7 @@ pub(crate) struct Problems<'a> {
 impl<'a> Problems<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let lines = if text.len() > crate::TEXT_MAX { Vec::new() } else { text.lines().collect() };
+        let lines = if text.len() > crate::TEXT_MAX { Vec::new() } else { yaml_lines(text) };
         Self { file, lines, found: Vec::new(), not_shown: 0 }
     }
 
@@ -250,6 +250,11 @@ impl<'a> Problems<'a> {
     }
 }
 
+/// Lines as YAML counts them: a carriage return alone ends one too.
+pub(crate) fn yaml_lines(text: &str) -> Vec<&str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r')).collect()
+}
+
 /// A value from the file for use in a message: short, and without control characters.
 pub(crate) fn clean(value: &str) -> String {
     let mut out: String = value.chars().take(SHOWN_CHARS_MAX).map(visible).collect();
@@ -286,6 +291,18 @@ mod tests {
         assert!(lines[0].starts_with("k.yml:2:6: error: a.b: "), "{}", lines[0]);
         assert_eq!(lines[1], " 2 | a: { bcd: 2 }");
         assert_eq!(lines[2], "   |      ^^^");
+    }
+
+    #[test]
+    fn lines_end_as_in_yaml() {
+        for (text, lines) in [
+            ("a\nb", vec!["a", "b"]),
+            ("a\r\nb\r\n", vec!["a", "b", ""]),
+            ("a\rb\r\n\nc", vec!["a", "b", "", "c"]),
+            ("", vec![""]),
+        ] {
+            assert_eq!(yaml_lines(text), lines, "{text:?}");
+        }
     }
 
     #[test]

@@ -516,6 +516,15 @@ fn what_breaks_a_bound_is_said_in_words() {
 }
 
 #[test]
+fn places_are_right_with_every_kind_of_line_end() {
+    for end in ["\n", "\r\n", "\r"] {
+        let text = app("    helth: 1\n").replace('\n', end);
+        check(&text, (4, 5), "services.app.helth", "keep.unknown_key", "`health`");
+        assert!(errors(&text).to_string().contains("\n 4 |     helth: 1\n   |     ^^^^^\n"), "{end:?}");
+    }
+}
+
+#[test]
 fn all_problems_come_together_in_the_order_of_the_file() {
     let text = "automation: { mode: run }\nservices:\n  App: { start: ./x, helth: {} }\n  b: { pidfile: /b, depends_on: [c] }\n\
                 filesystems: { /d: { full_at: 0 } }\n";
