@@ -7,6 +7,7 @@ const API = "http://127.0.0.1:7676";
 export default defineConfig({
   plugins: [
     svelte({
+      configFile: false,
       // Elements are made one by one instead of by innerHTML, so that a page that enforces Trusted Types can use us.
       compilerOptions: { fragments: "tree" },
     }),
