@@ -1,25 +1,30 @@
 //! Sockets: who listens where, and TCP connections by state.
 //!
-//! Both come from the same tables in /proc/net, whose length is the number of sockets of the host. So the more
-//! sockets there were, the longer we wait until the next reading; in between the last result holds. Which process
-//! holds a listening socket is looked up in `/proc/*/fd` only when a socket is new, and once a minute.
+//! Both come from the same tables in /proc/net. The kernel walks its whole hash table for each of them, which takes
+//! milliseconds on a machine with much memory or many sockets. So the longer a reading took, the longer we wait until
+//! the next one; in between the last result holds. Which process holds a listening socket is looked up in `/proc/*/fd` only when a socket is new, and once a minute.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use wellkept_model::observe::{CollectProblem, ListenerSeen};
 
+use crate::clock;
 use crate::series::Series;
 use crate::source::Source;
 
-/// Rounds between two readings on a host with few sockets.
-const ROUNDS: u64 = 5;
+/// Fewest rounds between two readings.
+const ROUNDS_MIN: u64 = 5;
 
-/// Bytes of table that add one round of waiting: about 130 sockets.
-const BYTES_PER_ROUND: u64 = 20_000;
+/// Most rounds between two readings: five minutes at one a second.
+const ROUNDS_MAX: u64 = 300;
 
-/// Readings after which holders are looked up anew: a minute, because a holder can hand a socket on.
+/// What reading the tables may cost, spread over the rounds: 0.02 % of a core at one round a second.
+const COST_A_ROUND: Duration = Duration::from_micros(200);
+
+/// Readings after which holders are looked up anew: a minute or more, because a holder can hand a socket on.
 const HOLDERS_READINGS: u64 = 12;
 
 /// Listening sockets that are kept.
@@ -91,8 +96,9 @@ impl Sockets {
     /// The listening sockets, sorted; emits `node_tcp_connection_states`.
     pub(crate) fn read(&mut self, out: &mut Series, problems: &mut Vec<CollectProblem>) -> Vec<ListenerSeen> {
         if self.rounds_left == 0 {
-            let bytes = self.read_tables(problems);
-            self.rounds_left = ROUNDS + bytes / BYTES_PER_ROUND;
+            let began = clock::monotonic();
+            self.read_tables(problems);
+            self.rounds_left = pause(clock::monotonic() - began);
         }
         self.rounds_left -= 1;
         for (state, count) in STATES.iter().zip(self.states) {
@@ -101,8 +107,7 @@ impl Sockets {
         self.listeners.clone()
     }
 
-    fn read_tables(&mut self, problems: &mut Vec<CollectProblem>) -> u64 {
-        let mut bytes = 0;
+    fn read_tables(&mut self, problems: &mut Vec<CollectProblem>) {
         let mut found = Vec::new();
         self.states = [0; STATES.len()];
         for (protocol, source) in &mut self.tables {
@@ -116,7 +121,6 @@ impl Sockets {
                     continue;
                 }
             };
-            bytes += text.len() as u64;
             for socket in text.lines().filter_map(parse) {
                 let is_tcp = *protocol == "tcp";
                 if let Some(count) = self.states.get_mut(socket.state.wrapping_sub(1)).filter(|_| is_tcp) {
@@ -131,7 +135,6 @@ impl Sockets {
         self.listeners = found.iter().map(|(protocol, s)| self.seen(protocol, s)).collect();
         self.listeners.sort_unstable();
         self.listeners.dedup();
-        bytes
     }
 
     fn seen(&self, protocol: &str, socket: &Socket) -> ListenerSeen {
@@ -156,6 +159,12 @@ impl Sockets {
         self.holders = inodes.into_iter().map(|inode| (inode, None)).collect();
         scan_holders(&mut self.holders);
     }
+}
+
+/// Rounds to wait after a reading that took so long.
+fn pause(took: Duration) -> u64 {
+    let rounds = took.as_micros().div_ceil(COST_A_ROUND.as_micros());
+    u64::try_from(rounds).unwrap_or(ROUNDS_MAX).clamp(ROUNDS_MIN, ROUNDS_MAX)
 }
 
 /// Fills in the lowest process number that holds each socket. Processes whose descriptors we may not see hold
@@ -235,6 +244,13 @@ mod tests {
         let local = SocketAddr::from(([127, 0, 0, 1], 9000));
         assert_eq!(parse(line), Some(Socket { local, state: LISTEN, uid: 1001, inode: 4711 }));
         assert_eq!(parse("  sl  local_address rem_address   st tx_queue rx_queue"), None);
+    }
+
+    #[test]
+    fn what_takes_long_is_read_seldom() {
+        assert_eq!(pause(Duration::ZERO), ROUNDS_MIN);
+        assert_eq!(pause(Duration::from_millis(3)), 15);
+        assert_eq!(pause(Duration::from_secs(9)), ROUNDS_MAX);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod glob;
 mod open_files;
 mod rule;
 mod walk;
+mod way;
 
 use std::collections::BTreeSet;
 use std::path::Path;

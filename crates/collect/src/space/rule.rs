@@ -2,20 +2,19 @@
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType};
 use wellkept_model::TimestampMs;
 use wellkept_model::keep::{Filesystem, FreeSpaceRule};
 
 use super::glob;
 use super::open_files;
+use super::way::{Protected, Step, open_chain};
 
 /// Most files that are considered of one file system. What is beyond stays; the result says so.
 pub const CANDIDATES_MAX: usize = 100_000;
@@ -127,30 +126,6 @@ pub(super) fn candidates_with(fs: &Filesystem, now: TimestampMs, proc: &Path) ->
     Ok(matches)
 }
 
-/// One directory on the way, opened.
-struct Step {
-    fd: OwnedFd,
-    stat: Stat,
-}
-
-/// Opens a directory part by part from the root, following no symbolic link.
-fn open_chain(path: &Path) -> io::Result<Vec<Step>> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut chain: Vec<Step> = Vec::new();
-    for component in path.components() {
-        let fd = match (component, chain.last()) {
-            (Component::RootDir, None) => rustix::fs::open("/", flags, Mode::empty())?,
-            (Component::Normal(name), Some(last)) => {
-                rustix::fs::openat(&last.fd, name, flags, Mode::empty())?
-            }
-            _ => return Err(io::Error::other("must be an absolute path without `..`")),
-        };
-        let stat = rustix::fs::fstat(&fd)?;
-        chain.push(Step { fd, stat });
-    }
-    if chain.is_empty() { Err(io::Error::other("must be an absolute path")) } else { Ok(chain) }
-}
-
 /// Directory and pattern for the names in it.
 fn split(glob: &str) -> Result<(PathBuf, Vec<u8>), SpaceError> {
     let refuse = || SpaceError::Pattern { glob: glob.to_owned() };
@@ -163,40 +138,6 @@ fn split(glob: &str) -> Result<(PathBuf, Vec<u8>), SpaceError> {
         return Err(refuse());
     }
     Ok((directory.components().collect(), pattern.as_bytes().to_vec()))
-}
-
-/// Paths that are never touched, by name and by identity: a path through a bind mount or a link to a protected
-/// directory is protected too.
-struct Protected {
-    paths: Vec<PathBuf>,
-    identities: HashSet<(u64, u64)>,
-}
-
-impl Protected {
-    fn new(paths: &[PathBuf]) -> Result<Self, SpaceError> {
-        let mut protected = Self { paths: Vec::new(), identities: HashSet::new() };
-        for path in paths {
-            match fs::metadata(path) {
-                Ok(meta) => {
-                    protected.identities.insert((meta.dev(), meta.ino()));
-                }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(SpaceError::NeverTouch { path: path.clone(), source }),
-            }
-            protected.paths.push(path.components().collect());
-        }
-        Ok(protected)
-    }
-
-    fn covers(&self, directory: &Path, chain: &[Step]) -> bool {
-        self.paths.iter().any(|p| directory.starts_with(p))
-            || chain.iter().any(|d| self.identities.contains(&(d.stat.st_dev, d.stat.st_ino)))
-    }
-
-    fn covers_file(&self, path: &Path, stat: &Stat) -> bool {
-        self.paths.iter().any(|p| path.starts_with(p))
-            || self.identities.contains(&(stat.st_dev, stat.st_ino))
-    }
 }
 
 /// One rule in its directory.
@@ -284,6 +225,7 @@ fn mark_open(proc: &Path, files: &mut [Candidate]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::symlink;
     use std::time::Duration;
 
