@@ -193,6 +193,8 @@ impl Life {
     pub(crate) fn reopen(&mut self, now: TimestampMs) {
         self.flaps += 1;
         self.incident.resolved_at = None;
+        self.incident.causes.clear();
+        self.failed.clear();
         (self.diagnosed, self.decided_for, self.quiet_since) = (None, None, None);
         self.note(now, MomentKind::Status, Text::new("moment.reopened").with("count", self.flaps));
         self.set_status(now, IncidentStatus::Open);
@@ -223,10 +225,10 @@ impl Life {
         let possible = !matches!(self.incident.status, IncidentStatus::Recovering | IncidentStatus::Resolved);
         possible
             && self.incident.active > 0
-            && self.diagnosed.as_ref().is_none_or(|(at, keys)| {
-                *keys != self.now_active
-                    || self.incident.status != IncidentStatus::Escalated && now.since(*at) >= DIAGNOSE_EVERY
-            })
+            && self
+                .diagnosed
+                .as_ref()
+                .is_none_or(|(at, keys)| *keys != self.now_active || now.since(*at) >= DIAGNOSE_EVERY)
     }
 
     pub(crate) fn handle_causes(&mut self, now: TimestampMs, causes: Vec<Cause>) {
@@ -472,9 +474,7 @@ impl Life {
         let taken_back = matches!(status, ActionStatus::Succeeded | ActionStatus::RolledBack);
         self.running = None;
         self.undoing.retain(|u| *u != id);
-        if taken_back
-            && let Some(action) = self.action_mut(id)
-        {
+        if taken_back && let Some(action) = self.action_mut(id) {
             action.status = ActionStatus::RolledBack;
         }
         self.note(now, MomentKind::Done, outcome);

@@ -66,7 +66,12 @@ impl Client {
         Failure::new(UNREACHABLE, format!("no Wellkept answers at {}: {why} ({hint})", self.address))
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<(StatusCode, Bytes)> {
+    async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
         let stream = TcpStream::connect(self.address).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);

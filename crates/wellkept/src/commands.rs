@@ -50,7 +50,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Undo { action, remote } => block_on(tell::undo(context, remote, action)),
         Command::Freeze { reason, remote } => block_on(tell::freeze(context, remote, reason)),
         Command::Unfreeze { remote } => block_on(tell::unfreeze(context, remote)),
-        Command::Change { what, kind, who, remote } => block_on(tell::change(context, remote, what, kind, who)),
+        Command::Change { what, kind, who, remote } => {
+            block_on(tell::change(context, remote, what, kind, who))
+        }
         Command::Reload { remote } => block_on(tell::reload(context, remote)),
         Command::Check { file } => check::run(context, &file),
         Command::Discover { to } => discover::run(context, to.as_deref()),
@@ -70,7 +72,9 @@ fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
 
 fn language(asked: Option<&str>) -> anyhow::Result<Language> {
     if let Some(tag) = asked {
-        return tag.parse().map_err(|e| crate::exit::Failure::new(crate::exit::USAGE, format!("--lang: {e}")).into());
+        return tag
+            .parse()
+            .map_err(|e| crate::exit::Failure::new(crate::exit::USAGE, format!("--lang: {e}")).into());
     }
     let named = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| variable(name));
     Ok(named.map_or(Language::En, |locale| Language::from_locale(&locale)))

@@ -102,7 +102,8 @@ impl Engine {
         let frozen = parts.state.frozen().await?.map(|f| f.reason);
         let changes = parts.state.changes(CHANGES_MAX).await?;
         let mut collector = Collector::new(Arc::clone(&keep), &parts.host);
-        let events = collector.events().ok_or_else(|| anyhow::anyhow!("the collector's events are taken already"))?;
+        let events =
+            collector.events().ok_or_else(|| anyhow::anyhow!("the collector's events are taken already"))?;
         let hands = hands::new(&keep, &parts.versions, &parts.data_dir);
         Ok(Self {
             topology: Topology::from_keep(&keep, &parts.host),

@@ -1,6 +1,7 @@
 //! A service is started again and again because it keeps ending in error.
 //!
-//! Only ends that were not in order count: an operator who restarts a service three times is no crash loop.
+//! Only ends that were not in order count, and only of processes that had not become healthy: an operator who
+//! restarts a service three times, or a process that works and is killed twice, is no crash loop.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,23 +26,35 @@ const ENDS_MAX: usize = 16;
 /// Remembers the bad ends of each service.
 #[derive(Debug, Default)]
 pub(crate) struct Restarting {
-    ends: BTreeMap<String, Vec<(u32, TimestampMs)>>,
+    services: BTreeMap<String, Past>,
+}
+
+/// What is remembered of one service.
+#[derive(Debug, Default)]
+struct Past {
+    ends: Vec<(u32, TimestampMs)>,
+    /// The main process that was seen to work.
+    worked: Option<u32>,
 }
 
 impl Restarting {
     pub(crate) fn check(&mut self, round: &Round<'_>) -> Vec<Finding> {
-        self.ends.retain(|name, _| round.seen.services.contains_key(name));
+        self.services.retain(|name, _| round.seen.services.contains_key(name));
         let services = round.seen.services.iter();
         services.filter_map(|(name, s)| self.one(name, s, round)).collect()
     }
 
     fn one(&mut self, name: &str, service: &ServiceSeen, round: &Round<'_>) -> Option<Finding> {
-        let ends = self.ends.entry(name.to_owned()).or_default();
-        let bad = service.last_end.as_ref().filter(|e| is_bad(e, service)).map(|e| (e.pid, e.at));
+        let Past { ends, worked } = self.services.entry(name.to_owned()).or_default();
+        let last = service.last_end.as_ref().filter(|e| is_bad(e, service) && *worked != Some(e.pid));
+        let bad = last.map(|e| (e.pid, e.at));
         ends.extend(bad.filter(|end| !ends.contains(end)));
         ends.retain(|(_, at)| round.now.since(*at) <= WINDOW);
         if ends.len() > ENDS_MAX {
             ends.remove(0);
+        }
+        if works(name, service, round) {
+            *worked = service.processes.first().map(|p| p.pid);
         }
         let settled = service.processes.first().is_some_and(|p| round.now.since(p.started_at) >= SETTLED);
         if ends.len() < BAD_ENDS || settled {
@@ -58,6 +71,16 @@ impl Restarting {
         ));
         Some(f)
     }
+}
+
+/// True when the main process has passed all its checks, or, without checks, has lived for a while.
+fn works(name: &str, service: &ServiceSeen, round: &Round<'_>) -> bool {
+    let Some(main) = service.processes.first() else { return false };
+    let mut checks = round.seen.health.iter().filter(|h| h.service == name).peekable();
+    if checks.peek().is_none() {
+        return round.now.since(main.started_at) >= SETTLED;
+    }
+    checks.all(|h| h.failure.is_none() && h.at > main.started_at)
 }
 
 /// True for an end in error, or one of unknown kind after a short life.
@@ -87,6 +110,20 @@ mod tests {
         assert_eq!(w.kinds(), [RestartingOften]);
         w.advance(10_000);
         assert!(w.kinds().is_empty());
+    }
+
+    #[test]
+    fn a_process_that_works_and_is_killed_again_and_again_is_no_loop() {
+        let mut w = World::new(&["app"]);
+        for pid in 1..6 {
+            w.up("app", pid);
+            w.advance(500);
+            w.health("app", None, 1);
+            assert!(w.kinds().is_empty());
+            w.down("app", ended(pid, Exit::Signal(9)));
+            assert_eq!(w.kinds(), [ProcessGone]);
+            w.advance(500);
+        }
     }
 
     #[test]

@@ -81,7 +81,11 @@ impl Play {
     }
 
     fn done(&mut self, step: &Step, status: ActionStatus) {
-        self.book.handle_result(self.now, step, StepResult { status, outcome: Text::new("outcome.x"), undo: None });
+        self.book.handle_result(
+            self.now,
+            step,
+            StepResult { status, outcome: Text::new("outcome.x"), undo: None },
+        );
     }
 
     fn status(&self) -> IncidentStatus {

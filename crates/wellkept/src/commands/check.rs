@@ -31,7 +31,9 @@ pub(super) fn run(context: Context, path: &Path) -> anyhow::Result<u8> {
         }
         Err(errors) => {
             match context.output {
-                Output::Json => say::line(&json!({ "ok": false, "problems": problems(&errors, context) }).to_string()),
+                Output::Json => {
+                    say::line(&json!({ "ok": false, "problems": problems(&errors, context) }).to_string())
+                }
                 Output::Table => say::line(&errors.render(say::is_terminal())),
             }
             Ok(USAGE)

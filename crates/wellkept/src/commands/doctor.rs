@@ -41,7 +41,10 @@ pub(super) fn run(context: Context, data_dir: &Path) -> anyhow::Result<u8> {
     ];
     match context.output {
         Output::Json => {
-            let all: Vec<_> = looks.iter().map(|l| json!({ "check": l.key, "answer": word(l.answer), "detail": l.detail })).collect();
+            let all: Vec<_> = looks
+                .iter()
+                .map(|l| json!({ "check": l.key, "answer": word(l.answer), "detail": l.detail }))
+                .collect();
             say::line(&json!({ "checks": all }).to_string());
         }
         Output::Table => looks.iter().for_each(|look| print(context, look)),
@@ -56,7 +59,10 @@ fn print(context: Context, look: &Look) {
         Answer::No => paint("31", "✗"),
     };
     let key = format!("cli.doctor.{}.{}", look.key, word(look.answer));
-    say::line(&format!("{sign} {}", say::text(context.language, &Text::new(&key).with("detail", &look.detail))));
+    say::line(&format!(
+        "{sign} {}",
+        say::text(context.language, &Text::new(&key).with("detail", &look.detail))
+    ));
 }
 
 fn word(answer: Answer) -> &'static str {

@@ -31,8 +31,13 @@ pub(super) async fn run(c: Context, remote: Remote, open: bool) -> anyhow::Resul
 
 fn row(c: Context, i: &Value) -> Vec<String> {
     let text = |v: &Value| wellkept_catalogue::harmless(v.as_str().unwrap_or_default()).into_owned();
-    let done = i["actions"].as_array().into_iter().flatten().filter(|a| a["status"] != "planned" && a["status"] != "skipped");
-    let actions: Vec<String> = done.map(|a| format!("{} {}", text(&a["kind_text"]), text(&a["target"]))).collect();
+    let done = i["actions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|a| a["status"] != "planned" && a["status"] != "skipped");
+    let actions: Vec<String> =
+        done.map(|a| format!("{} {}", text(&a["kind_text"]), text(&a["target"]))).collect();
     vec![
         text(&i["id"]),
         say::text(c.language, &Text::new("cli.time").with("at", &i["opened_at"])),

@@ -21,20 +21,26 @@ pub(super) async fn run(c: Context, remote: Remote) -> anyhow::Result<u8> {
 fn print(c: Context, overview: &Value, well: bool) {
     let host = overview["host"].as_str().unwrap_or_default();
     let key = if well { "cli.status.well" } else { "cli.status.not_well" };
-    let line = say::text(c.language, &Text::new(key).with("host", host).with("count", &overview["incidents_open"]));
+    let line =
+        say::text(c.language, &Text::new(key).with("host", host).with("count", &overview["incidents_open"]));
     say::line(&paint(if well { "32;1" } else { "31;1" }, &line));
     let mode = overview["mode"].as_str().unwrap_or_default();
-    say::line(&say::text(c.language, &Text::new("cli.status.mode").with("mode", mode).with("series", &overview["series"])));
+    say::line(&say::text(
+        c.language,
+        &Text::new("cli.status.mode").with("mode", mode).with("series", &overview["series"]),
+    ));
     if let Some(note) = overview["frozen"].as_str() {
         say::line(&paint("33;1", &say::text(c.language, &Text::new("cli.status.frozen").with("note", note))));
     }
-    let services: Vec<_> = overview["services"].as_array().into_iter().flatten().map(|s| service(c, s)).collect();
+    let services: Vec<_> =
+        overview["services"].as_array().into_iter().flatten().map(|s| service(c, s)).collect();
     if !services.is_empty() {
         say::line("");
         let head = ["service", "state", "checks", "pid", "cpu", "memory"];
         say::table(&head.map(|k| word(c.language, &format!("cli.column.{k}"))), services);
     }
-    let filesystems: Vec<_> = overview["filesystems"].as_array().into_iter().flatten().map(|f| filesystem(c, f)).collect();
+    let filesystems: Vec<_> =
+        overview["filesystems"].as_array().into_iter().flatten().map(|f| filesystem(c, f)).collect();
     if !filesystems.is_empty() {
         say::line("");
         let head = ["filesystem", "used", "available", "full_in"];

@@ -9,7 +9,12 @@ use crate::client::Client;
 use crate::exit::{Failure, OK, USAGE};
 use crate::say;
 
-pub(super) async fn approve(c: Context, remote: Remote, incident: u64, generation: Option<u32>) -> anyhow::Result<u8> {
+pub(super) async fn approve(
+    c: Context,
+    remote: Remote,
+    incident: u64,
+    generation: Option<u32>,
+) -> anyhow::Result<u8> {
     let client = c.client(&remote);
     let generation = match generation {
         Some(generation) => u64::from(generation),
@@ -22,12 +27,17 @@ pub(super) async fn approve(c: Context, remote: Remote, incident: u64, generatio
 async fn plan_in_force(client: &Client, incident: u64) -> anyhow::Result<u64> {
     let shown = client.get(&format!("/api/v1/incidents/{incident}")).await?;
     let generation = shown.pointer("/plan/generation").and_then(Value::as_u64);
-    Ok(generation.ok_or_else(|| Failure::new(USAGE, format!("incident {incident} has no plan that waits")))?)
+    Ok(generation
+        .ok_or_else(|| Failure::new(USAGE, format!("incident {incident} has no plan that waits")))?)
 }
 
 pub(super) async fn undo(c: Context, remote: Remote, action: String) -> anyhow::Result<u8> {
     let Some((incident, _)) = action.split_once('-').filter(|(i, _)| i.parse::<u64>().is_ok()) else {
-        return Err(Failure::new(USAGE, format!("`{action}` is no action: write INCIDENT-NUMBER, for example 12-1")).into());
+        return Err(Failure::new(
+            USAGE,
+            format!("`{action}` is no action: write INCIDENT-NUMBER, for example 12-1"),
+        )
+        .into());
     };
     let path = format!("/api/v1/incidents/{incident}/undo");
     done(c, c.client(&remote).post(&path, &json!({ "action": action })).await?, "cli.undo_asked")

@@ -48,19 +48,12 @@ async fn tell(context: Context, stage: &Stage) -> anyhow::Result<Vec<Value>> {
     print(context, &Text::new("cli.try.stage").with("folder", stage.folder.path().display()));
     stage.wait_well(&client).await?;
     print_good(context, &Text::new("cli.try.well"));
-    let killed = act(context, stage, &client, "cli.try.kill", 0, |s| s.kill()).await?;
-    // The new setting counts as good only after the service ran with it for a while; it does since the beginning.
-    let broken = act(context, stage, &client, "cli.try.setting", killed.id, |s| {
+    let killed = act(context, stage, &client, "cli.try.kill", Stage::kill).await?;
+    let broken = act(context, stage, &client, "cli.try.setting", |s| {
         s.break_setting()?;
         s.kill()
-    })
-    .await?;
-    Ok(vec![killed.report, broken.report])
-}
-
-struct Act {
-    id: u64,
-    report: Value,
+    });
+    Ok(vec![killed, broken.await?])
 }
 
 /// Breaks something and tells what follows until it is resolved.
@@ -69,9 +62,8 @@ async fn act(
     stage: &Stage,
     client: &Client,
     key: &str,
-    after: u64,
     harm: impl Fn(&Stage) -> anyhow::Result<()>,
-) -> anyhow::Result<Act> {
+) -> anyhow::Result<Value> {
     if context.output == Output::Table {
         say::line("");
     }
@@ -83,7 +75,7 @@ async fn act(
         let answering = stage.answers().await;
         id = match id {
             Some(id) => Some(id),
-            None => newest(client, after).await?,
+            None => newest(client, zero).await?,
         };
         if let Some(id) = id {
             let incident = client.get(&format!("/api/v1/incidents/{id}")).await?;
@@ -91,7 +83,7 @@ async fn act(
             if incident["status"] == "resolved" && answering {
                 let took = now().since(zero).as_millis();
                 print_good(context, &Text::new("cli.try.recovered").with("ms", took));
-                return Ok(Act { id, report: json!({ "took_ms": took, "incident": incident }) });
+                return Ok(json!({ "took_ms": took, "incident": incident }));
             }
             if incident["status"] == "escalated" {
                 break;
@@ -102,15 +94,18 @@ async fn act(
     Err(Failure::new(NOT_WELL, say::text(context.language, &Text::new("cli.try.failed"))).into())
 }
 
-async fn newest(client: &Client, after: u64) -> anyhow::Result<Option<u64>> {
+/// The incident that is about what just happened: a new one, or an old one that was opened again.
+async fn newest(client: &Client, zero: TimestampMs) -> anyhow::Result<Option<u64>> {
     let all = client.get("/api/v1/incidents").await?;
-    let ids = all["incidents"].as_array().into_iter().flatten().filter_map(|i| i["id"].as_str()?.parse().ok());
-    Ok(ids.filter(|id| *id > after).max())
+    let mut incidents = all["incidents"].as_array().into_iter().flatten();
+    let fresh = incidents.find(|i| i["updated_at"].as_i64().is_some_and(|at| at >= zero.0));
+    Ok(fresh.and_then(|i| i["id"].as_str()?.parse().ok()))
 }
 
 /// Prints the entries of the time line that are new; gives how many were printed in all.
 fn tell_new(context: Context, incident: &Value, told: usize, zero: TimestampMs) -> usize {
-    let timeline = incident["timeline"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let all = incident["timeline"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let timeline: Vec<_> = all.iter().filter(|m| m["at"].as_i64().is_some_and(|at| at >= zero.0)).collect();
     if context.output == Output::Table {
         for moment in timeline.iter().skip(told) {
             let at = TimestampMs(moment["at"].as_i64().unwrap_or(0)).since(zero).as_secs_f64();
@@ -219,7 +214,8 @@ impl Stage {
 
     fn kill(&self) -> anyhow::Result<()> {
         let pid: i32 = std::fs::read_to_string(self.path("tiny.pid"))?.trim().parse()?;
-        let pid = rustix::process::Pid::from_raw(pid).ok_or_else(|| anyhow::anyhow!("no process id in the pid file"))?;
+        let pid = rustix::process::Pid::from_raw(pid)
+            .ok_or_else(|| anyhow::anyhow!("no process id in the pid file"))?;
         Ok(rustix::process::kill_process(pid, rustix::process::Signal::KILL)?)
     }
 
@@ -229,7 +225,9 @@ impl Stage {
 
     /// Ends Wellkept, then the tiny service.
     async fn close(&self, child: &mut Child) {
-        if let Some(pid) = child.id().and_then(|p| i32::try_from(p).ok()).and_then(rustix::process::Pid::from_raw) {
+        if let Some(pid) =
+            child.id().and_then(|p| i32::try_from(p).ok()).and_then(rustix::process::Pid::from_raw)
+        {
             // Already gone is as good.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }

@@ -39,7 +39,10 @@ pub(super) fn serve(port: u16, settings: &Path, pidfile: &Path) -> anyhow::Resul
         // Whatever was asked, the answer is the same; a client that is gone is no reason to end.
         let _ = stream.read(&mut request);
         let length = greeting.len();
-        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{greeting}");
+        let _ = write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{greeting}"
+        );
     }
     Ok(OK)
 }

@@ -35,11 +35,15 @@ pub(super) struct Options {
 
 pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8> {
     start_log();
-    let keep_file = options.keep.clone().or_else(|| Some(KEEP_FILE_DEFAULT.into()).filter(|p: &PathBuf| p.exists()));
+    let keep_file =
+        options.keep.clone().or_else(|| Some(KEEP_FILE_DEFAULT.into()).filter(|p: &PathBuf| p.exists()));
     let keep_file = keep_file.map(std::path::absolute).transpose()?;
     let keep = keep_file.as_deref().map(super::check::load).transpose()?.unwrap_or_default();
     let listener = TcpListener::bind(options.listen).await.map_err(|e| {
-        Failure::new(ADDRESS, format!("cannot listen on {}: {e} (choose another with --listen)", options.listen))
+        Failure::new(
+            ADDRESS,
+            format!("cannot listen on {}: {e} (choose another with --listen)", options.listen),
+        )
     })?;
     let address = listener.local_addr()?;
     let dir = DataDir::open(&options.data_dir).map_err(|e| Failure::of(DATA_DIR, &e))?;
@@ -51,7 +55,8 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let metrics = Arc::new(OwnMetrics::default());
     let (publisher, published) = channel();
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
-    let shared = shared(published, commands.clone(), Arc::clone(&store), &metrics, dir.token().reveal(), address);
+    let shared =
+        shared(published, commands.clone(), Arc::clone(&store), &metrics, dir.token().reveal(), address);
     let engine = Engine::new(Parts {
         host: host_name(),
         keep_file,
@@ -79,7 +84,8 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
 
 /// Completes on SIGINT or SIGTERM; SIGHUP reads the keep file again.
 async fn wait_for_end(commands: mpsc::Sender<Command>) {
-    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+    let signals =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
     let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = signals else {
         tracing::error!("signals cannot be received; end the process with SIGKILL");
         return std::future::pending().await;
@@ -168,4 +174,3 @@ fn start_log() {
     let filter = variable("WELLKEPT_LOG").unwrap_or_else(|| "warn,wellkept=info".to_owned());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
-

@@ -26,7 +26,10 @@ fn tell(c: Context, i: &Value) {
         let score = Text::new("cli.percent").with("x", cause["score"].as_f64().unwrap_or(0.0));
         say::line(&format!("  {:>5}  {}", say::text(c.language, &score), text(&cause["detail"])));
         for evidence in items(&cause["evidence"]) {
-            say::line(&paint("2", &format!("           {}  {}", when(c, &evidence["at"]), text(&evidence["text"]))));
+            say::line(&paint(
+                "2",
+                &format!("           {}  {}", when(c, &evidence["at"]), text(&evidence["text"])),
+            ));
         }
     }
     section(c, "cli.why.timeline");

@@ -43,7 +43,13 @@ impl FileKeeper {
 
     /// Takes what is there now; `well`: whether the file's service is well. Failures of the store are logged and
     /// leave the file as it was known: nothing is called good that could not be kept.
-    pub(crate) async fn observe(&mut self, now: TimestampMs, seen: &[FileSeen], well: &dyn Fn(&str) -> bool, changes: &[Change]) {
+    pub(crate) async fn observe(
+        &mut self,
+        now: TimestampMs,
+        seen: &[FileSeen],
+        well: &dyn Fn(&str) -> bool,
+        changes: &[Change],
+    ) {
         let named = |key: &(String, String)| seen.iter().any(|f| f.service == key.0 && f.path == key.1);
         self.files.retain(|key, _| named(key));
         for file in seen {
@@ -55,10 +61,19 @@ impl FileKeeper {
 
     /// Files that differ from their last good version now.
     pub(crate) fn changed(&self, changes: &[Change]) -> Vec<FileVersionChange> {
-        self.files.iter().filter_map(|((service, path), kept)| difference(service, path, kept, changes)).collect()
+        self.files
+            .iter()
+            .filter_map(|((service, path), kept)| difference(service, path, kept, changes))
+            .collect()
     }
 
-    async fn one(&mut self, now: TimestampMs, file: &FileSeen, well: bool, changes: &[Change]) -> Result<(), StateError> {
+    async fn one(
+        &mut self,
+        now: TimestampMs,
+        file: &FileSeen,
+        well: bool,
+        changes: &[Change],
+    ) -> Result<(), StateError> {
         let key = (file.service.clone(), file.path.clone());
         let kept = self.files.entry(key).or_default();
         if !kept.loaded {

@@ -31,7 +31,12 @@ fn copies(versions: &FileVersions) -> Copies {
     )
 }
 
-async fn find(versions: &FileVersions, service: &str, path: &str, sha256: &str) -> Result<Option<FileCopy>, StateError> {
+async fn find(
+    versions: &FileVersions,
+    service: &str,
+    path: &str,
+    sha256: &str,
+) -> Result<Option<FileCopy>, StateError> {
     let Some(version) = versions.version(service, path, sha256).await? else { return Ok(None) };
     let content = versions.get(sha256).await?;
     let meta = version.meta;

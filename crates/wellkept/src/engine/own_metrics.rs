@@ -51,7 +51,12 @@ impl OwnMetrics {
             "Commits of the store that failed.",
             int(&self.commits_failed),
         );
-        line("wellkept_incidents_open", "gauge", "Incidents that are not resolved.", int(&self.incidents_open));
+        line(
+            "wellkept_incidents_open",
+            "gauge",
+            "Incidents that are not resolved.",
+            int(&self.incidents_open),
+        );
         line("wellkept_findings", "gauge", "Findings that hold now.", int(&self.findings));
         line("wellkept_steps_total", "counter", "Steps begun.", int(&self.steps));
         page

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use wellkept_model::keep::Keep;
 use wellkept_model::observe::{Observation, ServiceSeen};
-use wellkept_model::{Change, FilesystemOverview, Incident, Overview, ServiceOverview, Severity, TimestampMs};
+use wellkept_model::{
+    Change, FilesystemOverview, Incident, Overview, ServiceOverview, Severity, TimestampMs,
+};
 
 /// The sending ends of what the API reads.
 #[derive(Debug)]
@@ -109,7 +111,8 @@ pub(crate) fn cpu_shares(before: &Observation, after: &Observation) -> BTreeMap<
     let used = |s: &ServiceSeen, pid: u32| s.processes.iter().find(|p| p.pid == pid).map(|p| p.cpu_seconds);
     let shares = after.services.iter().filter_map(|(name, now)| {
         let then = before.services.get(name)?;
-        let grown = now.processes.iter().filter_map(|p| used(then, p.pid).map(|old| (p.cpu_seconds - old).max(0.0)));
+        let grown =
+            now.processes.iter().filter_map(|p| used(then, p.pid).map(|old| (p.cpu_seconds - old).max(0.0)));
         (seconds > 0.0).then(|| (name.clone(), grown.sum::<f64>() / seconds))
     });
     shares.collect()

@@ -97,7 +97,9 @@ impl Engine {
     async fn record(&self, step: &Step, result: &StepResult) {
         match self.state.journal_end(step.action, result.status, &result.outcome, now()).await {
             Ok(()) | Err(StateError::NotBegun(_)) => {}
-            Err(error) => tracing::error!(action = %step.action, %error, "the end of a step is not journalled"),
+            Err(error) => {
+                tracing::error!(action = %step.action, %error, "the end of a step is not journalled")
+            }
         }
     }
 }
@@ -113,7 +115,9 @@ async fn perform(hands: &LocalHands, step: &Step, processes: &[u32]) -> StepResu
     };
     match tokio::time::timeout(limit, work).await {
         Ok(outcome) => StepResult { status: outcome.status, outcome: outcome.text, undo: outcome.undo },
-        Err(_) => StepResult { status: ActionStatus::Unknown, outcome: Text::new("outcome.no_answer"), undo: None },
+        Err(_) => {
+            StepResult { status: ActionStatus::Unknown, outcome: Text::new("outcome.no_answer"), undo: None }
+        }
     }
 }
 

@@ -15,8 +15,13 @@ impl Engine {
     pub(super) async fn think(&mut self, at: TimestampMs) {
         let file_changes = self.look_at_files(at).await;
         let series = self.unusual_values(at).await;
-        let round =
-            Round { now: at, host: &self.host, seen: &self.seen, file_changes: &file_changes, series: &series };
+        let round = Round {
+            now: at,
+            host: &self.host,
+            seen: &self.seen,
+            file_changes: &file_changes,
+            series: &series,
+        };
         let findings = self.detectors.observe(&self.keep, &round);
         OwnMetrics::set(&self.metrics.findings, findings.len());
         self.book.handle_round(at, findings, &self.seen, &self.topology, &self.keep);
@@ -43,7 +48,13 @@ impl Engine {
         }
     }
 
-    fn decide(&mut self, id: IncidentId, at: TimestampMs, file_changes: &[FileVersionChange], space: &[SpaceUse]) {
+    fn decide(
+        &mut self,
+        id: IncidentId,
+        at: TimestampMs,
+        file_changes: &[FileVersionChange],
+        space: &[SpaceUse],
+    ) {
         let Some(incident) = self.book.incident(id) else { return };
         let (generation, failed) = self.book.plan_inputs(id);
         let around = Surroundings {
@@ -60,7 +71,12 @@ impl Engine {
         self.book.handle_decision(at, id, decision);
     }
 
-    async fn situation(&self, id: IncidentId, at: TimestampMs, file_changes: &[FileVersionChange]) -> Situation {
+    async fn situation(
+        &self,
+        id: IncidentId,
+        at: TimestampMs,
+        file_changes: &[FileVersionChange],
+    ) -> Situation {
         let findings = self.book.findings_of(id);
         Situation {
             format: SITUATION_FORMAT,
@@ -80,7 +96,9 @@ impl Engine {
     async fn look_at_space(&self, findings: &[Finding]) -> Vec<SpaceUse> {
         let mut looks = Vec::new();
         for finding in findings.iter().filter(|f| f.key.kind == FindingKind::FilesystemFull) {
-            let Some(declared) = self.keep.filesystems.get(&finding.key.entity.name).cloned() else { continue };
+            let Some(declared) = self.keep.filesystems.get(&finding.key.entity.name).cloned() else {
+                continue;
+            };
             let at = finding.at;
             let look = tokio::task::spawn_blocking(move || inspect(&declared, at, Budget::default())).await;
             match look {

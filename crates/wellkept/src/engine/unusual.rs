@@ -31,7 +31,8 @@ impl Engine {
 
 fn values(rule: &UnusualRule, source: &dyn SeriesSource, at: TimestampMs) -> Vec<SeriesValue> {
     let limits = Limits { time: Duration::from_secs(2), ..Limits::default() };
-    let outcome = Query::parse(&rule.query, &limits).and_then(|q| instant(&q, source, at, &limits, &|| false));
+    let outcome =
+        Query::parse(&rule.query, &limits).and_then(|q| instant(&q, source, at, &limits, &|| false));
     let vector = match outcome.map(|o| o.value) {
         Ok(Value::Vector(vector)) => vector,
         Ok(Value::Scalar { value, .. }) => {
@@ -43,9 +44,10 @@ fn values(rule: &UnusualRule, source: &dyn SeriesSource, at: TimestampMs) -> Vec
             Vec::new()
         }
     };
-    let named = vector.into_iter().take(VALUES_MAX).filter(|(_, s)| s.value.is_finite()).map(|(labels, sample)| {
-        let service = Some(labels.get("service").to_owned()).filter(|s| !s.is_empty());
-        SeriesValue { rule: rule.name.clone(), series: labels.to_string(), service, value: sample.value }
-    });
+    let named =
+        vector.into_iter().take(VALUES_MAX).filter(|(_, s)| s.value.is_finite()).map(|(labels, sample)| {
+            let service = Some(labels.get("service").to_owned()).filter(|s| !s.is_empty());
+            SeriesValue { rule: rule.name.clone(), series: labels.to_string(), service, value: sample.value }
+        });
     named.collect()
 }

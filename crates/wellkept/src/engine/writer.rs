@@ -37,8 +37,9 @@ impl Writer {
     pub(crate) fn start(store: Arc<Store>, metrics: Arc<OwnMetrics>) -> std::io::Result<Self> {
         let (queue, inbox) = sync_channel(QUEUE_MAX);
         let counters = Arc::clone(&metrics);
-        let thread =
-            std::thread::Builder::new().name("writer".to_owned()).spawn(move || work(&store, &inbox, &counters))?;
+        let thread = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || work(&store, &inbox, &counters))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), metrics })
     }
 
