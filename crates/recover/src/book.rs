@@ -120,7 +120,7 @@ impl Book {
             l.owns(&finding.key) && l.incident.resolved_at.is_some_and(|at| now.since(at) <= FLAP_WINDOW)
         };
         if let Some(life) = self.lives.values_mut().rev().find(back) {
-            life.reopen(now);
+            life.reopen(now, finding);
             life.refresh(now, &BTreeMap::from([(finding.key.clone(), finding.clone())]));
             return;
         }

@@ -190,8 +190,9 @@ impl Life {
     }
 
     /// Opens a resolved incident again because one of its findings is back.
-    pub(crate) fn reopen(&mut self, now: TimestampMs) {
+    pub(crate) fn reopen(&mut self, now: TimestampMs, finding: &Finding) {
         self.flaps += 1;
+        self.incident.severity = finding.severity;
         self.incident.resolved_at = None;
         self.incident.causes.clear();
         self.failed.clear();
