@@ -10,6 +10,7 @@ mod hands;
 mod own_metrics;
 mod persist;
 mod publish;
+mod situations;
 mod steps;
 mod think;
 mod unusual;
