@@ -6,6 +6,7 @@
 //!
 //! Collecting returns what it got *and* what went wrong: a source that cannot be read becomes a problem of the round
 //! and takes nothing else with it. What the readings mean is left to `wellkept-detect`; nothing here acts.
+#![forbid(unsafe_code)]
 
 mod clock;
 mod source;

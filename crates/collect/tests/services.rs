@@ -44,6 +44,7 @@ fn service(identity: Identity, files: Vec<KeptFile>) -> Service {
         release: None,
         files,
         may: vec![],
+        group: None,
         starts_itself_within: None,
     }
 }

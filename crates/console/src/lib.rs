@@ -7,6 +7,7 @@
 //! # Crate features
 //!
 //! - `embed` (default): needs Node.js and npm at build time. Without it [`asset`] and [`index`] give `None`.
+#![forbid(unsafe_code)]
 
 /// One file of the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

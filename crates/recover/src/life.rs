@@ -11,8 +11,13 @@ use wellkept_model::{
 use crate::book::StepResult;
 use crate::verify::Verification;
 
-/// Entries kept in a time line; the first ones tell how it began and stay.
+/// Entries kept in a time line. The first ones tell how it began and the last ones where it stands; what is dropped
+/// when an incident flaps for days is the middle.
 const TIMELINE_MAX: usize = 500;
+/// How many of the first entries always stay.
+const TIMELINE_HEAD: usize = 100;
+/// Actions kept per incident; of older ones those that were never begun go first.
+const ACTIONS_MAX: usize = 200;
 /// How often causes are looked for again while nothing about the findings changes.
 const DIAGNOSE_EVERY: Duration = Duration::from_secs(1);
 /// From this score on a new cause ends the verification of an answer to another one.
@@ -485,17 +490,25 @@ impl Life {
         }
     }
 
-    fn next_action_id(&self) -> ActionId {
-        let number = u32::try_from(self.incident.actions.len() + 1).unwrap_or(u32::MAX);
+    /// Numbers only rise, so that an id never means two things.
+    fn next_action_id(&mut self) -> ActionId {
+        let actions = &mut self.incident.actions;
+        let number = actions.iter().map(|a| a.id.number).max().unwrap_or(0).saturating_add(1);
+        if actions.len() >= ACTIONS_MAX
+            && let Some(idle) = actions.iter().position(|a| a.status == ActionStatus::Skipped)
+        {
+            actions.remove(idle);
+        }
         ActionId { incident: self.incident.id, number }
     }
 
     // --- small ----------------------------------------------------------------------------------------------
 
     pub(crate) fn note(&mut self, at: TimestampMs, kind: MomentKind, text: Text) {
-        if self.incident.timeline.len() < TIMELINE_MAX {
-            self.incident.timeline.push(Moment { at, kind, text });
+        if self.incident.timeline.len() >= TIMELINE_MAX {
+            self.incident.timeline.remove(TIMELINE_HEAD);
         }
+        self.incident.timeline.push(Moment { at, kind, text });
         self.touch(at.max(self.incident.updated_at));
     }
 

@@ -1,56 +1,18 @@
 //! Asks the kernel whether anybody else has a file open.
 //!
 //! A write lease is only given to the one who alone has the file open, in whatever process, container or mapping. So
-//! being given one proves what a look through `/proc` can only make likely. It is given back at once. No safe
-//! wrapper of this call exists, so it sits here, alone.
+//! being given one proves what a look through `/proc` can only make likely. It is given back at once.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use rustix::fs::{Mode, OFlags, openat};
-
-/// The same number on every machine that Rust's Linux targets run on but PA-RISC; `libc` does not name it everywhere.
-const F_SETSIG: i32 = 10;
-
-/// What the kernel says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
-    /// Nobody has it open.
-    Nobody,
-    /// Somebody has it open.
-    Somebody,
-    /// This file system gives no leases, or we may not take one.
-    Untold,
-}
+pub(crate) use wellkept_kernel::Use;
 
 /// Whether anybody has the file `name` in `dir` open.
 pub(crate) fn use_of(dir: impl AsFd, name: impl rustix::path::Arg) -> Use {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let Ok(file) = openat(dir, name, flags, Mode::empty()) else { return Use::Untold };
-    // Whoever opens it while we hold the lease has a signal sent to us. SIGIO would end us; SIGURG is ignored.
-    if fcntl(&file, F_SETSIG, libc::SIGURG).is_err() {
-        return Use::Untold;
-    }
-    match fcntl(&file, libc::F_SETLEASE, libc::F_WRLCK) {
-        Ok(()) => {
-            // Closing gives it back as well.
-            let _ = fcntl(&file, libc::F_SETLEASE, libc::F_UNLCK);
-            Use::Nobody
-        }
-        Err(rustix::io::Errno::AGAIN) => Use::Somebody,
-        Err(_) => Use::Untold,
-    }
-}
-
-#[expect(unsafe_code, reason = "no safe wrapper of F_SETLEASE and F_SETSIG exists")]
-fn fcntl(file: &OwnedFd, command: i32, value: i32) -> Result<(), rustix::io::Errno> {
-    // SAFETY: both commands take an int by value and touch no memory of ours; the descriptor is open for the call,
-    // because `file` is borrowed.
-    let result = unsafe { libc::fcntl(file.as_raw_fd(), command, value) };
-    if result >= 0 {
-        return Ok(());
-    }
-    let code = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
-    Err(rustix::io::Errno::from_raw_os_error(code))
+    wellkept_kernel::use_of_file(&file)
 }
 
 #[cfg(test)]

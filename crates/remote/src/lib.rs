@@ -4,6 +4,7 @@
 //! to refuse when the world is no longer as the plan saw it. `local` works on this host; it is the only place of the
 //! workspace that starts programs of services, signals processes and writes or removes their files. The journal
 //! record before and after a step is the caller's.
+#![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 
 mod outcome;

@@ -1,7 +1,7 @@
 //! Starts a program in a session of its own.
 //!
 //! A service must outlive us: no terminal that hangs up, no process group that gets our Ctrl-C. The standard library
-//! can put a child into a group but not into a session, so this one function calls `setsid` in the child.
+//! can put a child into a group but not into a session; that one call is in `wellkept-kernel`.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +13,6 @@ use tokio::process::{Child, Command};
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Starts `argv` with an empty standard input, both outputs into `output`, and a fixed environment.
-#[expect(unsafe_code, reason = "setsid in the child has no safe form in the standard library")]
 pub(crate) fn spawn(argv: &[String], output: File) -> io::Result<Child> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"));
@@ -29,10 +28,6 @@ pub(crate) fn spawn(argv: &[String], output: File) -> io::Result<Child> {
         .stdout(output.try_clone()?)
         .stderr(output)
         .kill_on_drop(false);
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed. setsid is one, and neither it nor the
-    // conversion of its error number allocates or locks.
-    unsafe {
-        command.pre_exec(|| rustix::process::setsid().map(drop).map_err(io::Error::from));
-    }
+    wellkept_kernel::in_new_session(command.as_std_mut());
     command.spawn()
 }

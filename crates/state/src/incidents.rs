@@ -126,6 +126,7 @@ mod tests {
             entity: EntityId::service("app"),
             findings: vec![],
             active: 0,
+            holding: vec![],
             causes: vec![],
             plan: None,
             actions: vec![],

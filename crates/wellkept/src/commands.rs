@@ -76,7 +76,7 @@ fn language(asked: Option<&str>) -> anyhow::Result<Language> {
             .parse()
             .map_err(|e| crate::exit::Failure::new(crate::exit::USAGE, format!("--lang: {e}")).into());
     }
-    let named = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| variable(name));
+    let named = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(variable);
     Ok(named.map_or(Language::En, |locale| Language::from_locale(&locale)))
 }
 

@@ -10,6 +10,7 @@ mod hands;
 mod own_metrics;
 mod persist;
 mod publish;
+mod situations;
 mod steps;
 mod think;
 mod unusual;
@@ -42,10 +43,15 @@ pub(crate) use writer::{Writer, open_store};
 
 /// Time between two rounds.
 const ROUND: Duration = Duration::from_secs(1);
+/// Time between two looks at what grows in the data directory, seconds.
+const TIDY_EVERY_S: i64 = 60;
 /// Changes kept in memory, newest first.
 const CHANGES_MAX: usize = 1000;
 /// Results of steps that may wait; more than steps can run at once.
 const RESULTS_MAX: usize = 64;
+
+/// A step with what came out of it.
+type Done = (Step, StepResult);
 
 /// What the engine is started with.
 pub(crate) struct Parts {
@@ -88,7 +94,7 @@ pub(crate) struct Engine {
     publisher: Publisher,
     persister: Persister,
     commands: mpsc::Receiver<Command>,
-    results: (mpsc::Sender<(Step, StepResult)>, mpsc::Receiver<(Step, StepResult)>),
+    results: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
     metrics: Arc<OwnMetrics>,
 }
 
@@ -167,10 +173,23 @@ impl Engine {
         self.writer.write(round.batch);
         self.think(at).await;
         OwnMetrics::add(&self.metrics.rounds, 1);
+        self.tidy(at);
         let took = now().since(at).as_micros().try_into().unwrap_or(usize::MAX);
         OwnMetrics::add(&self.metrics.round_micros, took);
         self.publish_overview();
         self.publisher.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
+    }
+
+    /// Once a minute: outputs of services that we started must not fill the data directory.
+    fn tidy(&self, at: TimestampMs) {
+        if at.0.div_euclid(1000) % TIDY_EVERY_S == 0 {
+            let hands = Arc::clone(&self.hands);
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = hands.trim_logs() {
+                    tracing::warn!(%error, "the outputs of services could not be trimmed");
+                }
+            });
+        }
     }
 
     /// A service's process ended or began: look at that service now and think at once.

@@ -22,7 +22,7 @@ const fn does_io(name: &'static str, layer: u8) -> Place {
 const PLACES: &[Place] = &[
     pure("wellkept-model", 0),
     does_io("wellkept-console", 0),
-    does_io("wellkept-pidfd", 0),
+    does_io("wellkept-kernel", 0),
     pure("wellkept-catalogue", 1),
     pure("wellkept-detect", 1),
     pure("wellkept-diagnose", 1),
@@ -143,10 +143,10 @@ mod tests {
 
     #[test]
     fn a_pure_crate_names_nothing_that_does_io() {
-        for to in ["tokio", "sqlx", "wellkept-pidfd"] {
+        for to in ["tokio", "sqlx", "wellkept-kernel"] {
             assert_eq!(check_one("wellkept-recover", &[to]).len(), 1, "{to}");
         }
-        assert!(check_one("wellkept-collect", &["tokio", "wellkept-pidfd"]).is_empty());
+        assert!(check_one("wellkept-collect", &["tokio", "wellkept-kernel"]).is_empty());
     }
 
     #[test]

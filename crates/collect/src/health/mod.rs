@@ -201,6 +201,7 @@ mod tests {
             release: None,
             files: vec![],
             may: vec![],
+            group: None,
             starts_itself_within: None,
         };
         Keep { services: [("s".to_owned(), service)].into(), ..Keep::default() }

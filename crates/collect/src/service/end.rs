@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, geteuid, pidfd_open};
+use wellkept_kernel::{Ended, Readable};
 use wellkept_model::observe::Exit;
-use wellkept_pidfd::{Ended, Readable};
 
 use super::process::{Identified, identify, uid};
 use crate::proc_stat;
@@ -74,7 +74,7 @@ impl Hold {
     }
 
     fn told_by_pidfd(&self) -> Option<Exit> {
-        wellkept_pidfd::exit_info(self.pidfd.as_ref()?).ok().flatten().map(exit)
+        wellkept_kernel::exit_info(self.pidfd.as_ref()?).ok().flatten().map(exit)
     }
 
     fn zombie_status(&self) -> Option<Zombie> {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rustix::fs::inotify;
 use tokio::sync::mpsc::Sender;
+use wellkept_kernel::Readable;
 use wellkept_model::TimestampMs;
 use wellkept_model::keep::{Identity, Service};
 use wellkept_model::observe::{Exit, ProcessEnd};
-use wellkept_pidfd::Readable;
 
 use super::end::Hold;
 use super::find::{Finder, Look};

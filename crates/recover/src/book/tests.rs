@@ -302,3 +302,18 @@ fn a_clearer_cause_on_the_same_entity_ends_a_vain_verification_at_once() {
     assert_eq!(next.planned.kind, ActionKind::Rollback);
     assert_eq!(p.book.take_learned(), [(CauseKind::ProcessCrash, ActionKind::Restart, false)]);
 }
+
+#[test]
+fn an_incident_that_flaps_for_ever_stays_bounded_and_its_ids_only_rise() {
+    let mut p = Play::new();
+    p.keep.automation.mode = Mode::Propose;
+    p.crash("a");
+    for _ in 0..700 {
+        p.second();
+        p.now = p.now + Duration::from_secs(3601);
+    }
+    let incident = p.book.incidents().next().unwrap();
+    assert!(incident.timeline.len() <= 500 && incident.actions.len() <= 200, "{}", incident.actions.len());
+    assert!(incident.actions.last().unwrap().id.number > 300);
+    assert!(incident.actions.is_sorted_by_key(|a| a.id));
+}

@@ -64,6 +64,7 @@ impl World {
             release: None,
             files: vec![],
             may: vec![],
+            group: None,
             starts_itself_within: None,
         })
     }

@@ -19,15 +19,38 @@ const READ_MAX: u64 = (1 << 20) + 1;
 pub(crate) fn load(path: &Path) -> Result<Keep, Failure> {
     let bytes = read(path)?;
     let parsed = wellkept_keep::parse_bytes(&path.display().to_string(), &bytes);
-    parsed.map_err(|errors| Failure::new(USAGE, errors.to_string()))
+    let keep = parsed.map_err(|errors| Failure::new(USAGE, errors.to_string()))?;
+    let bad = bad_queries(path, &keep);
+    if bad.is_empty() { Ok(keep) } else { Err(Failure::new(USAGE, bad.join("\n"))) }
+}
+
+/// The keep file's reader knows no PromQL; queries that cannot be read are found here.
+fn bad_queries(path: &Path, keep: &Keep) -> Vec<String> {
+    let limits = wellkept_promql::Limits::default();
+    let bad = keep.unusual.iter().enumerate().filter_map(|(i, rule)| {
+        let error = wellkept_promql::Query::parse(&rule.query, &limits).err()?;
+        Some(format!("{}: unusual[{i}].query = {:?} of `{}`: {error}", path.display(), rule.query, rule.name))
+    });
+    bad.collect()
 }
 
 pub(super) fn run(context: Context, path: &Path) -> anyhow::Result<u8> {
     let bytes = read(path)?;
     match wellkept_keep::parse_bytes(&path.display().to_string(), &bytes) {
         Ok(keep) => {
-            report_good(context, path, &keep);
-            Ok(OK)
+            let bad = bad_queries(path, &keep);
+            if bad.is_empty() {
+                report_good(context, path, &keep);
+                return Ok(OK);
+            }
+            match context.output {
+                Output::Json => {
+                    let problems: Vec<_> = bad.iter().map(|message| json!({ "message": message })).collect();
+                    say::line(&json!({ "ok": false, "problems": problems }).to_string());
+                }
+                Output::Table => bad.iter().for_each(|line| say::line(line)),
+            }
+            Ok(USAGE)
         }
         Err(errors) => {
             match context.output {

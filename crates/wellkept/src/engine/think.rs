@@ -6,7 +6,7 @@ use wellkept_diagnose::{SITUATION_FORMAT, Situation, diagnose};
 use wellkept_model::keep::Mode;
 use wellkept_model::observe::SpaceUse;
 use wellkept_model::{FileVersionChange, Finding, FindingKind, IncidentId, TimestampMs};
-use wellkept_recover::{Facts, Surroundings, decide};
+use wellkept_recover::{Decision, Facts, Surroundings, decide};
 
 use super::{Engine, OwnMetrics};
 
@@ -43,18 +43,12 @@ impl Engine {
             self.book.handle_causes(at, id, diagnose(&situation));
         }
         for id in self.book.due_for_plan(at) {
-            let space = self.look_at_space(&self.book.findings_of(id)).await;
-            self.decide(id, at, file_changes, &space);
+            let situation = self.situation(id, at, file_changes).await;
+            self.decide(id, at, situation);
         }
     }
 
-    fn decide(
-        &mut self,
-        id: IncidentId,
-        at: TimestampMs,
-        file_changes: &[FileVersionChange],
-        space: &[SpaceUse],
-    ) {
+    fn decide(&mut self, id: IncidentId, at: TimestampMs, situation: Situation) {
         let Some(incident) = self.book.incident(id) else { return };
         let (generation, failed) = self.book.plan_inputs(id);
         let around = Surroundings {
@@ -65,8 +59,12 @@ impl Engine {
             seen: &self.seen,
             ledger: self.book.ledger(),
         };
+        let (file_changes, space) = (&situation.file_changes, &situation.space);
         let facts = Facts { around, file_changes, space, failed: &failed, generation };
         let decision = decide(incident, &facts);
+        if !matches!(decision, Decision::Wait(_)) {
+            super::situations::keep(&self.data_dir, id, generation, situation);
+        }
         tracing::info!(incident = %id, mode = Mode::word(self.keep.automation.mode), ?decision, "decided");
         self.book.handle_decision(at, id, decision);
     }

@@ -2,8 +2,7 @@
 //!
 //! A pidfd says *that* a process has ended, for any process. *How* it ended was for long told to its parent only.
 //! Since Linux 6.15 the ioctl `PIDFD_GET_INFO` tells it to every holder of a pidfd, from the moment the parent has
-//! collected the process. No crate offers this ioctl without a second async runtime or a second libc binding, so the
-//! call sits here, alone: this is the only crate of the workspace with `unsafe` code.
+//! collected the process. No crate offers this ioctl without a second async runtime or a second libc binding.
 //!
 //! [`Readable`] waits on a pidfd (or any other descriptor) in the event loop. It is here for the same reason: tokio's
 //! registration is `unsafe`, because the descriptor must stay open and the same while it is registered.

@@ -1,0 +1,12 @@
+//! The few kernel calls without a safe wrapper. This is the only crate of the workspace with `unsafe` code.
+//!
+//! Each module holds one call, with a safe door and the reason why the door is safe. What the answers mean is left
+//! to the callers.
+
+mod pidfd;
+mod lease;
+mod session;
+
+pub use lease::{Use, use_of_file};
+pub use pidfd::{Ended, Readable, exit_info};
+pub use session::in_new_session;
