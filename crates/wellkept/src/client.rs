@@ -1,7 +1,7 @@
 //! A small client for the API of a running Wellkept, for the other commands.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -10,8 +10,11 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use wellkept_catalogue::Language;
+use wellkept_model::Text;
 
 use crate::exit::{Failure, UNREACHABLE};
+use crate::say;
 
 /// Largest answer that is read.
 const ANSWER_MAX: usize = 16 << 20;
@@ -23,17 +26,19 @@ const WITHIN: Duration = Duration::from_secs(30);
 pub(crate) struct Client {
     address: SocketAddr,
     token: Option<String>,
-    language: &'static str,
+    language: Language,
+    data_dir: Option<PathBuf>,
 }
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr, language: &'static str) -> Self {
-        Self { address, token: None, language }
+    pub(crate) fn new(address: SocketAddr, language: Language) -> Self {
+        Self { address, token: None, language, data_dir: None }
     }
 
     /// Reads the token from the data directory; without one, acts will be refused by the server.
     pub(crate) fn with_token_of(mut self, data_dir: &Path) -> Self {
         let token = wellkept_state::read_token(data_dir).ok().flatten();
+        self.data_dir = Some(data_dir.to_owned());
         self.token = token.map(|t| t.reveal().to_owned());
         self
     }
@@ -51,19 +56,33 @@ impl Client {
         let (status, bytes) = match asked {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(self.unreachable(&format!("{error:#}"))),
-            Err(_) => return Err(self.unreachable("no answer in time")),
+            Err(_) => {
+                let text = Text::new("cli.error.silent").with("ms", WITHIN.as_millis());
+                return Err(self.failure(text));
+            }
         };
         let value: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         if status.is_success() {
             return Ok(value);
         }
-        let reason = value.get("error").and_then(Value::as_str).unwrap_or("no reason given");
-        Err(Failure::new(UNREACHABLE, format!("{} refused: {reason}", self.address)))
+        let text = match (value.get("error").and_then(Value::as_str), &self.data_dir) {
+            // What the server says is meant for programs that speak HTTP.
+            (Some(_), Some(data_dir)) if status == StatusCode::UNAUTHORIZED => {
+                Text::new("cli.error.token").with("data_dir", data_dir.display())
+            }
+            (Some(reason), _) => Text::new("cli.error.refused").with("reason", reason),
+            (None, _) => Text::new("cli.error.refused_bare").with("status", status.as_u16()),
+        };
+        Err(self.failure(text))
     }
 
     fn unreachable(&self, why: &str) -> Failure {
-        let hint = "start one with `wellkept up`, or name it with --address";
-        Failure::new(UNREACHABLE, format!("no Wellkept answers at {}: {why} ({hint})", self.address))
+        self.failure(Text::new("cli.error.unreachable").with("why", why))
+    }
+
+    fn failure(&self, text: Text) -> Failure {
+        let text = text.with("address", self.address);
+        Failure::new(UNREACHABLE, say::text(self.language, &text))
     }
 
     async fn ask(
@@ -79,7 +98,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header("host", self.address.to_string())
-            .header("accept-language", self.language);
+            .header("accept-language", self.language.tag());
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

@@ -29,7 +29,7 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn client(&self, remote: &Remote) -> Client {
         let data_dir = remote.data_dir.clone().unwrap_or_else(default_data_dir);
-        Client::new(remote.address, self.language.tag()).with_token_of(&data_dir)
+        Client::new(remote.address, self.language).with_token_of(&data_dir)
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::json;
+use wellkept_catalogue::Language;
 use wellkept_model::Text;
 use wellkept_model::keep::Keep;
 
@@ -14,12 +15,38 @@ use crate::say;
 
 /// One byte more than is accepted, so that a larger file is seen as such and not read.
 const READ_MAX: u64 = (1 << 20) + 1;
+/// Mistakes named in one line; whoever wants all of them runs `wellkept check`.
+const BRIEF_MAX: usize = 5;
 
-/// Reads and checks a keep file.
-pub(crate) fn load(path: &Path) -> Result<Keep, Failure> {
-    let bytes = read(path)?;
+/// Reads and checks a keep file; mistakes are told at length in the language.
+pub(crate) fn load(path: &Path, language: Language) -> Result<Keep, Failure> {
+    load_with(path, language, &|errors| {
+        errors.render_with(&|text| say::text(language, text), false).trim_end().to_owned()
+    })
+}
+
+/// The same with mistakes in one line, as they fit into an answer and a log.
+pub(crate) fn load_briefly(path: &Path) -> Result<Keep, Failure> {
+    load_with(path, Language::En, &|errors| {
+        let one = |p: &wellkept_keep::Problem| {
+            let place = format!("{}:{}:{}: {}", p.file, p.line, p.column, p.path);
+            format!("{place}: {} ({})", p.message_en(), p.help_en())
+        };
+        let shown: Vec<_> = errors.problems.iter().take(BRIEF_MAX).map(one).collect();
+        let more = (errors.problems.len() + errors.not_shown).saturating_sub(shown.len());
+        let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
+        shown.join("; ") + &tail
+    })
+}
+
+fn load_with(
+    path: &Path,
+    language: Language,
+    told: &dyn Fn(&wellkept_keep::KeepErrors) -> String,
+) -> Result<Keep, Failure> {
+    let bytes = read(path, language)?;
     let parsed = wellkept_keep::parse_bytes(&path.display().to_string(), &bytes);
-    let keep = parsed.map_err(|errors| Failure::new(USAGE, errors.to_string()))?;
+    let keep = parsed.map_err(|errors| Failure::new(USAGE, told(&errors)))?;
     let bad = bad_queries(path, &keep);
     if bad.is_empty() { Ok(keep) } else { Err(Failure::new(USAGE, bad.join("\n"))) }
 }
@@ -35,7 +62,7 @@ fn bad_queries(path: &Path, keep: &Keep) -> Vec<String> {
 }
 
 pub(super) fn run(context: Context, path: &Path) -> anyhow::Result<u8> {
-    let bytes = read(path)?;
+    let bytes = read(path, context.language)?;
     match wellkept_keep::parse_bytes(&path.display().to_string(), &bytes) {
         Ok(keep) => {
             let bad = bad_queries(path, &keep);
@@ -57,7 +84,11 @@ pub(super) fn run(context: Context, path: &Path) -> anyhow::Result<u8> {
                 Output::Json => {
                     say::line(&json!({ "ok": false, "problems": problems(&errors, context) }).to_string())
                 }
-                Output::Table => say::line(&errors.render(say::is_terminal())),
+                Output::Table => {
+                    let told =
+                        errors.render_with(&|text| say::text(context.language, text), say::is_terminal());
+                    say::line(told.trim_end());
+                }
             }
             Ok(USAGE)
         }
@@ -93,8 +124,11 @@ fn problems(errors: &wellkept_keep::KeepErrors, context: Context) -> Vec<serde_j
     errors.problems.iter().map(one).collect()
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |e: std::io::Error| Failure::new(USAGE, format!("cannot read {}: {e}", path.display()));
+fn read(path: &Path, language: Language) -> Result<Vec<u8>, Failure> {
+    let failed = |e: std::io::Error| {
+        let text = Text::new("cli.error.read").with("file", path.display()).with("error", e);
+        Failure::new(USAGE, say::text(language, &text))
+    };
     let mut bytes = Vec::new();
     std::fs::File::open(path).map_err(failed)?.take(READ_MAX).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)

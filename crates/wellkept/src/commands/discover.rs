@@ -25,8 +25,10 @@ pub(super) fn run(context: Context, to: Option<&Path>) -> anyhow::Result<u8> {
         return Ok(OK);
     };
     let made = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
-    made.and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|e| Failure::new(USAGE, format!("cannot write {}: {e}", path.display())))?;
+    made.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| {
+        let text = Text::new("cli.error.write").with("file", path.display()).with("error", e);
+        Failure::new(USAGE, say::text(context.language, &text))
+    })?;
     let told =
         Text::new("cli.discover.written").with("file", path.display()).with("services", found.services.len());
     say::line(&say::text(context.language, &told));

@@ -106,7 +106,7 @@ fn writable(data_dir: &Path) -> Look {
 }
 
 fn room(data_dir: &Path) -> Look {
-    let free = rustix::fs::statvfs(&nearest(data_dir)).map_or(0, |s| s.f_bavail.saturating_mul(s.f_frsize));
+    let free = rustix::fs::statvfs(nearest(data_dir)).map_or(0, |s| s.f_bavail.saturating_mul(s.f_frsize));
     let answer = if free >= ROOM_MIN { Answer::Yes } else { Answer::Less };
     Look { key: "room", answer, detail: free.to_string() }
 }

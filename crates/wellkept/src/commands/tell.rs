@@ -18,26 +18,26 @@ pub(super) async fn approve(
     let client = c.client(&remote);
     let generation = match generation {
         Some(generation) => u64::from(generation),
-        None => plan_in_force(&client, incident).await?,
+        None => plan_in_force(c, &client, incident).await?,
     };
     let path = format!("/api/v1/incidents/{incident}/approve");
     done(c, client.post(&path, &json!({ "generation": generation })).await?, "cli.approved")
 }
 
-async fn plan_in_force(client: &Client, incident: u64) -> anyhow::Result<u64> {
+async fn plan_in_force(c: Context, client: &Client, incident: u64) -> anyhow::Result<u64> {
     let shown = client.get(&format!("/api/v1/incidents/{incident}")).await?;
     let generation = shown.pointer("/plan/generation").and_then(Value::as_u64);
-    Ok(generation
-        .ok_or_else(|| Failure::new(USAGE, format!("incident {incident} has no plan that waits")))?)
+    let refused = || {
+        let text = Text::new("cli.error.no_plan").with("incident", incident);
+        Failure::new(USAGE, say::text(c.language, &text))
+    };
+    Ok(generation.ok_or_else(refused)?)
 }
 
 pub(super) async fn undo(c: Context, remote: Remote, action: String) -> anyhow::Result<u8> {
     let Some((incident, _)) = action.split_once('-').filter(|(i, _)| i.parse::<u64>().is_ok()) else {
-        return Err(Failure::new(
-            USAGE,
-            format!("`{action}` is no action: write INCIDENT-NUMBER, for example 12-1"),
-        )
-        .into());
+        let text = Text::new("cli.error.no_action").with("action", action);
+        return Err(Failure::new(USAGE, say::text(c.language, &text)).into());
     };
     let path = format!("/api/v1/incidents/{incident}/undo");
     done(c, c.client(&remote).post(&path, &json!({ "action": action })).await?, "cli.undo_asked")

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
+use wellkept_catalogue::Language;
 use wellkept_model::{Text, TimestampMs};
 
 use super::Context;
@@ -44,7 +45,7 @@ pub(super) async fn run(context: Context) -> anyhow::Result<u8> {
 }
 
 async fn tell(context: Context, stage: &Stage) -> anyhow::Result<Vec<Value>> {
-    let client = Client::new(stage.address, context.language.tag());
+    let client = Client::new(stage.address, context.language);
     print(context, &Text::new("cli.try.stage").with("folder", stage.folder.path().display()));
     stage.wait_well(&client).await?;
     print_good(context, &Text::new("cli.try.well"));
@@ -208,7 +209,7 @@ impl Stage {
     }
 
     async fn answers(&self) -> bool {
-        let ask = Client::new(SocketAddr::from(([127, 0, 0, 1], self.port)), "en");
+        let ask = Client::new(SocketAddr::from(([127, 0, 0, 1], self.port)), Language::En);
         ask.get("/").await.is_ok()
     }
 

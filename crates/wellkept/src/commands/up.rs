@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
 use wellkept_api::{Command, Limits, Shared, StaticFile, allowed_hosts};
+use wellkept_catalogue::Language;
 use wellkept_model::Text;
 use wellkept_model::keep::Keep;
 use wellkept_state::{DataDir, FileVersions, StateDb};
@@ -38,12 +39,11 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let keep_file =
         options.keep.clone().or_else(|| Some(KEEP_FILE_DEFAULT.into()).filter(|p: &PathBuf| p.exists()));
     let keep_file = keep_file.map(std::path::absolute).transpose()?;
-    let keep = keep_file.as_deref().map(super::check::load).transpose()?.unwrap_or_default();
+    let load = |path: &Path| super::check::load(path, context.language);
+    let keep = keep_file.as_deref().map(load).transpose()?.unwrap_or_default();
     let listener = TcpListener::bind(options.listen).await.map_err(|e| {
-        Failure::new(
-            ADDRESS,
-            format!("cannot listen on {}: {e} (choose another with --listen)", options.listen),
-        )
+        let text = Text::new("cli.error.listen").with("address", options.listen).with("error", e);
+        Failure::new(ADDRESS, say::text(context.language, &text))
     })?;
     let address = listener.local_addr()?;
     let dir = DataDir::open(&options.data_dir).map_err(|e| Failure::of(DATA_DIR, &e))?;
@@ -108,7 +108,7 @@ async fn reload(commands: &mpsc::Sender<Command>) {
     // The engine answers while it runs, and this future is polled beside it.
     tokio::spawn(async move {
         if let Ok(Err(refusal)) = answer.await {
-            tracing::error!(reason = ?refusal.text, "the keep file was not read again; the old one stays");
+            tracing::error!("{}", say::text(Language::En, &refusal.text));
         }
     });
 }

@@ -97,7 +97,7 @@ impl Engine {
         let Some(path) = self.keep_file.clone() else {
             return Err(Refusal { kind: RefusalKind::BadData, text: Text::new("refused.no_keep_file") });
         };
-        let keep = crate::commands::check::load(&path).map_err(|e| Refusal {
+        let keep = crate::commands::check::load_briefly(&path).map_err(|e| Refusal {
             kind: RefusalKind::BadData,
             text: Text::new("refused.bad_keep_file").with("problems", e.message),
         })?;
