@@ -158,3 +158,16 @@ fn freezing_works_without_a_running_wellkept() {
     assert_eq!(up.cli(&["unfreeze"]).code, Some(0));
     assert!(up.overview()["frozen"].is_null());
 }
+
+#[test]
+fn the_command_line_says_where_the_token_would_be() {
+    let home = Home::new();
+    let up = Up::start(&home, None);
+    let mut command = common::wellkept();
+    command.args(["change", "/x", "--address", &up.address.to_string(), "--data-dir"]);
+    let elsewhere = home.path("elsewhere");
+    let ended = common::run(command.arg(&elsewhere));
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    assert!(ended.err.contains("--data-dir") && ended.err.contains(elsewhere.to_str().unwrap()), "{ended:?}");
+    assert_eq!(up.get("/api/v1/changes")["changes"], json!([]));
+}

@@ -183,3 +183,19 @@ fn a_full_disk() {
         disk.empty();
     }
 }
+
+#[test]
+fn mistakes_are_told_in_the_language_that_was_asked_for() {
+    let home = Home::new();
+    let keep = home.keep("servces: {}\n");
+    let told = |language: &str| {
+        let mut command = wellkept();
+        command.args(["up", "--lang", language, "--listen", "127.0.0.1:0", "--data-dir"]).arg(home.data());
+        run(command.arg("--keep").arg(&keep)).err
+    };
+    let (english, chinese) = (told("en"), told("zh-CN"));
+    assert!(english.contains("unknown key `servces`"), "{english}");
+    assert!(chinese.contains("未知的键 `servces`") && !chinese.contains("unknown"), "{chinese}");
+    let nobody = run(wellkept().args(["--lang", "zh-CN", "status", "--address", "127.0.0.1:1"]));
+    assert!(nobody.err.contains("没有 Wellkept 应答"), "{nobody:?}");
+}
