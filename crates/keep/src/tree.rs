@@ -158,7 +158,7 @@ fn add_yaml_problem(error: &Error, problems: &mut Problems) {
         .with("depth", DEPTH_MAX)
         .with("nodes", NODES_MAX)
         .with("aliases", ALIASES_MAX);
-    let (message, help) = match error {
+    let (message, help) = match behind_aliases(error) {
         Error::Budget { breach: BudgetBreach::Documents { .. }, .. } | Error::MultipleDocuments { .. } => {
             (Text::new("keep.documents"), Text::new("keep.accept.yaml"))
         }
@@ -183,6 +183,15 @@ fn add_yaml_problem(error: &Error, problems: &mut Problems) {
         other => (Text::new("keep.yaml").with("detail", detail(other)), Text::new("keep.accept.yaml")),
     };
     problems.add(&at, message, help);
+}
+
+/// What went wrong where an alias was put in; the library wraps it, once for each level of aliases.
+fn behind_aliases(error: &Error) -> &Error {
+    let mut inner = error;
+    while let Error::AliasError { error, .. } = inner {
+        inner = error;
+    }
+    inner
 }
 
 /// The words of the library without the place, which is shown anyway.

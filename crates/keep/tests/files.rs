@@ -188,6 +188,18 @@ fn bombs_are_refused_quickly_and_in_few_words() {
     }
 }
 
+#[test]
+fn a_bomb_of_aliases_is_refused_in_words_of_its_own() {
+    let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for i in 1..9 {
+        let refs = vec![format!("*a{}", i - 1); 10].join(", ");
+        laughs.push_str(&format!("a{i}: &a{i} [{refs}]\n"));
+    }
+    let told = parse("k.yml", &laughs).expect_err("a bomb").to_string();
+    assert!(told.contains("too many anchors and aliases") && told.contains("k.yml:"), "{told}");
+    assert!(!told.contains("budget"), "{told}");
+}
+
 /// What a fuzz target calls: any bytes give a keep file or errors that can be shown.
 fn fuzz(bytes: &[u8]) {
     if let Err(errors) = parse_bytes("fuzz.yml", bytes) {

@@ -103,9 +103,8 @@ impl StateError {
     /// The error for a failure of SQLite, with a full disk told apart.
     pub(crate) fn db(attempt: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| {
-            let full =
-                source.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == SQLITE_FULL);
-            if full {
+            let code = source.as_database_error().and_then(|e| e.code());
+            if code.is_some_and(|code| SQLITE_FULL.contains(&code.as_ref())) {
                 Self::DiskFull { what: "state.db".to_owned() }
             } else {
                 Self::Database { attempt, source }
@@ -114,5 +113,6 @@ impl StateError {
     }
 }
 
-/// SQLite's result code for a full disk, as sqlx writes it.
-const SQLITE_FULL: &str = "13";
+/// SQLite's result codes for a full disk, as sqlx writes them: `SQLITE_FULL`, and `SQLITE_IOERR_SHMSIZE`, which is how
+/// it says that there is no room for the index of its write-ahead log.
+const SQLITE_FULL: [&str; 2] = ["13", "4874"];

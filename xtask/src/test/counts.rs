@@ -49,7 +49,8 @@ pub(super) fn count(reporter: Reporter, output: &str) -> Counts {
         Reporter::Vitest => last(&text, |line| line.trim_start().strip_prefix("Tests ").map(|r| ("", r))),
         Reporter::Node => node(&text),
     };
-    counts.skipped += text.lines().filter(|line| line.starts_with("SKIPPED: ")).count() as u64;
+    // Nextest indents what a test printed.
+    counts.skipped += text.lines().filter(|line| line.trim_start().starts_with("SKIPPED: ")).count() as u64;
     counts
 }
 
@@ -174,6 +175,13 @@ mod tests {
 
     #[test]
     fn a_line_that_begins_with_skipped_counts() {
+        check(
+            Reporter::Nextest,
+            "    SKIPPED: no root\n Summary [ 1s] 2 tests run: 2 passed, 0 skipped\n",
+            2,
+            0,
+            1,
+        );
         check(Reporter::Cargo, "SKIPPED: no network here\ntest result: ok. 1 passed; 0 failed\n", 1, 0, 1);
     }
 

@@ -12,7 +12,7 @@ use crate::exit::{Failure, OK, USAGE};
 use crate::say;
 
 pub(super) fn run(context: Context, to: Option<&Path>) -> anyhow::Result<u8> {
-    let options = wellkept_discover::Options { probe_http: true, leave_out: Vec::new() };
+    let options = wellkept_discover::Options { probe_http: true, leave_out: our_processes() };
     let found = wellkept_discover::host(&options)?.observed;
     let text = wellkept_keep::discover::write(&found);
     let Some(path) = to else {
@@ -31,4 +31,19 @@ pub(super) fn run(context: Context, to: Option<&Path>) -> anyhow::Result<u8> {
         Text::new("cli.discover.written").with("file", path.display()).with("services", found.services.len());
     say::line(&say::text(context.language, &told));
     Ok(OK)
+}
+
+/// Processes of this program: a running Wellkept is not one of the services that it keeps.
+fn our_processes() -> Vec<i32> {
+    let name = |exe: &Path| {
+        let name = exe.file_name().map(|n| n.to_string_lossy().into_owned());
+        // After an upgrade the old program still runs.
+        name.map(|n| n.trim_end_matches(" (deleted)").to_owned())
+    };
+    let Some(own) = std::env::current_exe().ok().as_deref().and_then(name) else { return Vec::new() };
+    let ours = |pid: &i32| {
+        std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| name(&exe).as_ref() == Some(&own))
+    };
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).filter(ours).collect()
 }

@@ -1,6 +1,6 @@
 //! `wellkept doctor`: can this host be kept well?
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use wellkept_model::Text;
@@ -97,17 +97,22 @@ fn cgroups() -> Look {
     Look { key: "cgroups", answer, detail: if v2 { "v2" } else { "v1" }.to_owned() }
 }
 
-/// Looks without writing: the directory, or the nearest parent that exists, may be written by us.
+/// Looks without writing: the directory, or the nearest parent that exists, is one and may be written by us.
 fn writable(data_dir: &Path) -> Look {
-    let there = data_dir.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
-    let may = rustix::fs::access(there, rustix::fs::Access::WRITE_OK).is_ok();
+    let there = nearest(data_dir);
+    let may = there.is_dir() && rustix::fs::access(&there, rustix::fs::Access::WRITE_OK).is_ok();
     let answer = if may { Answer::Yes } else { Answer::No };
     Look { key: "writable", answer, detail: data_dir.display().to_string() }
 }
 
 fn room(data_dir: &Path) -> Look {
-    let there = data_dir.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
-    let free = rustix::fs::statvfs(there).map_or(0, |s| s.f_bavail.saturating_mul(s.f_frsize));
+    let free = rustix::fs::statvfs(&nearest(data_dir)).map_or(0, |s| s.f_bavail.saturating_mul(s.f_frsize));
     let answer = if free >= ROOM_MIN { Answer::Yes } else { Answer::Less };
     Look { key: "room", answer, detail: free.to_string() }
+}
+
+/// The path, or what is nearest above it and exists.
+fn nearest(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    whole.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/")).to_owned()
 }

@@ -13,48 +13,41 @@ use crate::clock::now;
 type Answer = Result<(), Refusal>;
 
 impl Engine {
+    /// Does what was asked, and answers when the effect can be seen: who reads the overview next, sees it.
     pub(super) async fn handle_command(&mut self, command: Command) {
-        // A person who no longer waits for the answer still gets the act.
-        match command {
+        let (answer, reply) = match command {
             Command::Approve { incident, generation, who, reply } => {
                 let detail = format!("incident {incident} plan {generation}");
                 let answer = match self.audit(&who, "approve", &detail).await {
                     Ok(()) => self.book.approve(now(), incident, generation).map_err(refusal),
                     Err(refusal) => Err(refusal),
                 };
-                let _ = reply.send(answer);
+                (answer, reply)
             }
             Command::Undo { action, who, reply } => {
                 let answer = match self.audit(&who, "undo", &action.to_string()).await {
                     Ok(()) => self.book.undo(now(), action).map_err(refusal),
                     Err(refusal) => Err(refusal),
                 };
-                let _ = reply.send(answer);
+                (answer, reply)
             }
             Command::Escalate { incident, who, reply } => {
                 let answer = match self.audit(&who, "take over", &format!("incident {incident}")).await {
                     Ok(()) => self.book.take_over(now(), incident).map_err(refusal),
                     Err(refusal) => Err(refusal),
                 };
-                let _ = reply.send(answer);
+                (answer, reply)
             }
-            Command::Freeze { reason, who, reply } => {
-                let _ = reply.send(self.freeze(&who, &reason).await);
-            }
-            Command::Unfreeze { who, reply } => {
-                let _ = reply.send(self.unfreeze(&who).await);
-            }
-            Command::Reload { who, reply } => {
-                let answer = self.reload(&who).await;
-                let _ = reply.send(answer);
-            }
-            Command::RecordChange { change, who, reply } => {
-                let _ = reply.send(self.record_change(change, &who).await);
-            }
-        }
+            Command::Freeze { reason, who, reply } => (self.freeze(&who, &reason).await, reply),
+            Command::Unfreeze { who, reply } => (self.unfreeze(&who).await, reply),
+            Command::Reload { who, reply } => (self.reload(&who).await, reply),
+            Command::RecordChange { change, who, reply } => (self.record_change(change, &who).await, reply),
+        };
         self.start_steps(now()).await;
         self.publish_incidents().await;
         self.publish_overview();
+        // A person who no longer waits for the answer still got the act.
+        let _ = reply.send(answer);
     }
 
     async fn audit(&self, who: &str, what: &str, detail: &str) -> Answer {
