@@ -1,10 +1,17 @@
 //! What diagnosis is given: frozen, complete, and stored beside the incident.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use wellkept_model::observe::{Observation, ProcessEnd, ServiceSeen, SpaceUse};
 use wellkept_model::{
     Action, Change, EntityId, FileVersionChange, Finding, FindingKind, TimestampMs, Topology,
 };
+
+/// How long failing checks are put down to the end of the process before them.
+const AFTERMATH: Duration = Duration::from_secs(30);
+/// Checks may fail this long before the end of the process is seen.
+const NOTICED_BEFORE: Duration = Duration::from_secs(3);
 
 /// Version of the stored form of [`Situation`].
 pub const SITUATION_FORMAT: u32 = 1;
@@ -54,6 +61,14 @@ impl Situation {
     /// What was seen of a service.
     pub(crate) fn service(&self, entity: &EntityId) -> Option<&ServiceSeen> {
         self.seen.services.get(&entity.name)
+    }
+
+    /// True when the service's last process ended just now, and not long after this finding began: what follows in
+    /// these seconds (failing checks while it comes back) belongs to that end.
+    pub(crate) fn follows_an_end(&self, finding: &Finding) -> bool {
+        self.last_end(&finding.key.entity).is_some_and(|end| {
+            self.now.since(end.at) <= AFTERMATH && finding.since + NOTICED_BEFORE >= end.at
+        })
     }
 
     /// How the service's last main process ended.

@@ -192,7 +192,7 @@ impl Book {
                 life.adopt(now, plan);
             }
             Decision::Propose(plan) => life.adopt(now, plan),
-            Decision::Wait(until) => life.wait(now, until),
+            Decision::Wait(until, why) => life.wait(now, until, why),
             Decision::Escalate(why) => life.escalate(now, why, true),
             Decision::Nothing => life.decide(),
         }

@@ -287,9 +287,10 @@ impl Life {
             && self.wait_until.is_none_or(|t| now >= t)
     }
 
-    pub(crate) fn wait(&mut self, now: TimestampMs, until: TimestampMs) {
-        if self.wait_until.is_none() {
-            self.note(now, MomentKind::Planned, Text::new("moment.waits"));
+    pub(crate) fn wait(&mut self, now: TimestampMs, until: TimestampMs, why: Text) {
+        let told = self.incident.timeline.iter().rev().find(|m| m.kind == MomentKind::Planned);
+        if told.is_none_or(|m| m.text != why) {
+            self.note(now, MomentKind::Planned, why);
         }
         self.wait_until = Some(until);
     }

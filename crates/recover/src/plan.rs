@@ -14,6 +14,10 @@ use crate::guard::{Surroundings, Verdict, check};
 
 /// Below this score a cause is a guess, and nobody acts on a guess.
 const SCORE_MIN: f64 = 0.6;
+/// How long something unexplained must last before a person is called.
+const UNKNOWN_DWELL: Duration = Duration::from_secs(10);
+/// When to look again at a service that runs again and does not pass its checks yet.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long an automatic plan has effect.
 const EXPIRES_AUTOMATIC: Duration = Duration::from_secs(60);
 /// How long a proposal can be approved.
@@ -41,8 +45,8 @@ pub enum Decision {
     Run(Plan),
     /// Show this plan and wait for a person.
     Propose(Plan),
-    /// Something else may put it right until then; decide again.
-    Wait(TimestampMs),
+    /// It may come right by itself until then; why. Decide again then.
+    Wait(TimestampMs, Text),
     /// A person is needed; why.
     Escalate(Text),
     /// Nothing to do: watch mode.
@@ -61,10 +65,13 @@ pub fn decide(incident: &Incident, facts: &Facts<'_>) -> Decision {
         return Decision::Escalate(Text::new("escalate.nothing_left"));
     };
     if cause.score < SCORE_MIN || cause.kind == CauseKind::Unknown {
+        if let Some(until) = too_fresh_until(incident, around.now) {
+            return Decision::Wait(until, Text::new("moment.too_fresh"));
+        }
         return Decision::Escalate(Text::new("escalate.unknown").with("name", &cause.entity.name));
     }
-    if let Some(until) = starts_itself_until(cause, incident, facts) {
-        return Decision::Wait(until);
+    if let Some((until, why)) = comes_back_until(cause, incident, facts) {
+        return Decision::Wait(until, why);
     }
     match steps::for_cause(cause, incident, facts) {
         Err(why) => Decision::Escalate(why),
@@ -107,11 +114,29 @@ fn judge(
     }
 }
 
-/// Until when a supervisor of its own may start the service again; `None` when we need not wait.
-fn starts_itself_until(cause: &Cause, incident: &Incident, facts: &Facts<'_>) -> Option<TimestampMs> {
+/// Until when nobody is called about something that nothing explains: half of it is over before a person looks.
+fn too_fresh_until(incident: &Incident, now: TimestampMs) -> Option<TimestampMs> {
+    let holding = incident.findings.iter().filter(|f| incident.holding.contains(&f.key));
+    let until = holding.map(|f| f.since).min()? + UNKNOWN_DWELL;
+    (now < until).then_some(until)
+}
+
+/// Until when the service may come back without us, and why; `None` when we need not wait.
+fn comes_back_until(cause: &Cause, incident: &Incident, facts: &Facts<'_>) -> Option<(TimestampMs, Text)> {
     if !matches!(cause.kind, CauseKind::ProcessCrash | CauseKind::ProcessDown) {
         return None;
     }
+    let seen = facts.around.seen.services.get(&cause.entity.name);
+    if seen.is_some_and(|s| !s.processes.is_empty()) {
+        // Diagnosis stops naming this cause when the checks go on failing.
+        return Some((facts.around.now + LOOK_AGAIN, Text::new("moment.runs_again")));
+    }
+    let until = starts_itself_until(cause, incident, facts)?;
+    Some((until, Text::new("moment.waits")))
+}
+
+/// Until when a supervisor of its own may start the service again.
+fn starts_itself_until(cause: &Cause, incident: &Incident, facts: &Facts<'_>) -> Option<TimestampMs> {
     let within = facts.around.keep.services.get(&cause.entity.name)?.starts_itself_within?;
     let gone = |f: &&Finding| f.key.entity == cause.entity && f.key.kind == FindingKind::ProcessGone;
     let down_since = facts.around.seen.services.get(&cause.entity.name).and_then(|s| s.down_since);
@@ -184,10 +209,24 @@ mod tests {
         g.keep.services.get_mut("a").unwrap().starts_itself_within = Some(Duration::from_secs(5));
         let mut seen = ServiceSeen { down_since: Some(TimestampMs(97_000)), ..ServiceSeen::default() };
         g.seen.services.insert("a".to_owned(), seen.clone());
-        assert_eq!(decision(&g), Decision::Wait(TimestampMs(102_000)));
+        assert_eq!(decision(&g), Decision::Wait(TimestampMs(102_000), Text::new("moment.waits")));
         seen.down_since = Some(TimestampMs(94_000));
         g.seen.services.insert("a".to_owned(), seen);
         assert!(matches!(decision(&g), Decision::Run(_)));
+    }
+
+    #[test]
+    fn a_service_that_runs_again_is_not_restarted_once_more() {
+        let mut g = given(CauseKind::ProcessCrash, 0.8);
+        g.seen = crate::testing::seen_running(&["a"]);
+        assert!(matches!(decision(&g), Decision::Wait(..)));
+    }
+
+    #[test]
+    fn nobody_is_called_about_a_riddle_of_a_few_seconds() {
+        let mut g = given(CauseKind::Unknown, 0.2);
+        g.incident.findings[0].since = TimestampMs(95_000);
+        assert!(matches!(decision(&g), Decision::Wait(..)));
     }
 
     #[test]

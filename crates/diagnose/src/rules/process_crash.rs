@@ -12,7 +12,9 @@ const SCORE: f64 = 0.8;
 const SCORE_LOOP: f64 = 0.82;
 
 pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
-    let down = s.of_kind(FindingKind::ProcessGone).chain(s.of_kind(FindingKind::RestartingOften));
+    let aftermath = s.of_kind(FindingKind::HealthFailing).filter(|f| s.follows_an_end(f));
+    let down =
+        s.of_kind(FindingKind::ProcessGone).chain(s.of_kind(FindingKind::RestartingOften)).chain(aftermath);
     let mut found: Vec<Cause> = Vec::new();
     for finding in down {
         let entity = &finding.key.entity;
@@ -48,6 +50,15 @@ mod tests {
     fn a_signal_or_an_error_is_a_crash() {
         check("app ended 9s at 100 began 10; app gone", "service:app process_crash 0.80");
         check("app ended 3 at 100 began 10; app gone", "service:app process_crash 0.80");
+    }
+
+    #[test]
+    fn checks_that_fail_while_it_comes_back_belong_to_the_crash() {
+        check(
+            "app ended 9s at 100 began 10; app runs since 102; app unhealthy",
+            "service:app process_crash 0.80",
+        );
+        check("app ended 9s at 60 began 10; app runs since 62; app unhealthy", "service:app unknown 0.20");
     }
 
     #[test]

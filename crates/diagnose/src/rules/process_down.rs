@@ -1,5 +1,7 @@
 //! The process was stopped or has ended in order, and nothing started it again.
 
+use std::collections::BTreeSet;
+
 use wellkept_model::observe::Exit;
 use wellkept_model::{Cause, CauseKind, FindingKind};
 
@@ -12,8 +14,13 @@ const SCORE: f64 = 0.8;
 const SCORE_UNKNOWN: f64 = 0.7;
 
 pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
-    let gone = s.of_kind(FindingKind::ProcessGone).filter_map(|finding| {
+    let aftermath = s.of_kind(FindingKind::HealthFailing).filter(|f| s.follows_an_end(f));
+    let mut named = BTreeSet::new();
+    let gone = s.of_kind(FindingKind::ProcessGone).chain(aftermath).filter_map(|finding| {
         let entity = &finding.key.entity;
+        if !named.insert(entity.clone()) {
+            return None;
+        }
         let score = match s.last_end(entity).map(|e| e.exit) {
             None => SCORE,
             Some(Exit::Unknown) => SCORE_UNKNOWN,

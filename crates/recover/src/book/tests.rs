@@ -32,7 +32,7 @@ impl Play {
             book: Book::default(),
             keep: keep(&["a", "b", "c"]),
             topology: Topology::new([edge("b", "a")]),
-            seen: seen_running(&["a", "b", "c"]),
+            seen: Observation::default(),
             active: Vec::new(),
             causes: Vec::new(),
             now: TimestampMs(100_000),
@@ -48,6 +48,7 @@ impl Play {
 
     fn heal(&mut self) {
         self.active.clear();
+        self.seen = seen_running(&["a", "b", "c"]);
         self.seen.health = ["a", "b", "c"].map(|n| health(n, None)).to_vec();
     }
 
@@ -118,7 +119,7 @@ fn a_process_that_runs_without_passing_its_checks_is_not_verified() {
     p.crash("a");
     let step = p.second().unwrap();
     p.done(&step, ActionStatus::Succeeded);
-    p.active.clear();
+    p.heal();
     p.seen.health = vec![health("a", Some("status 500"))];
     for _ in 0..20 {
         p.second();

@@ -62,7 +62,7 @@ impl Engine {
         let (file_changes, space) = (&situation.file_changes, &situation.space);
         let facts = Facts { around, file_changes, space, failed: &failed, generation };
         let decision = decide(incident, &facts);
-        if !matches!(decision, Decision::Wait(_)) {
+        if !matches!(decision, Decision::Wait(..)) {
             super::situations::keep(&self.data_dir, id, generation, situation);
         }
         tracing::info!(incident = %id, mode = Mode::word(self.keep.automation.mode), ?decision, "decided");
