@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
 
 use crate::{StateError, disk, schema};
 
@@ -50,6 +50,7 @@ impl StateDb {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
+            .after_release(|connection, _| Box::pin(usable(connection)))
             .connect_with(options)
             .await
             .map_err(StateError::db("open the database"))?;
@@ -70,6 +71,16 @@ impl StateDb {
     ) -> Result<Transaction<'static, Sqlite>, StateError> {
         self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(StateError::db(attempt))
     }
+}
+
+/// Whether a connection may be used again.
+///
+/// SQLite ends a transaction by itself when the disk is full. The rollback that follows then fails, and sqlx
+/// believes for ever that a transaction is open and begins no other: such a connection is replaced by a fresh one.
+async fn usable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // Commands are done in order: after this one, a rollback that was only sent is done.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 fn make_private(data_dir: &Path) -> Result<PathBuf, StateError> {
@@ -115,6 +126,17 @@ pub(crate) mod tests {
         let (sync,): (i64,) = sqlx::query_as("PRAGMA synchronous").fetch_one(&db.pool).await.expect("query");
         let (keys,): (i64,) = sqlx::query_as("PRAGMA foreign_keys").fetch_one(&db.pool).await.expect("query");
         assert_eq!((mode.as_str(), sync, keys), ("wal", 2, 1));
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_ended_by_itself_spoils_no_connection() {
+        let (_temp, db) = fresh().await;
+        for _ in 0..=CONNECTIONS_MAX {
+            let mut tx = db.write("test").await.expect("begins");
+            // What SQLite does when the disk is full.
+            sqlx::query("ROLLBACK").execute(&mut *tx).await.expect("ends");
+        }
+        db.next_incident_id().await.expect("is written");
     }
 
     #[tokio::test]
