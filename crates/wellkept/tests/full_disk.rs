@@ -5,7 +5,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Home, Mounted, Up, skipped, wait_for};
+use common::{Home, Mounted, Tiny, Up, skipped, wait_for};
 use serde_json::json;
 
 /// What is promised of the stop switch, also with a full disk.
@@ -25,7 +25,7 @@ fn a_full_data_directory_stops_the_storing_and_nothing_else() {
         Err(why) => return skipped(&why),
     };
     let data = disk.outside("data");
-    let mut up = Up::start_on(&home, &disk);
+    let mut up = Up::start_on(&home, &disk, None);
     wait_for("some samples are stored", || (up.samples("node_load1[5m]").len() > 2).then_some(()));
     let before = up.samples("node_load1[5m]");
     disk.fill();
@@ -65,7 +65,7 @@ fn a_full_data_directory_stops_the_storing_and_nothing_else() {
     assert_eq!(up.cli(&["unfreeze"]).code, Some(0));
     assert_eq!(up.terminate(), Some(0));
 
-    let up = Up::start_on(&home, &disk);
+    let up = Up::start_on(&home, &disk, None);
     let again = up.samples("node_load1[10m]");
     assert!(before.iter().all(|s| again.contains(s)), "nothing that was acknowledged is lost");
 }
@@ -77,11 +77,42 @@ fn the_file_works_on_a_disk_that_was_full_before() {
         Ok(disk) => disk,
         Err(why) => return skipped(&why),
     };
-    let up = Up::start_on(&home, &disk);
+    let up = Up::start_on(&home, &disk, None);
     disk.fill();
     let mut command = common::wellkept();
     command.args(["freeze", "--address", "127.0.0.1:1", "--data-dir"]).arg(&up.data);
     let ended = common::run(&mut command);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     wait_for("the running one sees it", || up.overview()["frozen"].is_string().then_some(()));
+}
+
+#[test]
+fn no_step_is_done_without_its_record() {
+    let home = Home::new();
+    let disk = match Mounted::new(&home.path("disk"), 16 << 10) {
+        Ok(disk) => disk,
+        Err(why) => return skipped(&why),
+    };
+    let tiny = Tiny::new(&home);
+    let keep = home.keep(tiny.keep("act", &["restart"]));
+    tiny.start();
+    let up = Up::start_on(&home, &disk, Some(&keep));
+    tiny.wait_well(&up);
+    disk.fill();
+    // What room the database has kept for itself is used up, one recorded change after the other.
+    let long = "x".repeat(4000);
+    let change = json!({ "what": long, "kind": "other", "who": "test" });
+    wait_for("the database is full", || (up.act("/api/v1/changes", &change).status == 503).then_some(()));
+    tiny.signal(rustix::process::Signal::KILL);
+    let (incident, _) = up.wait_for_incident("the step is refused", |i| {
+        i["actions"].as_array().unwrap().iter().any(|a| a["kind"] == "restart" && a["status"] == "failed")
+    });
+    assert!(incident.to_string().contains("record could not be written"), "{incident}");
+    assert!(!tiny.answers(), "nothing was done");
+    up.wait_for_incident("a person is called", |i| i["status"] == "escalated");
+
+    // With room again a person's word is enough to go on.
+    disk.empty();
+    wait_for("acts are taken", || (up.act("/api/v1/changes", &change).status == 200).then_some(()));
+    assert!(!tiny.answers(), "what was refused is not made up for in silence");
 }

@@ -37,9 +37,12 @@ impl Up {
 
     /// Starts it with its data on a file system of its own.
     #[track_caller]
-    pub fn start_on(home: &Home, disk: &Mounted) -> Self {
+    pub fn start_on(home: &Home, disk: &Mounted, keep: Option<&Path>) -> Self {
         let mut command = disk.wellkept();
         command.args(["up", "--listen", "127.0.0.1:0", "--data-dir"]).arg(disk.inside("data"));
+        if let Some(keep) = keep {
+            command.arg("--keep").arg(keep);
+        }
         Self::start_command(home, command, disk.outside("data"))
     }
 
