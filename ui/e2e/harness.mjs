@@ -58,14 +58,20 @@ export async function visit(site, path, use, { expected = null, ...options } = {
     await use(page);
     bad.push(...(await page.evaluate(() => globalThis.violations)).map((one) => `policy: ${one}`));
     assert.deepEqual(bad, [], `on ${path}`);
+  } catch (error) {
+    if (process.env.E2E_SHOTS) {
+      // For a look by eye at what the test has seen.
+      await page.screenshot({ path: `${process.env.E2E_SHOTS}/failed-${Date.now()}.png` }).catch(() => {});
+    }
+    throw error;
   } finally {
     await context.close();
   }
 }
 
 /** Waits until `read` gives a value that `fits`; fails with the last one. */
-export async function until(read, fits, what) {
-  const end = performance.now() + PATIENCE_MS;
+export async function until(read, fits, what, patience = PATIENCE_MS) {
+  const end = performance.now() + patience;
   let last = await read();
   while (!fits(last)) {
     assert.ok(performance.now() < end, `${what}: still ${JSON.stringify(last)}`);

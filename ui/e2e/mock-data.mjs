@@ -2,6 +2,7 @@
 
 const MINUTE = 60_000;
 const GIB = 1024 ** 3;
+const GOOD = { seen: false, verified: true };
 
 const TEXT = {
   en: {
@@ -18,6 +19,7 @@ const TEXT = {
     finding: "app ended 5 times within 20 s, each time with status 78.",
     finding_kind: "Crash loop",
     old: "web was killed and started again",
+    back: "It is back (time 1)",
     moments: [
       ["seen", "app ended with status 78."],
       ["status", "Incident opened."],
@@ -44,6 +46,7 @@ const TEXT = {
     finding: "app 在 20 秒内结束了 5 次，状态均为 78。",
     finding_kind: "反复崩溃",
     old: "web 被终止后已重新启动",
+    back: "再次出现（第 1 次）",
     moments: [
       ["seen", "app 以状态 78 结束。"],
       ["status", "事件已建立。"],
@@ -102,7 +105,7 @@ export function incidents(world, language) {
   const open = {
     id: "12", title: say.title, status: world.status, severity: "critical",
     began_at: at, opened_at: at + 300, updated_at: world.resolvedAt ?? at + 2500, resolved_at: world.resolvedAt,
-    component: "app", entity: "service:app", active: resolved ? 0 : 2,
+    component: "app", entity: "service:app", active: resolved ? 0 : 2, plan_waiting: world.status === "diagnosing",
     causes: [
       { component: "app", entity: "service:app", kind: "bad_setting", kind_text: say.kind, detail: say.detail, score: 0.93,
         evidence: [{ at: at - 4000, text: "/srv/shop/env: − DATABASE_URL", query: null }, { at, text: query, query }] },
@@ -132,18 +135,21 @@ export function incidents(world, language) {
       ],
     },
     timeline: [
-      ...say.moments.map(([kind, text], i) => ({ at: at + i * 820, kind, text })),
-      ...(resolved ? say.end.map(([kind, text], i) => ({ at: world.resolvedAt - 5400 + i * 2700, kind, text })) : []),
+      ...say.moments.map(([kind, text], i) => ({ at: at + i * 820, kind, text, good: GOOD[kind] ?? null, reopened: false })),
+      ...(resolved ? say.end.map(([kind, text], i) => ({ at: world.resolvedAt - 5400 + i * 2700, kind, text, good: GOOD[kind] ?? null, reopened: false })) : []),
     ],
   };
   const old = [1, 2, 3].map((n) => {
     const began = world.startedAt + n * 8 * MINUTE;
     return {
       ...open, id: String(12 - n), title: say.old, status: "resolved", severity: "warning", began_at: began, opened_at: began + 100, updated_at: began + 9000,
-      resolved_at: began + 9000, component: "web", entity: "service:web", active: 0, plan: null, findings: [],
+      resolved_at: began + 9000, component: "web", entity: "service:web", active: 0, plan: null, plan_waiting: false, findings: [],
       causes: [{ component: "web", entity: "service:web", kind: "process_crash", kind_text: say.other_kind, detail: say.other_detail, score: 0.97, evidence: [] }],
       actions: [{ ...open.actions[0], id: `${12 - n}-1`, target: "web", status: "succeeded", started_at: began + 200, finished_at: began + 900, outcome: null }],
-      timeline: say.end.map(([kind, text], i) => ({ at: began + i * 3000, kind, text })),
+      timeline: [0, ...(n === 1 ? [30_000] : [])].flatMap((later) => [
+        ...(later === 0 ? [] : [{ at: began + later - 1000, kind: "status", text: say.back, good: null, reopened: true }]),
+        ...say.end.map(([kind, text], i) => ({ at: began + later + i * 3000, kind, text, good: GOOD[kind] ?? null, reopened: false })),
+      ]),
     };
   });
   return [open, ...old].sort((a, b) => b.opened_at - a.opened_at);

@@ -18,11 +18,11 @@ describe("the story of the mock", { skip: REAL === null ? false : "needs the moc
     await visit(site, "/", async (page) => {
       await page.getByRole("heading", { level: 1, name: /^Not well since/ }).waitFor();
       const card = page.locator("article").first();
-      for (const text of ["app does not stay up", "Critical", "Diagnosing", "Bad setting", "DATABASE_URL vanished", "Restart"]) {
+      for (const text of ["app does not stay up", "Critical", "Diagnosing", "Bad setting", "DATABASE_URL vanished", "Restart", "A plan waits for your approval"]) {
         await card.getByText(text).first().waitFor();
       }
-      await page.locator("#service-app").getByText("Down").waitFor();
-      await page.locator("#service-web").getByText("Failing").waitFor();
+      await page.locator("#service-app .badge").getByText("Down").waitFor();
+      await page.locator("#service-web .badge").getByText("Failing").waitFor();
       await page.getByText("Full in 5 h 24 min").waitFor();
       assert.match(await page.title(), /^Not well \(1\)/);
     });
@@ -47,6 +47,17 @@ describe("the story of the mock", { skip: REAL === null ? false : "needs the moc
       await page.keyboard.press("g");
       await page.keyboard.press("n");
       await page.getByRole("heading", { level: 1, name: "All is well" }).waitFor();
+    });
+  });
+
+  test("of an incident that came back the last round is shown, and the first when asked for", async () => {
+    await visit(site, "/incidents/11", async (page) => {
+      const [first, last] = [page.locator("details").filter({ hasText: "The first time" }), page.locator("details").filter({ hasText: "It is back (time 1)" })];
+      await last.getByText("Resolved.").waitFor();
+      await first.getByText("3 entries").waitFor();
+      assert.equal(await first.getByText("Resolved.").isVisible(), false);
+      await first.locator("summary").click();
+      await first.getByText("Resolved.").waitFor();
     });
   });
 

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use common::*;
 use serde_json::{Value, json};
-use wellkept_model::{Change, ChangeId, ChangeKind};
+use wellkept_model::{Change, ChangeId, ChangeKind, IncidentStatus, Moment, MomentKind, Text};
 
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
@@ -25,7 +25,8 @@ fn has_exactly(value: &Value, expected: &str) {
     assert_eq!(found, expected);
 }
 
-const HEAD: &str = "id title status severity began_at opened_at updated_at resolved_at component entity active causes actions";
+const HEAD: &str = "id title status severity began_at opened_at updated_at resolved_at component entity active \
+                    plan_waiting causes actions";
 
 #[tokio::test]
 async fn the_list_has_the_shape_that_the_drill_reads() {
@@ -49,6 +50,60 @@ async fn the_list_has_the_shape_that_the_drill_reads() {
 }
 
 #[tokio::test]
+async fn a_plan_waits_only_where_approving_would_be_followed() {
+    let world = World::new();
+    for (status, automatic, waits) in [
+        (IncidentStatus::Diagnosing, false, true),
+        (IncidentStatus::Escalated, false, true),
+        (IncidentStatus::Diagnosing, true, false),
+        (IncidentStatus::Open, false, false),
+        (IncidentStatus::Recovering, false, false),
+        (IncidentStatus::Resolved, false, false),
+    ] {
+        let mut incident = incident(12);
+        incident.status = status;
+        incident.plan.as_mut().unwrap().automatic = automatic;
+        world.incidents.send_replace(Arc::new(vec![incident]));
+        let (_, list) = get(&world.router(), "/api/v1/incidents").await;
+        assert_eq!(list["incidents"][0]["plan_waiting"], waits, "{status:?} {automatic}");
+        let (_, detail) = get(&world.router(), "/api/v1/incidents/12").await;
+        assert_eq!(detail["plan_waiting"], waits, "{status:?} {automatic}");
+    }
+}
+
+#[tokio::test]
+async fn the_time_line_says_where_an_incident_begins_again() {
+    let world = World::new();
+    let mut incident = incident(12);
+    incident.timeline.push(moment(MomentKind::Status, "moment.reopened"));
+    world.incidents.send_replace(Arc::new(vec![incident]));
+    let (_, body) = get(&world.router(), "/api/v1/incidents/12").await;
+    assert_eq!(body["timeline"][0]["reopened"], false);
+    assert_eq!(body["timeline"][1]["reopened"], true);
+}
+
+#[tokio::test]
+async fn the_time_line_tells_good_news_from_bad() {
+    let world = World::new();
+    let mut incident = incident(12);
+    incident.timeline = vec![
+        moment(MomentKind::Seen, "finding.process_gone"),
+        moment(MomentKind::Seen, "finding.process_gone.over"),
+        moment(MomentKind::Verified, "moment.did_not_help"),
+        moment(MomentKind::Verified, "moment.verified"),
+        moment(MomentKind::Planned, "moment.approved"),
+    ];
+    world.incidents.send_replace(Arc::new(vec![incident]));
+    let (_, body) = get(&world.router(), "/api/v1/incidents/12").await;
+    let good: Vec<_> = body["timeline"].as_array().unwrap().iter().map(|m| m["good"].as_bool()).collect();
+    assert_eq!(good, [Some(false), Some(true), Some(false), Some(true), None]);
+}
+
+fn moment(kind: MomentKind, key: &str) -> Moment {
+    Moment { at: NOW, kind, text: Text::new(key) }
+}
+
+#[tokio::test]
 async fn the_detail_shows_evidence_plan_and_time_line() {
     let (_, body) = get(&World::new().router(), "/api/v1/incidents/12").await;
     has_exactly(&body, &format!("{HEAD} findings plan timeline"));
@@ -66,7 +121,10 @@ async fn the_detail_shows_evidence_plan_and_time_line() {
     assert_eq!(body["actions"][0]["outcome"], Value::Null);
     has_exactly(&body["plan"], "generation made_at expires_at automatic withheld steps");
     has_exactly(&body["plan"]["steps"][0], "kind kind_text target subject reason undo");
-    assert_eq!(body["timeline"], json!([{"at": NOW.0, "kind": "seen", "text": "Critical"}]));
+    assert_eq!(
+        body["timeline"],
+        json!([{"at": NOW.0, "kind": "seen", "text": "Critical", "good": false, "reopened": false}])
+    );
 }
 
 #[tokio::test]

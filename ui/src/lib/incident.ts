@@ -24,10 +24,8 @@ export function currentAction(actions: readonly Action[]): Action | null {
 }
 
 /** True when a person can let the plan run now. */
-export function canApprove(incident: Pick<Incident, "status" | "plan">, now: number): boolean {
-  const { plan, status } = incident;
-  if (plan === null || status === "resolved" || status === "recovering" || status === "verifying") return false;
-  return !plan.automatic && plan.expires_at > now && plan.steps.length > 0;
+export function canApprove(incident: Pick<Incident, "plan_waiting" | "plan">, now: number): boolean {
+  return incident.plan_waiting && incident.plan !== null && incident.plan.expires_at > now;
 }
 
 /** Newest first by opening, as the list shows them; the same incident only once, the later version wins. */

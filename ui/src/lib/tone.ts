@@ -1,6 +1,6 @@
 // Which colour, and always which sign, a state has. Colour alone says nothing here.
 
-import type { ActionStatus, IncidentStatus, MomentKind, Service, Severity } from "./types";
+import type { ActionStatus, IncidentStatus, Moment, Service, Severity } from "./types";
 
 export type Tone = "good" | "warn" | "bad" | "info" | "idle";
 export type IconName =
@@ -75,10 +75,10 @@ export function ofAction(status: ActionStatus): Sign {
   }
 }
 
-export function ofMoment(kind: MomentKind): Sign {
+export function ofMoment({ kind, good }: Pick<Moment, "kind" | "good">): Sign {
   switch (kind) {
     case "seen":
-      return { tone: "bad", icon: "eye" };
+      return { tone: good === true ? "good" : "bad", icon: "eye" };
     case "thought":
       return { tone: "warn", icon: "bulb" };
     case "planned":
@@ -86,7 +86,7 @@ export function ofMoment(kind: MomentKind): Sign {
     case "done":
       return { tone: "info", icon: "wrench" };
     case "verified":
-      return { tone: "good", icon: "check" };
+      return good === false ? { tone: "bad", icon: "cross" } : { tone: "good", icon: "check" };
     default:
       return { tone: "idle", icon: "flag" };
   }

@@ -90,6 +90,8 @@ export interface IncidentSummary {
   component: string;
   entity: string;
   active: number;
+  /** A plan waits for a person; approving it would be followed. */
+  plan_waiting: boolean;
   causes: Cause[];
   actions: Action[];
 }
@@ -130,6 +132,10 @@ export interface Moment {
   at: number;
   kind: MomentKind;
   text: string;
+  /** Whether it is good news; `null` where it is neither. */
+  good: boolean | null;
+  /** The incident was resolved before and begins again here. */
+  reopened: boolean;
 }
 
 export interface Incident extends IncidentSummary {

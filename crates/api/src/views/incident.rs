@@ -3,12 +3,16 @@
 use serde::Serialize;
 use wellkept_catalogue::{Language, render};
 use wellkept_model::{
-    Action, ActionStatus, Cause, Evidence, Finding, Incident, Moment, Plan, PlannedAction, Text, TimestampMs,
-    Undo,
+    Action, ActionStatus, Cause, Evidence, Finding, Incident, IncidentStatus, Moment, MomentKind, Plan,
+    PlannedAction, Text, TimestampMs, Undo,
 };
 
 /// Most incidents in one answer.
 pub(crate) const INCIDENTS_MAX: usize = 1000;
+/// Key of the moment with which a resolved incident begins again.
+const REOPENED: &str = "moment.reopened";
+/// Key of the moment of a verification that failed.
+const DID_NOT_HELP: &str = "moment.did_not_help";
 
 #[derive(Serialize)]
 pub(crate) struct IncidentsView<'a> {
@@ -78,6 +82,8 @@ struct Head<'a> {
     component: &'a str,
     entity: String,
     active: usize,
+    /// A plan waits for a person.
+    plan_waiting: bool,
 }
 
 impl<'a> Head<'a> {
@@ -94,8 +100,15 @@ impl<'a> Head<'a> {
             component: incident.entity.component(),
             entity: incident.entity.to_string(),
             active: incident.active,
+            plan_waiting: plan_waits(incident),
         }
     }
+}
+
+/// True when approving would be followed now. Expired plans are dropped by the engine, each round.
+fn plan_waits(incident: &Incident) -> bool {
+    let approvable = matches!(incident.status, IncidentStatus::Diagnosing | IncidentStatus::Escalated);
+    approvable && incident.plan.as_ref().is_some_and(|plan| !plan.automatic && !plan.steps.is_empty())
 }
 
 #[derive(Serialize)]
@@ -178,8 +191,8 @@ struct ActionDetail<'a> {
 
 impl<'a> ActionDetail<'a> {
     fn new(language: Language, action: &'a Action) -> Self {
-        // A failed step may have changed the world before it failed, so it can be taken back as well.
-        let done = matches!(action.status, ActionStatus::Succeeded | ActionStatus::Failed);
+        // The engine takes back only what it knows to be done.
+        let done = action.status == ActionStatus::Succeeded;
         Self {
             action: ActionView::new(language, action),
             reason: render(language, &action.planned.reason),
@@ -287,11 +300,30 @@ struct MomentView {
     at: i64,
     kind: &'static str,
     text: String,
+    /// Whether it is good news; `None` where it is neither.
+    good: Option<bool>,
+    /// The incident was resolved before and begins again here.
+    reopened: bool,
 }
 
 impl MomentView {
     fn new(language: Language, moment: &Moment) -> Self {
-        Self { at: moment.at.0, kind: moment.kind.word(), text: render(language, &moment.text) }
+        Self {
+            at: moment.at.0,
+            kind: moment.kind.word(),
+            text: render(language, &moment.text),
+            good: is_good(moment),
+            reopened: moment.text.key == REOPENED,
+        }
+    }
+}
+
+/// A finding that ended is as good as a verification that passed.
+fn is_good(moment: &Moment) -> Option<bool> {
+    match moment.kind {
+        MomentKind::Seen => Some(moment.text.key.ends_with(".over")),
+        MomentKind::Verified => Some(moment.text.key != DID_NOT_HELP),
+        _ => None,
     }
 }
 
@@ -309,10 +341,11 @@ fn word(language: Language, area: &str, word: &str) -> String {
 
 /// What a stream compares to see that an incident has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fingerprint(TimestampMs, &'static str, usize, usize, usize);
+pub(crate) struct Fingerprint(TimestampMs, &'static str, usize, usize, usize, bool);
 
 impl Fingerprint {
     pub(crate) fn of(i: &Incident) -> Self {
-        Self(i.updated_at, i.status.word(), i.active, i.timeline.len(), i.actions.len())
+        let (moments, actions) = (i.timeline.len(), i.actions.len());
+        Self(i.updated_at, i.status.word(), i.active, moments, actions, plan_waits(i))
     }
 }
