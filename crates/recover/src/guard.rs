@@ -71,7 +71,7 @@ fn no_target(step: &PlannedAction) -> Option<Text> {
 }
 
 fn mode(mode: Mode) -> Option<Text> {
-    (mode != Mode::Act).then(|| Text::new("withheld.mode").with("mode", mode.word()))
+    (mode != Mode::Act).then(|| Text::new("withheld.mode"))
 }
 
 fn frozen(frozen: bool) -> Option<Text> {

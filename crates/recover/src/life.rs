@@ -249,10 +249,12 @@ impl Life {
         if root != self.incident.causes.first().map(root_of) {
             if let Some(first) = causes.first() {
                 self.note(now, MomentKind::Thought, first.detail.clone());
-                self.incident.title = first.detail.clone();
                 self.incident.entity = first.entity.clone();
             }
             self.wait_until = None;
+        }
+        if let Some(first) = causes.first().filter(|first| first.detail != self.incident.title) {
+            self.incident.title = first.detail.clone();
         }
         if self.decided_for.is_some() && root != self.decided_for {
             self.drop_plan();

@@ -3,9 +3,8 @@
 use wellkept_collect::space::{Budget, inspect};
 use wellkept_detect::Round;
 use wellkept_diagnose::{SITUATION_FORMAT, Situation, diagnose};
-use wellkept_model::keep::Mode;
 use wellkept_model::observe::SpaceUse;
-use wellkept_model::{FileVersionChange, Finding, FindingKind, IncidentId, TimestampMs};
+use wellkept_model::{FileVersionChange, Finding, FindingKind, IncidentId, Plan, TimestampMs};
 use wellkept_recover::{Decision, Facts, Surroundings, decide};
 
 use super::{Engine, OwnMetrics};
@@ -65,7 +64,11 @@ impl Engine {
         if !matches!(decision, Decision::Wait(..)) {
             super::situations::keep(&self.data_dir, id, generation, situation);
         }
-        tracing::info!(incident = %id, mode = Mode::word(self.keep.automation.mode), ?decision, "decided");
+        if matches!(decision, Decision::Wait(..)) {
+            tracing::debug!(incident = %id, ?decision, "waits");
+        } else {
+            tracing::info!(incident = %id, decision = summary(&decision), "decided");
+        }
         self.book.handle_decision(at, id, decision);
     }
 
@@ -105,6 +108,21 @@ impl Engine {
             }
         }
         looks
+    }
+}
+
+/// A decision in a few words; the plan itself is in the state store.
+fn summary(decision: &Decision) -> String {
+    let steps = |plan: &Plan| {
+        let all = plan.steps.iter().map(|s| format!("{} {}", s.kind.word(), s.target));
+        all.collect::<Vec<_>>().join(", ")
+    };
+    match decision {
+        Decision::Run(plan) => format!("run plan {}: {}", plan.generation, steps(plan)),
+        Decision::Propose(plan) => format!("propose plan {}: {}", plan.generation, steps(plan)),
+        Decision::Escalate(why) => format!("call a person: {}", why.key),
+        Decision::Wait(..) => "wait".to_owned(),
+        Decision::Nothing => "nothing".to_owned(),
     }
 }
 
