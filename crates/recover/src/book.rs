@@ -41,7 +41,7 @@ pub struct Step {
 /// What came out of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepResult {
-    /// `Succeeded`, `Failed` or `Unknown`; an undo that worked may also say `RolledBack`.
+    /// `Succeeded`, `Failed`, `Unknown`, or `Skipped` when it was refused before it began; an undo that worked may also say `RolledBack`.
     pub status: ActionStatus,
     /// For people.
     pub outcome: Text,

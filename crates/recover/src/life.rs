@@ -22,6 +22,8 @@ const ACTIONS_MAX: usize = 200;
 const DIAGNOSE_EVERY: Duration = Duration::from_secs(1);
 /// From this score on a new cause ends the verification of an answer to another one.
 const SCORE_CLEAR: f64 = 0.9;
+/// When a step that could not begin is decided again.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// A flapping incident doubles its hold time at most this often.
 const FLAPS_MAX: u32 = 4;
 
@@ -403,6 +405,10 @@ impl Life {
     pub(crate) fn end_step(&mut self, now: TimestampMs, id: ActionId, result: StepResult) {
         let StepResult { status, outcome, undo } = result;
         self.running = None;
+        if status == ActionStatus::Skipped {
+            self.not_begun(now, id, outcome);
+            return;
+        }
         if let Some(action) = self.action_mut(id) {
             (action.status, action.finished_at, action.outcome) = (status, Some(now), Some(outcome.clone()));
             action.planned.undo = undo.unwrap_or_else(|| action.planned.undo.clone());
@@ -421,6 +427,19 @@ impl Life {
             }
             _ => self.fail(now),
         }
+    }
+
+    /// The step was refused before it began (no record could be written, the stop switch came between): nothing is
+    /// known against its cause. The plan is dropped and decided again in a while.
+    fn not_begun(&mut self, now: TimestampMs, id: ActionId, why: Text) {
+        if let Some(action) = self.action_mut(id) {
+            (action.status, action.started_at, action.outcome) =
+                (ActionStatus::Skipped, None, Some(why.clone()));
+        }
+        self.drop_plan();
+        (self.planned_for, self.decided_for) = (None, None);
+        self.wait(now, now + TRY_AGAIN, why);
+        self.set_status(now, IncidentStatus::Diagnosing);
     }
 
     /// The plan did not help: its reversible steps are taken back, and its cause is not answered again.

@@ -232,6 +232,18 @@ fn the_stop_switch_stops_new_steps_and_the_gate_stops_a_step_already_handed_out(
 }
 
 #[test]
+fn a_step_that_could_not_begin_is_decided_again_after_a_while() {
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    p.done(&step, ActionStatus::Skipped);
+    assert_eq!(p.seconds_until_step(9), None);
+    assert_eq!(p.status(), IncidentStatus::Diagnosing);
+    let again = p.seconds_until_step(3).unwrap();
+    assert!(again.action > step.action && again.generation > step.generation);
+}
+
+#[test]
 fn an_expired_or_older_plan_has_no_effect() {
     let mut p = Play::new();
     p.crash("a");

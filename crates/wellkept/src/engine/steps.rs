@@ -56,17 +56,17 @@ impl Engine {
                 outcome: Text::new("outcome.begun_before"),
                 undo: None,
             }),
-            Ok(JournalOutcome::OlderPlan { .. }) => Err(failed("refused.old_plan")),
+            Ok(JournalOutcome::OlderPlan { .. }) => Err(not_begun(Text::new("refused.old_plan"))),
             Err(error) => {
                 tracing::error!(action = %step.action, %error, "a step is not done: its record cannot be written");
-                Err(failed("outcome.not_journalled"))
+                Err(not_begun(Text::new("outcome.not_journalled")))
             }
         }
     }
 
     fn gate(&self, step: &Step) -> Result<(), StepResult> {
         let refused = self.book.gate(step, now(), self.is_frozen());
-        refused.map_err(|outcome| StepResult { status: ActionStatus::Failed, outcome, undo: None })
+        refused.map_err(not_begun)
     }
 
     fn processes_of(&self, step: &Step) -> Vec<u32> {
@@ -121,6 +121,7 @@ async fn perform(hands: &LocalHands, step: &Step, processes: &[u32]) -> StepResu
     }
 }
 
-fn failed(key: &str) -> StepResult {
-    StepResult { status: ActionStatus::Failed, outcome: Text::new(key), undo: None }
+/// Nothing was done, and nothing is known against the cause.
+fn not_begun(outcome: Text) -> StepResult {
+    StepResult { status: ActionStatus::Skipped, outcome, undo: None }
 }
