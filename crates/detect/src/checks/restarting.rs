@@ -32,10 +32,15 @@ pub(crate) struct Restarting {
 /// What is remembered of one service.
 #[derive(Debug, Default)]
 struct Past {
-    ends: Vec<(u32, TimestampMs)>,
+    ends: Vec<End>,
+    /// The last end that was judged. Each is judged once, while it is known whether that process had worked.
+    judged: Option<End>,
     /// The main process that was seen to work.
     worked: Option<u32>,
 }
+
+/// Which process ended, and when.
+type End = (u32, TimestampMs);
 
 impl Restarting {
     pub(crate) fn check(&mut self, round: &Round<'_>) -> Vec<Finding> {
@@ -45,10 +50,13 @@ impl Restarting {
     }
 
     fn one(&mut self, name: &str, service: &ServiceSeen, round: &Round<'_>) -> Option<Finding> {
-        let Past { ends, worked } = self.services.entry(name.to_owned()).or_default();
-        let last = service.last_end.as_ref().filter(|e| is_bad(e, service) && *worked != Some(e.pid));
-        let bad = last.map(|e| (e.pid, e.at));
-        ends.extend(bad.filter(|end| !ends.contains(end)));
+        let Past { ends, judged, worked } = self.services.entry(name.to_owned()).or_default();
+        let new = service.last_end.as_ref().filter(|e| *judged != Some((e.pid, e.at)));
+        if let Some(end) = new {
+            *judged = Some((end.pid, end.at));
+            let bad = is_bad(end, service) && *worked != Some(end.pid);
+            ends.extend(bad.then_some((end.pid, end.at)));
+        }
         ends.retain(|(_, at)| round.now.since(*at) <= WINDOW);
         if ends.len() > ENDS_MAX {
             ends.remove(0);
@@ -118,8 +126,10 @@ mod tests {
         for pid in 1..6 {
             w.up("app", pid);
             w.advance(500);
-            w.health("app", None, 1);
-            assert!(w.kinds().is_empty());
+            for _ in 0..2 {
+                w.health("app", None, 1);
+                assert!(w.kinds().is_empty());
+            }
             w.down("app", ended(pid, Exit::Signal(9)));
             assert_eq!(w.kinds(), [ProcessGone]);
             w.advance(500);
