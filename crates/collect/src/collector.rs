@@ -137,7 +137,7 @@ impl Collector {
                 format!("{} samples beyond {} were left out", out.refused(), crate::series::SERIES_MAX);
             problems.push(CollectProblem { collector: "series".to_owned(), message });
         }
-        let batch = Batch { at: now, target: self.target.clone(), samples: out.take() };
+        let batch = Batch { at: now, target: self.target.clone(), samples: out.take(), ..Batch::default() };
         let observation = Observation { at: now, services, health, filesystems, files, listeners, problems };
         Round { batch, observation, changes }
     }

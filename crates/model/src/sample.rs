@@ -1,6 +1,8 @@
 //! Numbers with a time.
 
-use crate::{Labels, TimestampMs};
+use std::sync::Arc;
+
+use crate::{Histogram, Labels, TimestampMs};
 
 /// One value of one series.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,6 +23,8 @@ pub struct Batch {
     pub target: Labels,
     /// Series with their value; every series at most once.
     pub samples: Vec<(Labels, f64)>,
+    /// Series with a native histogram; every series at most once.
+    pub histograms: Vec<(Labels, Arc<Histogram>)>,
 }
 
 /// Bits of the NaN that marks the end of a series, as Prometheus defines it.

@@ -2,15 +2,25 @@
 
 use std::time::Duration;
 
-use crate::{Labels, Matcher, Sample, TimestampMs};
+use crate::{HistogramSample, Labels, Matcher, Sample, TimestampMs};
 
-/// One series with its samples in order of time.
-#[derive(Debug, Clone, PartialEq)]
+/// One series with its samples in order of time. At one instant it has a float or a histogram, never both.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SeriesData {
     /// Identity.
     pub labels: Labels,
     /// Oldest first, times strictly rising; stale markers are kept.
     pub samples: Vec<Sample>,
+    /// Native histograms, as [`Self::samples`] are ordered.
+    pub histograms: Vec<HistogramSample>,
+}
+
+impl SeriesData {
+    /// A series of floats.
+    #[must_use]
+    pub fn floats(labels: Labels, samples: Vec<Sample>) -> Self {
+        Self { labels, samples, histograms: Vec::new() }
+    }
 }
 
 /// What one selection may cost.

@@ -170,5 +170,5 @@ fn ahead(samples: &[Sample], from: usize, accept: impl Fn(&Sample) -> bool) -> u
 pub(crate) fn samples(column: Column, grid: Grid) -> SeriesData {
     let there = grid.times().zip(column.values).filter(|(_, v)| !is_absent(*v));
     let samples = there.map(|(at, value)| Sample { at: TimestampMs(at), value }).collect();
-    SeriesData { labels: column.labels, samples }
+    SeriesData::floats(column.labels, samples)
 }

@@ -29,7 +29,7 @@ impl SeriesSource for Endless {
         let samples: Vec<_> =
             seconds.map(|s| Sample { at: TimestampMs(s * 1000), value: s as f64 }).collect();
         let labels = |i| Labels::metric("m", [("i", format!("{i}").as_str())]);
-        Ok((0..self.series).map(|i| SeriesData { labels: labels(i), samples: samples.clone() }).collect())
+        Ok((0..self.series).map(|i| SeriesData::floats(labels(i), samples.clone())).collect())
     }
 
     fn series(

@@ -117,7 +117,7 @@ fn shifted(batch: &Batch, target: usize) -> Batch {
     let with = |labels: &Labels| Labels::new(labels.iter().chain(identity.iter()));
     let samples = batch.samples.iter().map(|(labels, value)| (with(labels), *value)).collect();
     let at = TimestampMs(batch.at.0 + SHIFT_MS * i64::try_from(target).unwrap_or(0));
-    Batch { at, target: identity.clone(), samples }
+    Batch { at, target: identity.clone(), samples, ..Batch::default() }
 }
 
 fn batches(text: &str) -> Result<Vec<Batch>, Box<dyn Error>> {
@@ -130,7 +130,7 @@ fn batches(text: &str) -> Result<Vec<Batch>, Box<dyn Error>> {
         };
         let at = TimestampMs(at.parse()?);
         if batches.last().is_none_or(|b| b.at != at) {
-            batches.push(Batch { at, target: Labels::default(), samples: Vec::new() });
+            batches.push(Batch { at, ..Batch::default() });
         }
         if let Some(batch) = batches.last_mut() {
             batch.samples.push((labels(series)?, value.parse()?));

@@ -324,7 +324,7 @@ mod tests {
 
     fn batch(at: i64, samples: &[(&str, f64)]) -> Batch {
         let samples = samples.iter().map(|(n, v)| (Labels::metric(n, []), *v)).collect();
-        Batch { at: TimestampMs(at), target: Labels::default(), samples }
+        Batch { at: TimestampMs(at), samples, ..Batch::default() }
     }
 
     fn read(head: &Head, slot: u32) -> Vec<Cell> {

@@ -45,7 +45,7 @@ impl SeriesSource for Store {
             }
             reading.count(cells.len(), out.len() + 1)?;
             let samples = cells.into_iter().map(|(at, value)| Sample { at: TimestampMs(at), value });
-            out.push(SeriesData { labels: found.labels, samples: samples.collect() });
+            out.push(SeriesData::floats(found.labels, samples.collect()));
         }
         Ok(out)
     }

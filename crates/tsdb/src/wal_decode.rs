@@ -90,7 +90,12 @@ impl Decoder {
         group.deltas.seq += 1;
         group.deltas.time = at;
         group.in_step = true;
-        Ok(Decoded::Batch(Batch { at: TimestampMs(at), target: group.target.clone(), samples }))
+        Ok(Decoded::Batch(Batch {
+            at: TimestampMs(at),
+            target: group.target.clone(),
+            samples,
+            ..Batch::default()
+        }))
     }
 }
 
@@ -199,6 +204,7 @@ mod tests {
                 .into_iter()
                 .map(|(n, v)| (Labels::metric("m", [("n", n.to_string().as_str())]), f64::from_bits(v)))
                 .collect(),
+            ..Batch::default()
         }
     }
 

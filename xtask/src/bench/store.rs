@@ -30,7 +30,10 @@ pub(super) fn run(bed: &Bed) -> Result<Report> {
         report.skipped.push(format!("there is no recording at {RECORDING}"));
         return Ok(report);
     }
-    let recording = Recording::parse(&process::output(Command::new("gzip").arg("-dc").arg(&path))?)?;
+    let text = process::output(Command::new("gzip").arg("-dc").arg(&path))?;
+    let plain = bed.folder("store-recording")?.join("recording.txt");
+    std::fs::write(&plain, &text).context("failed to write the recording")?;
+    let recording = Recording::parse(&text)?;
     let promtool = process::on_path("promtool");
     if promtool {
         report.versions.extend(process::version("promtool", "--version"));
@@ -39,7 +42,7 @@ pub(super) fn run(bed: &Bed) -> Result<Report> {
     }
     let mut figures = Vec::new();
     for targets in TARGETS {
-        let ours = ours(bed, &path, targets)?;
+        let ours = ours(bed, &plain, targets)?;
         let theirs = promtool.then(|| prometheus(bed, &recording, targets)).transpose()?;
         report.table.row([targets.to_string(), cell(Some(ours), 3, ""), cell(theirs, 3, "")]);
         figures.push(json!({"targets": targets, "wellkept": ours, "prometheus": theirs}));
@@ -56,7 +59,7 @@ fn ours(bed: &Bed, recording: &Path, targets: u32) -> Result<f64> {
     command
         .args(["run", "--release", "--locked", "-p", "wellkept-tsdb", "--example", "bytes_per_sample", "--"])
         .arg(recording)
-        .arg(targets.to_string());
+        .args(["--targets", &targets.to_string()]);
     let text = process::output(&mut command)?;
     let last = text.lines().next_back().unwrap_or_default();
     let value: Value = serde_json::from_str(last).with_context(|| format!("not JSON: {last:?}"))?;

@@ -170,7 +170,7 @@ mod tests {
         );
         let samples = vec![sample(0, f64::NAN), sample(1000, f64::INFINITY), sample(2000, f64::NEG_INFINITY)];
         check(
-            Value::Matrix(vec![SeriesData { labels: Labels::default(), samples }]),
+            Value::Matrix(vec![SeriesData::floats(Labels::default(), samples)]),
             r#"{"resultType":"matrix","result":[{"metric":{},"values":[[0,"NaN"],[1,"+Inf"],[2,"-Inf"]]}]}"#,
         );
     }

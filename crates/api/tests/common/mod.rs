@@ -129,9 +129,9 @@ fn rows() -> Vec<SeriesData> {
         (0..=100).map(|i| Sample { at: TimestampMs(NOW.0 - 100_000 + i * 1000), value }).collect::<Vec<_>>()
     };
     vec![
-        SeriesData { labels: Labels::metric("odd", [("x", "\u{202e}<b>")]), samples: samples(f64::INFINITY) },
-        SeriesData { labels: Labels::metric("up", [("job", "a")]), samples: samples(1.0) },
-        SeriesData { labels: Labels::metric("up", [("job", "b")]), samples: samples(0.0) },
+        SeriesData::floats(Labels::metric("odd", [("x", "\u{202e}<b>")]), samples(f64::INFINITY)),
+        SeriesData::floats(Labels::metric("up", [("job", "a")]), samples(1.0)),
+        SeriesData::floats(Labels::metric("up", [("job", "b")]), samples(0.0)),
     ]
 }
 
@@ -147,6 +147,7 @@ impl SeriesSource for Rows {
         let cut = |s: &SeriesData| SeriesData {
             labels: s.labels.clone(),
             samples: s.samples.iter().copied().filter(|p| (from..=to).contains(&p.at)).collect(),
+            ..SeriesData::default()
         };
         Ok(self.0.iter().filter(fits).map(cut).filter(|s| !s.samples.is_empty()).collect())
     }

@@ -39,6 +39,7 @@ impl SeriesSource for Memory {
             .map(|s| SeriesData {
                 labels: s.labels.clone(),
                 samples: s.samples.iter().copied().filter(|s| (from..=to).contains(&s.at)).collect(),
+                ..SeriesData::default()
             })
             .filter(|s| !s.samples.is_empty())
             .collect();
@@ -123,7 +124,7 @@ fn load(memory: &mut Memory, step: i64, line: &str) {
     let (labels, words) = series_line(line);
     let all = words.into_iter().flat_map(values).enumerate();
     let samples = all.filter_map(|(i, v)| Some(Sample { at: TimestampMs(step * i as i64), value: v? }));
-    memory.0.push(SeriesData { labels, samples: samples.collect() });
+    memory.0.push(SeriesData::floats(labels, samples.collect()));
 }
 
 struct Eval<'a> {

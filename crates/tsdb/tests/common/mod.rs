@@ -30,7 +30,7 @@ pub fn batch(at: i64, target: &str, samples: &[(&str, f64)]) -> Batch {
     let target = Labels::new([("instance", target)]);
     let labels = |name: &str| Labels::metric(name, target.iter());
     let samples = samples.iter().map(|(n, v)| (labels(n), *v)).collect();
-    Batch { at: TimestampMs(at), target: target.clone(), samples }
+    Batch { at: TimestampMs(at), target: target.clone(), samples, ..Batch::default() }
 }
 
 pub fn content_of(batch: &Batch) -> impl Iterator<Item = ((String, i64), u64)> + '_ {
