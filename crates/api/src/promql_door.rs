@@ -53,6 +53,11 @@ pub(crate) fn selector(text: &str, limits: &Limits) -> Result<Vec<Matcher>, ApiE
     wellkept_promql::selector(text, limits).map_err(|e| failed(&e))
 }
 
+/// The selectors of an expression.
+pub(crate) fn selectors(text: &str, limits: &Limits) -> Result<Vec<Vec<Matcher>>, ApiError> {
+    Ok(vec![selector(text, limits)?])
+}
+
 /// What one look at series without a query may cost.
 pub(crate) fn source_limits(limits: &Limits) -> SourceLimits {
     SourceLimits { series: limits.series, samples: limits.samples, time: limits.time }

@@ -13,9 +13,9 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::finish::finish;
 use crate::gate::{Gate, gate};
-use crate::handlers::{acts, changes, console, events, incidents, own};
-use crate::permission::Permission::{self, Act, Public, Read, Stream};
-use crate::prom::http as prometheus;
+use crate::handlers::{acts, changes, console, events, incidents, own, push};
+use crate::permission::Permission::{self, Act, Public, Push, Read, Stream};
+use crate::prom::{http as prometheus, status};
 
 /// One line of the table.
 struct Route {
@@ -71,7 +71,25 @@ fn table() -> Vec<Route> {
         get("/api/v1/labels", Read, prometheus::labels),
         post("/api/v1/labels", Read, prometheus::labels),
         get("/api/v1/label/{name}/values", Read, prometheus::label_values),
+        get("/api/v1/query_exemplars", Read, status::exemplars),
+        post("/api/v1/query_exemplars", Read, status::exemplars),
+        get("/api/v1/metadata", Read, status::metadata),
+        get("/api/v1/targets", Read, status::targets),
+        get("/api/v1/rules", Read, status::rules),
+        get("/api/v1/alerts", Read, status::alerts),
         get("/api/v1/status/buildinfo", Read, prometheus::buildinfo),
+        get("/api/v1/status/config", Read, status::config),
+        get("/api/v1/status/flags", Read, status::flags),
+        get("/api/v1/status/runtimeinfo", Read, status::runtime),
+        get("/api/v1/status/tsdb", Read, status::tsdb),
+        post("/api/v1/write", Push, push::remote_write),
+        post("/api/v1/import/prometheus", Push, push::import),
+        post("/api/v1/otlp/v1/metrics", Push, push::otlp),
+        post("/write", Push, push::influx),
+        post("/api/v2/write", Push, push::influx),
+        get("/ping", Read, push::ping),
+        post("/api/v1/admin/flush", Push, push::flush),
+        post("/api/v1/admin/tsdb/snapshot", Act, push::snapshot),
     ]
 }
 

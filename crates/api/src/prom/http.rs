@@ -180,12 +180,12 @@ fn required(params: &Params, name: &str) -> Result<String, ApiError> {
 }
 
 /// The `timeout` of the request, at most our own.
-fn time_limit(app: &App, params: &Params) -> Result<Duration, ApiError> {
+pub(super) fn time_limit(app: &App, params: &Params) -> Result<Duration, ApiError> {
     let asked = params.get("timeout").map(|t| duration("timeout", t)).transpose()?;
     Ok(asked.unwrap_or(Duration::MAX).min(app.limits.evaluation_time))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function of map_err")]
-fn unwritten(error: serde_json::Error) -> ApiError {
+pub(super) fn unwritten(error: serde_json::Error) -> ApiError {
     ApiError::plain(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
 }

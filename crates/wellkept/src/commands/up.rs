@@ -129,6 +129,8 @@ fn shared(
         ready: published.ready,
         commands,
         source: store,
+        views: Arc::new(wellkept_api::NoViews),
+        doors: Arc::new(wellkept_api::NoDoors),
         own_metrics: Arc::new(move || metrics.page()),
         console,
         token_sha256: Sha256::digest(token.as_bytes()).into(),
