@@ -1,0 +1,8 @@
+//! Where samples come in.
+#![forbid(unsafe_code)]
+
+mod exemplars;
+mod metadata;
+
+pub use exemplars::ExemplarStore;
+pub use metadata::MetadataStore;
