@@ -54,6 +54,9 @@ pub(crate) enum Command {
         /// Where API and console listen.
         #[arg(long, default_value = "127.0.0.1:7676")]
         listen: SocketAddr,
+        /// Do not look at this host: only store and serve what others send, and what is scraped.
+        #[arg(long)]
+        no_collect: bool,
     },
     /// Is everything well?
     Status {

@@ -37,9 +37,9 @@ impl Context {
 pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
     let context = Context { output: cli.output, language: language(cli.lang.as_deref())? };
     match cli.command {
-        Command::Up { keep, data_dir, listen } => {
+        Command::Up { keep, data_dir, listen, no_collect } => {
             let data_dir = data_dir.unwrap_or_else(default_data_dir);
-            block_on(up::run(context, up::Options { keep, data_dir, listen }))
+            block_on(up::run(context, up::Options { keep, data_dir, listen, no_collect }))
         }
         Command::Status { remote } => block_on(status::run(context, remote)),
         Command::Incidents { remote, open } => block_on(incidents::run(context, remote, open)),

@@ -18,7 +18,7 @@ use wellkept_tsdb::Store;
 use super::{Context, variable};
 use crate::clock::now;
 use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
-use crate::exit::{ADDRESS, DATA_DIR, Failure, OK};
+use crate::exit::{ADDRESS, DATA_DIR, Failure, OK, USAGE};
 use crate::say;
 
 /// Read when no keep file is named.
@@ -32,6 +32,7 @@ pub(super) struct Options {
     pub(super) keep: Option<PathBuf>,
     pub(super) data_dir: PathBuf,
     pub(super) listen: SocketAddr,
+    pub(super) no_collect: bool,
 }
 
 pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8> {
@@ -41,6 +42,10 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let keep_file = keep_file.map(std::path::absolute).transpose()?;
     let load = |path: &Path| super::check::load(path, context.language);
     let keep = keep_file.as_deref().map(load).transpose()?.unwrap_or_default();
+    if options.no_collect && !(keep.services.is_empty() && keep.filesystems.is_empty()) {
+        let text = Text::new("cli.error.no_collect");
+        return Err(Failure::new(USAGE, say::text(context.language, &text)).into());
+    }
     let listener = TcpListener::bind(options.listen).await.map_err(|e| {
         let text = Text::new("cli.error.listen").with("address", options.listen).with("error", e);
         Failure::new(ADDRESS, say::text(context.language, &text))
@@ -61,6 +66,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         host: host_name(),
         keep_file,
         keep,
+        collect: !options.no_collect,
         data_dir: dir.path().to_owned(),
         state,
         versions,

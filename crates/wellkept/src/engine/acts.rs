@@ -101,6 +101,9 @@ impl Engine {
             kind: RefusalKind::BadData,
             text: Text::new("refused.bad_keep_file").with("problems", e.message),
         })?;
+        if !self.collect && !(keep.services.is_empty() && keep.filesystems.is_empty()) {
+            return Err(Refusal { kind: RefusalKind::BadData, text: Text::new("cli.error.no_collect") });
+        }
         let keep = Arc::new(keep);
         self.topology = Topology::from_keep(&keep, &self.host);
         self.collector.set_keep(Arc::clone(&keep));
