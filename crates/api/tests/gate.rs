@@ -171,7 +171,18 @@ fn only_what_says_nothing_is_public_and_events_are_a_stream() {
         let chosen = routes().into_iter().filter(move |(_, _, permission)| *permission == wanted);
         chosen.map(|(_, path, _)| path).collect::<Vec<_>>()
     };
-    let files = ["/", "/host", "/incidents", "/incidents/{id}", "/assets/{*path}", "/{file}"];
+    let files = [
+        "/",
+        "/host",
+        "/incidents",
+        "/incidents/{id}",
+        "/explore",
+        "/alerts",
+        "/targets",
+        "/store",
+        "/assets/{*path}",
+        "/{file}",
+    ];
     assert_eq!(with(Permission::Public), [&files[..], &["/-/healthy", "/-/ready"]].concat());
     assert_eq!(with(Permission::Stream), ["/api/v1/events"]);
     let pushes = [
