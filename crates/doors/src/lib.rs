@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod exemplars;
+mod guard;
 mod metadata;
 
 pub use exemplars::ExemplarStore;

@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod clock;
 mod commands;
+mod elsewhere;
 mod engine;
 mod exit;
 mod say;

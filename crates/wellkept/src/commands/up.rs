@@ -10,13 +10,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
 use wellkept_api::{Command, Limits, Shared, StaticFile, allowed_hosts};
 use wellkept_catalogue::Language;
-use wellkept_model::Text;
 use wellkept_model::keep::Keep;
+use wellkept_model::{SeriesSource, Text};
 use wellkept_state::{DataDir, FileVersions, StateDb};
-use wellkept_tsdb::Store;
 
 use super::{Context, variable};
 use crate::clock::now;
+use crate::elsewhere;
 use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
 use crate::exit::{ADDRESS, DATA_DIR, Failure, OK, USAGE};
 use crate::say;
@@ -60,8 +60,10 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let metrics = Arc::new(OwnMetrics::default());
     let (publisher, published) = channel();
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+    let own = Arc::clone(&store) as Arc<dyn SeriesSource>;
+    let source = elsewhere::source(own, wellkept_collect::identity(&host_name()), keep.source.as_ref())?;
     let shared =
-        shared(published, commands.clone(), Arc::clone(&store), &metrics, dir.token().reveal(), address);
+        shared(published, commands.clone(), Arc::clone(&source), &metrics, dir.token().reveal(), address);
     let engine = Engine::new(Parts {
         host: host_name(),
         keep_file,
@@ -70,7 +72,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         data_dir: dir.path().to_owned(),
         state,
         versions,
-        source: Arc::clone(&store) as Arc<dyn wellkept_model::SeriesSource>,
+        source,
         writer: Writer::start(store, Arc::clone(&metrics))?,
         publisher,
         commands: inbox,
@@ -122,7 +124,7 @@ async fn reload(commands: &mpsc::Sender<Command>) {
 fn shared(
     published: Published,
     commands: mpsc::Sender<Command>,
-    store: Arc<Store>,
+    source: Arc<dyn SeriesSource>,
     metrics: &Arc<OwnMetrics>,
     token: &str,
     address: SocketAddr,
@@ -134,7 +136,7 @@ fn shared(
         changes: published.changes,
         ready: published.ready,
         commands,
-        source: store,
+        source,
         views: Arc::new(wellkept_api::NoViews),
         doors: Arc::new(wellkept_api::NoDoors),
         own_metrics: Arc::new(move || metrics.page()),
