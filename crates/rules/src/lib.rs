@@ -1,0 +1,20 @@
+//! Prometheus rule files, unmodified: read, checked, evaluated, unit-tested.
+//!
+//! 1. [`RuleFile`] is a checked file; every expression and template in it has been parsed.
+//! 2. [`template`] expands labels and annotations of alerts.
+//!
+//! No IO and no clock: files come as text, instants as arguments, series from any
+//! [`SeriesSource`](wellkept_model::SeriesSource).
+#![forbid(unsafe_code)]
+
+mod time;
+mod problem;
+mod yaml;
+mod ask;
+pub mod template;
+mod file;
+
+pub use ask::Reader;
+pub use file::{AlertRule, Group, RULES_MAX, Rule, RuleFile, RuleKind};
+pub use problem::{FileErrors, PROBLEMS_MAX, Place, Problem};
+pub use yaml::FILE_MAX;
