@@ -2,6 +2,7 @@
 //!
 //! 1. [`RuleFile`] is a checked file; every expression and template in it has been parsed.
 //! 2. [`template`] expands labels and annotations of alerts.
+//! 3. [`GroupState`] evaluates a group, instant by instant.
 //!
 //! No IO and no clock: files come as text, instants as arguments, series from any
 //! [`SeriesSource`](wellkept_model::SeriesSource).
@@ -13,8 +14,15 @@ mod yaml;
 mod ask;
 pub mod template;
 mod file;
+pub mod eval;
+mod memory;
+pub mod view;
+mod check;
+pub mod unit;
 
 pub use ask::Reader;
+pub use check::{Checked, check};
+pub use eval::{Alert, AlertState, Evaluation, GroupState, Health, RuleState, Settings};
 pub use file::{AlertRule, Group, RULES_MAX, Rule, RuleFile, RuleKind};
 pub use problem::{FileErrors, PROBLEMS_MAX, Place, Problem};
 pub use yaml::FILE_MAX;

@@ -1,0 +1,70 @@
+//! A source with what the group has just given laid over it.
+
+use wellkept_model::{
+    Labels, Matcher, Sample, SeriesData, SeriesSource, SourceError, SourceLimits, TimestampMs,
+};
+
+use super::written::Written;
+
+/// The store as it will be when the batch has been written.
+pub(crate) struct Overlay<'a> {
+    pub(crate) base: &'a dyn SeriesSource,
+    pub(crate) written: &'a Written,
+}
+
+impl Overlay<'_> {
+    fn matching<'s>(
+        &'s self,
+        matchers: &'s [Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+    ) -> impl Iterator<Item = (&'s Labels, f64)> {
+        let inside = (from..=to).contains(&self.written.at);
+        let all = self.written.values.iter().filter(move |_| inside);
+        all.filter(|(labels, _)| matchers.iter().all(|m| m.matches(labels.get(m.name()))))
+            .map(|(l, v)| (l, *v))
+    }
+}
+
+impl SeriesSource for Overlay<'_> {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limits: &SourceLimits,
+    ) -> Result<Vec<SeriesData>, SourceError> {
+        let mut series = self.base.select(matchers, from, to, limits)?;
+        let stored = series.len();
+        for (labels, value) in self.matching(matchers, from, to) {
+            let sample = Sample { at: self.written.at, value };
+            let found = series.get(..stored).and_then(|s| s.binary_search_by(|s| s.labels.cmp(labels)).ok());
+            match found.and_then(|i| series.get_mut(i)) {
+                None => series.push(SeriesData::floats(labels.clone(), vec![sample])),
+                Some(there) => {
+                    let place = there.samples.partition_point(|s| s.at < sample.at);
+                    match there.samples.get_mut(place) {
+                        Some(same) if same.at == sample.at => *same = sample,
+                        _ => there.samples.insert(place, sample),
+                    }
+                }
+            }
+        }
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(series)
+    }
+
+    fn series(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limits: &SourceLimits,
+    ) -> Result<Vec<Labels>, SourceError> {
+        let mut labels = self.base.series(matchers, from, to, limits)?;
+        labels.extend(self.matching(matchers, from, to).map(|(l, _)| l.clone()));
+        labels.sort();
+        labels.dedup();
+        Ok(labels)
+    }
+}
