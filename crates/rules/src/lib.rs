@@ -19,6 +19,7 @@ mod memory;
 pub mod view;
 mod check;
 pub mod unit;
+pub mod finding;
 
 pub use ask::Reader;
 pub use check::{Checked, check};
