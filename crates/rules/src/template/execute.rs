@@ -233,10 +233,10 @@ impl<'a> Executor<'a> {
                     self.variables.push((first.clone(), key));
                     self.variables.push((second.clone(), value.clone()));
                 }
-                ([one], true) => self.assign(one, value.clone()),
+                ([one], true) => self.assign(one, value.clone(), pipe.pos)?,
                 ([first, second, ..], true) => {
-                    self.assign(first, key);
-                    self.assign(second, value.clone());
+                    self.assign(first, key, pipe.pos)?;
+                    self.assign(second, value.clone(), pipe.pos)?;
                 }
             }
             let flow = self.block(each, &value)?;
@@ -248,17 +248,16 @@ impl<'a> Executor<'a> {
         Ok(Flow::On)
     }
 
-    fn assign(&mut self, name: &str, value: Value) {
-        if let Some(slot) = self.variables.iter_mut().rev().find(|(n, _)| n == name) {
-            slot.1 = value;
-        }
+    fn assign(&mut self, name: &str, value: Value, pos: usize) -> Result<(), Fault> {
+        let slot = self.variables.iter_mut().rev().find(|(n, _)| n == name);
+        slot.map(|slot| slot.1 = value).ok_or_else(|| Fault::new(pos, format!("undefined variable: {name}")))
     }
 
     fn pipe(&mut self, pipe: &'a Pipe, dot: &Value) -> Result<Value, Fault> {
         let value = self.commands(pipe, dot)?;
         if let Some(name) = pipe.variables.first() {
             if pipe.assigns {
-                self.assign(name, value.clone());
+                self.assign(name, value.clone(), pipe.pos)?;
             } else {
                 self.variables.push((name.clone(), value.clone()));
             }

@@ -305,9 +305,8 @@ impl Parser {
                 break;
             }
         }
-        if !assigns {
-            self.variables.extend(variables.iter().cloned());
-        }
+        // As in Go: whether an assigned variable exists is asked when the template runs.
+        self.variables.extend(variables.iter().cloned());
         self.depth -= 1;
         Ok(Pipe { variables, assigns, commands, pos, end: self.last_end() })
     }
@@ -324,9 +323,6 @@ impl Parser {
             let assigns = self.eat(&Kind::Assign);
             if !assigns && !self.eat(&Kind::Declare) {
                 break;
-            }
-            if let Some((name, pos)) = names.iter().find(|(n, _)| assigns && !self.variables.contains(n)) {
-                return Err(Fault::new(*pos, format!("undefined variable {name:?}")));
             }
             if names.len() > if what == "range" { 2 } else { 1 } {
                 return Err(Fault::new(pos, format!("too many declarations in {what}")));

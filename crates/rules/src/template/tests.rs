@@ -188,6 +188,7 @@ fn a_failing_expansion_says_where_and_why() {
     fails("{{ query \"(\" }}", "error calling query: parse error");
     fails("{{ toUpper 1 }}", "wrong type for value; expected string; got int");
     fails("{{ \"x\" | humanize }}", "invalid syntax");
+    fails("{{ $nope = 1 }}", "undefined variable: $nope");
     fails("{{ $value 1 }}", "can't give argument to non-function $value");
     fails("{{ template \"x\" }}", "template \"x\" not defined");
     fails("{{ range $value }}{{ end }}", "range can't iterate over 0.9137");
