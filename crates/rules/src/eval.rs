@@ -22,7 +22,7 @@ use wellkept_model::{Batch, Labels, TimestampMs};
 use crate::Reader;
 use crate::file::{Group, Rule};
 
-pub use alerts::{Alert, AlertState};
+pub use alerts::{ALERTS_MAX, Alert, AlertState};
 
 use overlay::Overlay;
 use written::Written;

@@ -376,4 +376,35 @@ groups:
             RuleFile::read("r.yml", &text).unwrap_err().problems.iter().map(|p| p.place.line).collect();
         assert_eq!(lines, [6, 7, 8]);
     }
+
+    #[test]
+    fn a_file_that_is_a_bomb_is_refused() {
+        let bomb = format!(
+            "a: &a [x]\n{}",
+            (0..30).map(|i| format!("b{i}: &b{i} [*a, *a, *a, *a]\n")).collect::<String>()
+        );
+        let nested: String = std::iter::once("a: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned())
+            .chain(
+                (1..12).map(|i| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(", "))),
+            )
+            .collect();
+        for text in [bomb, nested, "[".repeat(100_000), "x".repeat(yaml::FILE_MAX + 1)] {
+            assert!(RuleFile::read("r.yml", &text).is_err());
+        }
+    }
+
+    #[test]
+    fn a_group_can_be_handed_from_thread_to_thread() {
+        fn sendable<T: Send + Sync>() {}
+        sendable::<RuleFile>();
+        sendable::<crate::GroupState>();
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_ends_the_process(text in "(groups:\n|- name: a\n|  rules:\n|  - |alert: x\n|record: x\n|    expr: |up|sum\\(|\\)|\n|    for: 5m\n|    labels: |\\{a: b\\}|\\{\\{|\\}\\}|'|\"|&a|\\*a| |<<: |\\[|\\]|,|:|\t|é){0,30}") {
+            let _ = RuleFile::read("r.yml", &text);
+            let _ = crate::unit::run("t.yml", &text, &mut |_| Ok(Vec::new()), &wellkept_promql::Limits::default(), &|| false);
+        }
+    }
 }

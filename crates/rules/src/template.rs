@@ -13,6 +13,7 @@ mod lex;
 mod number;
 mod parse;
 mod prometheus;
+mod tree;
 mod value;
 
 use std::fmt;
@@ -25,7 +26,7 @@ pub(crate) use number::scientific;
 pub use value::TemplateSample;
 
 use execute::{Executor, Surroundings};
-use parse::Tree;
+use tree::Tree;
 use value::{Root, Value};
 
 /// Longest template, bytes.

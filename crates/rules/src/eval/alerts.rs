@@ -16,6 +16,9 @@ pub(crate) const ALERTS_FOR_STATE: &str = "ALERTS_FOR_STATE";
 pub(crate) const ALERT_NAME: &str = "alertname";
 const ALERT_STATE: &str = "alertstate";
 
+/// Most alerts of one rule. Each keeps its expanded texts in memory; more say nothing new to a person.
+pub const ALERTS_MAX: usize = 10_000;
+
 /// Where an alert is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AlertState {
@@ -78,6 +81,12 @@ pub(crate) fn evaluate(
     reader: &Reader<'_>,
 ) -> Result<Vec<(Labels, f64)>, String> {
     let vector = ask::vector(&rule.query, around.at, reader).map_err(|e| e.to_string())?;
+    if vector.len() > ALERTS_MAX {
+        let count = vector.len();
+        return Err(format!(
+            "{count} series would be alerts; at most {ALERTS_MAX} are accepted, narrow the expression"
+        ));
+    }
     let mut current = BTreeMap::new();
     for (labels, value) in vector {
         let fresh = expand(rule, alert, &labels, value, around, reader);
@@ -98,6 +107,7 @@ pub(crate) fn evaluate(
             }
         }
     }
+    forget_oldest(&mut state.alerts);
     let mut samples = Vec::new();
     let mut active = 0_usize;
     state.alerts.retain(|labels, a| {
@@ -113,6 +123,20 @@ pub(crate) fn evaluate(
         return Err(format!("exceeded limit of {} with {active} alerts", around.limit));
     }
     Ok(samples)
+}
+
+/// Resolved alerts are remembered for a while; when labels change all the time they would pile up.
+fn forget_oldest(alerts: &mut BTreeMap<Labels, Alert>) {
+    let excess = alerts.len().saturating_sub(2 * ALERTS_MAX);
+    if excess == 0 {
+        return;
+    }
+    let mut resolved: Vec<(TimestampMs, Labels)> =
+        alerts.values().filter_map(|a| Some((a.resolved_at?, a.labels.clone()))).collect();
+    resolved.sort();
+    for (_, labels) in resolved.into_iter().take(excess) {
+        alerts.remove(&labels);
+    }
 }
 
 /// One alert's next step in life: whether it is still remembered, and whether it is pending or firing.

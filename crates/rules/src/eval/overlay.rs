@@ -20,9 +20,7 @@ impl Overlay<'_> {
         to: TimestampMs,
     ) -> impl Iterator<Item = (&'s Labels, f64)> {
         let inside = (from..=to).contains(&self.written.at);
-        let all = self.written.values.iter().filter(move |_| inside);
-        all.filter(|(labels, _)| matchers.iter().all(|m| m.matches(labels.get(m.name()))))
-            .map(|(l, v)| (l, *v))
+        inside.then(|| self.written.matching(matchers)).into_iter().flatten()
     }
 }
 
@@ -50,7 +48,9 @@ impl SeriesSource for Overlay<'_> {
                 }
             }
         }
-        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        if series.len() > stored {
+            series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
         Ok(series)
     }
 

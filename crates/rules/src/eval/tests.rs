@@ -251,6 +251,23 @@ fn a_template_may_query() {
     assert_eq!(w.alert().annotations[0].1, "2");
 }
 
+#[test]
+fn labels_that_change_all_the_time_do_not_fill_memory() {
+    let mut w = World::new("  rules:\n  - {alert: A, expr: 'up'}\n");
+    for round in 0..4 {
+        w.memory = Memory::default();
+        for i in 0..ALERTS_MAX {
+            w.set(round, &format!("up{{i=\"{round}-{i}\"}}"), 1.0);
+        }
+        assert_eq!(w.run(round).failures, 0);
+        assert!(w.rule(0).alerts().len() <= 2 * ALERTS_MAX);
+        assert_eq!(w.rule(0).active_alerts().count(), ALERTS_MAX);
+    }
+    w.set(4, "up{i=\"one more\"}", 1.0);
+    assert_eq!(w.run(4).failures, 1);
+    assert!(w.rule(0).last_error.as_deref().unwrap().contains("narrow the expression"));
+}
+
 const SLOW: &str = "  rules:\n  - {alert: A, expr: up == 0, for: 30m}\n";
 
 /// Runs SLOW for some minutes, is away, and comes back: the state after the restart.

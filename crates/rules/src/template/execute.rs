@@ -3,12 +3,12 @@
 use wellkept_model::TimestampMs;
 
 use super::error::Fault;
-use super::parse::{Block, Command, Node, Operand, OperandKind, Pipe, Tree};
+use super::tree::{Block, Command, Node, Operand, OperandKind, Pipe, Tree};
 use super::value::Value;
 use super::{TemplateSample, functions};
 
 /// Longest output, bytes. An annotation is a message to a person.
-const OUTPUT_MAX: usize = 64 << 10;
+const OUTPUT_MAX: usize = 16 << 10;
 /// Most steps (nodes and commands) of one expansion.
 const STEPS_MAX: usize = 100_000;
 /// Deepest chain of templates that call each other.

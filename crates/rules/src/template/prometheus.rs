@@ -153,15 +153,31 @@ fn pattern(name: &str, args: &[Value], on: &mut Executor<'_>) -> Result<Value, S
     match (name, args) {
         ("match", [p, t]) => Ok(Value::Bool(compile(text(p)?)?.is_match(text(t)?))),
         ("reReplaceAll", [p, with, t]) => {
-            let (with, t) = (text(with)?, text(t)?);
-            // Every match may bring the whole replacement; the product is bounded before it is made.
-            if t.len().saturating_add(1).saturating_mul(with.len().saturating_add(1)) > on.room() << 4 {
-                return Err("reReplaceAll: text and replacement are too long".to_owned());
-            }
-            Ok(Value::text(compile(text(p)?)?.replace_all(t, with)))
+            Ok(Value::text(replace(&compile(text(p)?)?, text(with)?, text(t)?, on.room())?))
         }
         _ => Err(format!("wrong number of args for {name}: got {}", args.len())),
     }
+}
+
+/// Replaces every match. What one match may bring is bounded before it is made, the whole after each.
+fn replace(pattern: &Regex, with: &str, text: &str, room: usize) -> Result<String, String> {
+    let mut out = String::new();
+    let mut done = 0;
+    for captures in pattern.captures_iter(text) {
+        let Some(all) = captures.get(0) else { continue };
+        // Every second byte of the replacement may name a group as long as the match.
+        if all.len().saturating_mul(with.len()) > room << 10 {
+            return Err("reReplaceAll: match and replacement are too long".to_owned());
+        }
+        out.push_str(text.get(done..all.start()).unwrap_or_default());
+        captures.expand(with, &mut out);
+        done = all.end();
+        if out.len() > room {
+            return Err(format!("reReplaceAll: the result has more than {room} bytes"));
+        }
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    Ok(out)
 }
 
 /// A thousand at a time, with the prefixes of the metric system.

@@ -204,6 +204,14 @@ fn no_template_fills_memory_or_runs_on() {
     fails("{{ range 1000 }}{{ $x := match \"a\" \"b\" }}{{ end }}", "at most 100 regular");
     let double = "{{ $x := \"aaaaaaaaaaaaaaaa\" }}".to_owned() + &"{{ $x = print $x $x }}".repeat(40);
     fails(&double, "bytes");
+    fails(
+        "{{ $x := printf \"%1000d\" 1 }}{{ $x := print $x $x $x $x $x $x $x $x }}{{ reReplaceAll \".\" $x $x }}",
+        "bytes",
+    );
+    fails(
+        "{{ $x := printf \"%1000d\" 1 }}{{ $y := reReplaceAll \" \" \"$0$0$0$0\" $x }}{{ $z := reReplaceAll \" \" \"$$0\" $y }}{{ reReplaceAll \".*\" $z $z }}",
+        "too long",
+    );
     fails("{{ match \"((a{1000}){1000}){1000}\" \"a\" }}", "is not accepted");
     let deep = format!("{{{{ {}1{} }}}}", "(".repeat(5000), ")".repeat(5000));
     assert!(Template::parse(&deep).unwrap_err().message.contains("deep"));
