@@ -1,7 +1,26 @@
 //! The one place that talks to the PromQL crate.
 
-use wellkept_model::{Labels, MatchOp, Matcher, SeriesSource, TimestampMs};
+use std::sync::Arc;
+
+use wellkept_model::{Histogram, Labels, MatchOp, Matcher, SeriesSource, TimestampMs};
 use wellkept_promql::{Limits, Query, QueryError, Value, instant, selector};
+
+/// One value of a series.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Point {
+    Float(f64),
+    Histogram(Arc<Histogram>),
+}
+
+impl Point {
+    /// The number; 0 for a histogram, as Prometheus has it in alerts.
+    pub(crate) fn float(&self) -> f64 {
+        match self {
+            Self::Float(value) => *value,
+            Self::Histogram(_) => 0.0,
+        }
+    }
+}
 
 /// What an evaluation reads from and how much it may cost.
 #[derive(Clone, Copy)]
@@ -24,10 +43,10 @@ pub(crate) fn vector(
     query: &Query,
     at: TimestampMs,
     reader: &Reader<'_>,
-) -> Result<Vec<(Labels, f64)>, QueryError> {
+) -> Result<Vec<(Labels, Point)>, QueryError> {
     match instant(query, reader.source, at, reader.limits, reader.cancelled)?.value {
-        Value::Vector(vector) => Ok(vector.into_iter().map(|(l, s)| (l, s.value)).collect()),
-        Value::Scalar { value, .. } => Ok(vec![(Labels::default(), value)]),
+        Value::Vector(vector) => Ok(vector.into_iter().map(|(l, s)| (l, Point::Float(s.value))).collect()),
+        Value::Scalar { value, .. } => Ok(vec![(Labels::default(), Point::Float(value))]),
         _ => Err(QueryError::Execution("rule result is not a vector or scalar".to_owned())),
     }
 }

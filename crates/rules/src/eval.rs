@@ -20,6 +20,7 @@ use std::time::Duration;
 use wellkept_model::{Batch, Labels, TimestampMs};
 
 use crate::Reader;
+use crate::ask::Point;
 use crate::file::{Group, Rule};
 
 pub use alerts::{ALERTS_MAX, Alert, AlertState};
@@ -313,7 +314,7 @@ impl GroupState {
 }
 
 /// Puts a rule's samples into the batch and ends the series that it no longer gives.
-fn store(samples: Vec<(Labels, f64)>, state: &mut RuleState, written: &mut Written) -> Result<(), String> {
+fn store(samples: Vec<(Labels, Point)>, state: &mut RuleState, written: &mut Written) -> Result<(), String> {
     let mut given = BTreeSet::new();
     let mut twice = 0;
     for (labels, value) in samples {

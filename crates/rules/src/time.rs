@@ -70,6 +70,46 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// The day since 1970-01-01 of a date; the reverse of [`civil`].
+fn day_of(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+/// An instant as promtool accepts it: seconds since the epoch, or RFC 3339. `None` for anything else.
+pub(crate) fn parse_instant(text: &str) -> Option<TimestampMs> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return (seconds.abs() < 1e12).then_some(TimestampMs((seconds * 1000.0).round() as i64));
+    }
+    let (date, rest) = text.split_once(['T', 't'])?;
+    let numbers = |text: &str, mark: char| -> Option<Vec<i64>> {
+        text.split(mark).map(|n| n.bytes().all(|b| b.is_ascii_digit()).then(|| n.parse().ok())?).collect()
+    };
+    let zone_at = rest.find(['Z', 'z', '+', '-'])?;
+    let (clock, zone) = rest.split_at(zone_at);
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+    let [year, month, day] = numbers(date, '-')?[..] else { return None };
+    let [hour, minute, second] = numbers(clock, ':')?[..] else { return None };
+    let fraction = fraction.bytes().all(|b| b.is_ascii_digit()).then(|| format!("{fraction:0<3}"))?;
+    let millis: i64 = fraction.get(..3)?.parse().ok()?;
+    let shift = match zone.strip_prefix(['+', '-']) {
+        None => 0,
+        Some(away) => match numbers(away, ':')?[..] {
+            [h, m] if h < 24 && m < 60 => (h * 60 + m) * if zone.starts_with('-') { -1 } else { 1 },
+            _ => return None,
+        },
+    };
+    if year > 9999 || !(1..=12).contains(&month) || day > 31 {
+        return None;
+    }
+    let days = day_of(year, month, day);
+    let valid = civil(days) == (year, month, day) && hour < 24 && minute < 60 && second < 60;
+    valid.then(|| TimestampMs((((days * 24 + hour) * 60 + minute - shift) * 60 + second) * 1000 + millis))
+}
+
 /// Date, time of day, and the fraction of a second without trailing zeros, all in UTC.
 fn parts(at: TimestampMs) -> (String, String) {
     let (days, ms) = (at.0.div_euclid(86_400_000), at.0.rem_euclid(86_400_000));
@@ -161,6 +201,28 @@ mod tests {
             [(0, "0s"), (5_400_000, "1h30m"), (604_800_000, "1w"), (694_800_000, "8d1h"), (1001, "1s1ms")]
         {
             assert_eq!(show_duration(Duration::from_millis(ms)), text);
+        }
+    }
+
+    #[test]
+    fn instants_are_read_back() {
+        for ms in [0, 1500, 951_782_400_000, -1, 1_782_914_465_123, 253_402_300_799_999] {
+            assert_eq!(parse_instant(&rfc3339(TimestampMs(ms))), Some(TimestampMs(ms)));
+        }
+        assert_eq!(parse_instant("1970-01-01T02:00:00+01:30"), Some(TimestampMs(1_800_000)));
+        assert_eq!(parse_instant("1.5"), Some(TimestampMs(1500)));
+        for bad in [
+            "",
+            "now",
+            "1970-13-01T00:00:00Z",
+            "1970-02-30T00:00:00Z",
+            "1970-01-01",
+            "1970-01-01T25:00:00Z",
+            "9223372036854775807-01-01T00:00:00Z",
+            "1970-9223372036854775807-01T00:00:00Z",
+            "1e300",
+        ] {
+            assert_eq!(parse_instant(bad), None, "{bad}");
         }
     }
 

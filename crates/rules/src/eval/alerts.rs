@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use wellkept_model::{Labels, METRIC_NAME, TimestampMs};
 
 use super::{RESOLVED_KEPT, RuleState, Settings};
+use crate::Reader;
+use crate::ask::{self, Point};
 use crate::file::{AlertRule, Rule};
 use crate::template::{Template, TemplateData, TemplateSample};
-use crate::{Reader, ask};
 
 /// The series that says which alerts are pending or firing.
 const ALERTS: &str = "ALERTS";
@@ -79,7 +80,7 @@ pub(crate) fn evaluate(
     state: &mut RuleState,
     around: &Around<'_>,
     reader: &Reader<'_>,
-) -> Result<Vec<(Labels, f64)>, String> {
+) -> Result<Vec<(Labels, Point)>, String> {
     let vector = ask::vector(&rule.query, around.at, reader).map_err(|e| e.to_string())?;
     if vector.len() > ALERTS_MAX {
         let count = vector.len();
@@ -89,7 +90,7 @@ pub(crate) fn evaluate(
     }
     let mut current = BTreeMap::new();
     for (labels, value) in vector {
-        let fresh = expand(rule, alert, &labels, value, around, reader);
+        let fresh = expand(rule, alert, &labels, value.float(), around, reader);
         if current.insert(fresh.labels.clone(), fresh).is_some() {
             return Err(
                 "vector contains metrics with the same labelset after applying alert labels".to_owned()
@@ -175,7 +176,7 @@ fn expand(
     let query = |text: &str| -> Result<Vec<TemplateSample>, String> {
         let samples = ask::parse(text).and_then(|q| ask::vector(&q, around.now, reader));
         let samples = samples.map_err(|e| e.to_string())?.into_iter();
-        Ok(samples.map(|(labels, value)| TemplateSample { labels, value }).collect())
+        Ok(samples.map(|(labels, value)| TemplateSample { labels, value: value.float() }).collect())
     };
     let data = TemplateData {
         labels,
@@ -203,7 +204,7 @@ fn expand(
 }
 
 /// `ALERTS` and `ALERTS_FOR_STATE` of an alert that is pending or firing.
-fn series_of(rule: &Rule, a: &Alert) -> [(Labels, f64); 2] {
+fn series_of(rule: &Rule, a: &Alert) -> [(Labels, Point); 2] {
     let with = |extra: &[(&'static str, &'static str)]| {
         // As Prometheus: the rule's labels unexpanded first, then the alert's own over them.
         let own = rule.labels.iter().map(|(n, v)| (n.as_str(), v.as_str()));
@@ -212,7 +213,7 @@ fn series_of(rule: &Rule, a: &Alert) -> [(Labels, f64); 2] {
     #[expect(clippy::cast_precision_loss, reason = "seconds of any real date stay far below 2^53")]
     let seconds = a.active_at.0.div_euclid(1000) as f64;
     [
-        (with(&[(METRIC_NAME, ALERTS), (ALERT_STATE, a.state.word())]), 1.0),
-        (with(&[(METRIC_NAME, ALERTS_FOR_STATE)]), seconds),
+        (with(&[(METRIC_NAME, ALERTS), (ALERT_STATE, a.state.word())]), Point::Float(1.0)),
+        (with(&[(METRIC_NAME, ALERTS_FOR_STATE)]), Point::Float(seconds)),
     ]
 }

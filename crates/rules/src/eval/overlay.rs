@@ -1,10 +1,10 @@
 //! A source with what the group has just given laid over it.
 
-use wellkept_model::{
-    Labels, Matcher, Sample, SeriesData, SeriesSource, SourceError, SourceLimits, TimestampMs,
-};
+use wellkept_model::{Labels, Matcher, SeriesData, SeriesSource, SourceError, SourceLimits, TimestampMs};
 
 use super::written::Written;
+use crate::ask::Point;
+use crate::memory::put;
 
 /// The store as it will be when the batch has been written.
 pub(crate) struct Overlay<'a> {
@@ -18,7 +18,7 @@ impl Overlay<'_> {
         matchers: &'s [Matcher],
         from: TimestampMs,
         to: TimestampMs,
-    ) -> impl Iterator<Item = (&'s Labels, f64)> {
+    ) -> impl Iterator<Item = (&'s Labels, &'s Point)> {
         let inside = (from..=to).contains(&self.written.at);
         inside.then(|| self.written.matching(matchers)).into_iter().flatten()
     }
@@ -35,16 +35,13 @@ impl SeriesSource for Overlay<'_> {
         let mut series = self.base.select(matchers, from, to, limits)?;
         let stored = series.len();
         for (labels, value) in self.matching(matchers, from, to) {
-            let sample = Sample { at: self.written.at, value };
             let found = series.get(..stored).and_then(|s| s.binary_search_by(|s| s.labels.cmp(labels)).ok());
             match found.and_then(|i| series.get_mut(i)) {
-                None => series.push(SeriesData::floats(labels.clone(), vec![sample])),
-                Some(there) => {
-                    let place = there.samples.partition_point(|s| s.at < sample.at);
-                    match there.samples.get_mut(place) {
-                        Some(same) if same.at == sample.at => *same = sample,
-                        _ => there.samples.insert(place, sample),
-                    }
+                Some(there) => put(there, self.written.at, value),
+                None => {
+                    let mut fresh = SeriesData { labels: labels.clone(), ..SeriesData::default() };
+                    put(&mut fresh, self.written.at, value);
+                    series.push(fresh);
                 }
             }
         }

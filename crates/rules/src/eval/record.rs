@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wellkept_model::{Labels, METRIC_NAME, TimestampMs};
 
 use crate::Reader;
-use crate::ask;
+use crate::ask::{self, Point};
 use crate::file::Rule;
 
 /// The samples that the rule gives at `at`, or why it gives none.
@@ -14,7 +14,7 @@ pub(crate) fn evaluate(
     limit: usize,
     at: TimestampMs,
     reader: &Reader<'_>,
-) -> Result<Vec<(Labels, f64)>, String> {
+) -> Result<Vec<(Labels, Point)>, String> {
     let vector = ask::vector(&rule.query, at, reader).map_err(|e| e.to_string())?;
     if limit > 0 && vector.len() > limit {
         return Err(format!("exceeded limit of {limit} with {} series", vector.len()));

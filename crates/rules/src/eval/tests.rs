@@ -3,7 +3,7 @@
 use super::*;
 use crate::file::RuleFile;
 use crate::memory::Memory;
-use wellkept_model::{Sample, is_stale};
+use wellkept_model::is_stale;
 use wellkept_promql::Limits;
 
 struct World {
@@ -25,7 +25,7 @@ impl World {
 
     fn set(&mut self, minute: i64, series: &str, value: f64) {
         let labels = crate::ask::metric(series).unwrap();
-        self.memory.add(&labels, Sample { at: TimestampMs(minute * 60_000), value });
+        self.memory.add(&labels, TimestampMs(minute * 60_000), &Point::Float(value));
     }
 
     fn run(&mut self, minute: i64) -> Evaluation {

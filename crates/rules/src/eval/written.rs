@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::ask::Point;
+
 use wellkept_model::{Batch, Labels, METRIC_NAME, MatchOp, Matcher, TimestampMs, is_stale, stale_marker};
 
 /// Samples of one instant, each series once.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) at: TimestampMs,
-    values: BTreeMap<Labels, f64>,
+    values: BTreeMap<Labels, Point>,
     /// Names of the metrics in `values`: most selectors ask for others and need not look.
     names: BTreeSet<String>,
 }
@@ -19,9 +21,12 @@ impl Written {
     }
 
     /// Adds a sample; a value wins over a stale marker. False when another rule gave another value.
-    pub(crate) fn sample(&mut self, labels: &Labels, value: f64) -> bool {
+    pub(crate) fn sample(&mut self, labels: &Labels, value: Point) -> bool {
         match self.values.get(labels) {
-            Some(there) if !is_stale(*there) => there.to_bits() == value.to_bits(),
+            Some(Point::Float(there)) if !is_stale(*there) => {
+                matches!(value, Point::Float(v) if v.to_bits() == there.to_bits())
+            }
+            Some(there @ Point::Histogram(_)) => *there == value,
             _ => {
                 self.insert(labels, value);
                 true
@@ -32,11 +37,11 @@ impl Written {
     /// Ends a series, unless another rule has given it a value.
     pub(crate) fn end(&mut self, labels: &Labels) {
         if !self.values.contains_key(labels) {
-            self.insert(labels, stale_marker());
+            self.insert(labels, Point::Float(stale_marker()));
         }
     }
 
-    fn insert(&mut self, labels: &Labels, value: f64) {
+    fn insert(&mut self, labels: &Labels, value: Point) {
         if !self.names.contains(labels.name()) {
             self.names.insert(labels.name().to_owned());
         }
@@ -44,16 +49,25 @@ impl Written {
     }
 
     /// The samples that a selection gives.
-    pub(crate) fn matching<'s>(&'s self, matchers: &'s [Matcher]) -> impl Iterator<Item = (&'s Labels, f64)> {
+    pub(crate) fn matching<'s>(
+        &'s self,
+        matchers: &'s [Matcher],
+    ) -> impl Iterator<Item = (&'s Labels, &'s Point)> {
         let elsewhere = matchers
             .iter()
             .any(|m| m.name() == METRIC_NAME && m.op() == MatchOp::Equal && !self.names.contains(m.value()));
         let all = self.values.iter().filter(move |_| !elsewhere);
         all.filter(|(labels, _)| matchers.iter().all(|m| m.matches(labels.get(m.name()))))
-            .map(|(l, v)| (l, *v))
     }
 
     pub(crate) fn into_batch(self, target: Labels) -> Batch {
-        Batch { at: self.at, target, samples: self.values.into_iter().collect(), histograms: Vec::new() }
+        let mut batch = Batch { at: self.at, target, ..Batch::default() };
+        for (labels, value) in self.values {
+            match value {
+                Point::Float(value) => batch.samples.push((labels, value)),
+                Point::Histogram(histogram) => batch.histograms.push((labels, histogram)),
+            }
+        }
+        batch
     }
 }

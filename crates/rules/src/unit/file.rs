@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use wellkept_model::{Labels, Text};
+use wellkept_model::{Labels, Text, TimestampMs};
 
 use super::series;
-use crate::ask;
+use crate::ask::{self, Point};
 use crate::problem::{FileErrors, Place, Problems, short};
+use crate::time::parse_instant;
 use crate::yaml::{self, Fields, Node};
 
 /// Most evaluations of one test.
@@ -18,8 +19,9 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 const FILE_KEYS: [&str; 5] =
     ["rule_files", "evaluation_interval", "group_eval_order", "tests", "fuzzy_compare"];
-const TEST_KEYS: [&str; 7] = [
+const TEST_KEYS: [&str; 8] = [
     "name",
+    "start_timestamp",
     "interval",
     "input_series",
     "alert_rule_test",
@@ -43,8 +45,10 @@ pub(crate) struct TestFile {
 pub(crate) struct Test {
     pub(crate) name: String,
     pub(crate) interval: Duration,
-    /// Values one interval apart, from time 0.
-    pub(crate) series: Vec<(Labels, Vec<Option<f64>>)>,
+    /// The instant that all others count from.
+    pub(crate) start: TimestampMs,
+    /// Values one interval apart, from the start.
+    pub(crate) series: Vec<(Labels, Vec<Option<Point>>)>,
     pub(crate) alerts: Vec<AlertCase>,
     pub(crate) exprs: Vec<ExprCase>,
     pub(crate) external_labels: Labels,
@@ -74,7 +78,7 @@ pub(crate) struct AlertCase {
 pub(crate) struct ExprCase {
     pub(crate) at: Duration,
     pub(crate) expr: String,
-    pub(crate) wanted: Vec<(Labels, f64)>,
+    pub(crate) wanted: Vec<(Labels, Point)>,
 }
 
 impl TestFile {
@@ -125,6 +129,7 @@ fn test(node: &Node, evaluation_interval: Duration, problems: &mut Problems<'_>)
     let labels = fields.texts("external_labels", problems);
     let test = Test {
         name: fields.text("name", problems),
+        start: fields.get("start_timestamp").and_then(|n| start(n, problems)).unwrap_or_default(),
         interval: told.filter(|d| !d.is_zero()).unwrap_or(evaluation_interval),
         series: fields
             .items("input_series", problems)
@@ -155,7 +160,18 @@ fn test(node: &Node, evaluation_interval: Duration, problems: &mut Problems<'_>)
     Some(test)
 }
 
-fn series_of(node: &Node, problems: &mut Problems<'_>) -> Option<(Labels, Vec<Option<f64>>)> {
+/// Seconds since the epoch, or a date and time.
+fn start(node: &Node, problems: &mut Problems<'_>) -> Option<TimestampMs> {
+    let text = node.text(problems)?;
+    let at = parse_instant(text);
+    if at.is_none() {
+        let message = Text::new("rules.is_value").with("value", short(text));
+        node.refuse(problems, message, Text::new("rules.accept.instant"));
+    }
+    at
+}
+
+fn series_of(node: &Node, problems: &mut Problems<'_>) -> Option<(Labels, Vec<Option<Point>>)> {
     let fields = node.fields(&["series", "values"], problems)?;
     let labels = metric(&fields, "series", problems);
     let text = fields.text("values", problems);
@@ -212,12 +228,10 @@ fn expr_case(node: &Node, problems: &mut Problems<'_>) -> Option<ExprCase> {
     let mut wanted = Vec::new();
     for node in fields.items("exp_samples", problems) {
         let Some(fields) = node.fields(&["labels", "value", "histogram"], problems) else { continue };
-        if let Some(histogram) = fields.get("histogram") {
-            let message =
-                Text::new("rules.bad_values").with("detail", "native histograms are not supported here yet");
-            histogram.refuse(problems, message, Text::new("rules.accept.number"));
-        }
-        let value = fields.get("value").map_or(Some(0.0), |n| number(n, problems));
+        let value = match fields.get("histogram") {
+            Some(histogram) => histogram_of(histogram, problems),
+            None => fields.get("value").map_or(Some(0.0), |n| number(n, problems)).map(Point::Float),
+        };
         wanted.extend(metric(&fields, "labels", problems).zip(value));
     }
     Some(ExprCase {
@@ -225,6 +239,21 @@ fn expr_case(node: &Node, problems: &mut Problems<'_>) -> Option<ExprCase> {
         expr: fields.text("expr", problems),
         wanted,
     })
+}
+
+/// One native histogram in the notation of values.
+fn histogram_of(node: &Node, problems: &mut Problems<'_>) -> Option<Point> {
+    let text = node.text(problems)?;
+    let detail = match series::values(text) {
+        Ok(values) => match values.as_slice() {
+            [Some(histogram @ Point::Histogram(_))] => return Some(histogram.clone()),
+            _ => format!("`{text}` is not one native histogram"),
+        },
+        Err(e) => e,
+    };
+    let message = Text::new("rules.bad_values").with("detail", short(&detail));
+    node.refuse(problems, message, Text::new("rules.accept.values"));
+    None
 }
 
 /// YAML writes `.inf` and `.nan`.

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wellkept_model::{Labels, Sample, Text, TimestampMs};
+use wellkept_model::{Histogram, Labels, ResetHint, Span, Text, TimestampMs};
 use wellkept_promql::Limits;
 
 use super::file::{AlertCase, ExprCase, Pairs, Test, TestFile};
 use super::report::{Failure, diff};
+use crate::Reader;
+use crate::ask::{self, Point};
 use crate::eval::{AlertState, GroupState, Settings};
 use crate::file::Group;
 use crate::memory::Memory;
 use crate::problem::short;
 use crate::time::show_duration;
-use crate::{Reader, ask};
 
 /// What was not as the test wants it.
 pub(crate) fn run(
@@ -30,8 +31,13 @@ pub(crate) fn run(
         ..Settings::default()
     });
     let new = |group: &Arc<Group>| GroupState::new(Arc::clone(group), Arc::clone(&settings), false);
-    let mut world =
-        World { memory: memory(test), groups: groups.iter().map(new).collect(), limits, cancelled };
+    let mut world = World {
+        memory: memory(test),
+        start: test.start,
+        groups: groups.iter().map(new).collect(),
+        limits,
+        cancelled,
+    };
     let mut failures = Vec::new();
     let (step, end) = (file.evaluation_interval, test.end());
     let mut at = Duration::ZERO;
@@ -55,10 +61,10 @@ pub(crate) fn run(
 fn memory(test: &Test) -> Memory {
     let mut memory = Memory::default();
     for (labels, values) in &test.series {
-        let mut at = TimestampMs(0);
+        let mut at = test.start;
         for value in values {
             if let Some(value) = value {
-                memory.add(labels, Sample { at, value: *value });
+                memory.add(labels, at, value);
             }
             at = at + test.interval;
         }
@@ -68,6 +74,7 @@ fn memory(test: &Test) -> Memory {
 
 struct World<'a> {
     memory: Memory,
+    start: TimestampMs,
     groups: Vec<GroupState>,
     limits: &'a Limits,
     cancelled: &'a dyn Fn() -> bool,
@@ -79,7 +86,7 @@ type Shown = (Pairs, Pairs);
 impl World<'_> {
     /// Evaluates all groups; the rules that failed.
     fn evaluate(&mut self, at: Duration) -> Vec<Failure> {
-        let now = TimestampMs(0) + at;
+        let now = self.start + at;
         self.memory.until = now;
         let mut failures = Vec::new();
         for group in &mut self.groups {
@@ -117,7 +124,7 @@ impl World<'_> {
 
     fn expr_case(&self, case: &ExprCase, fuzzy: bool) -> Option<Failure> {
         let reader = Reader { source: &self.memory, limits: self.limits, cancelled: self.cancelled };
-        let found = ask::parse(&case.expr).and_then(|q| ask::vector(&q, TimestampMs(0) + case.at, &reader));
+        let found = ask::parse(&case.expr).and_then(|q| ask::vector(&q, self.start + case.at, &reader));
         let named =
             |key: &str| Text::new(key).with("expr", short(&case.expr)).with("time", show_duration(case.at));
         match found {
@@ -126,8 +133,9 @@ impl World<'_> {
                 Some(Failure { text, diff: Vec::new() })
             }
             Ok(found) => {
-                let same = |a: &(Labels, f64), b: &(Labels, f64)| a.0 == b.0 && equal(a.1, b.1, fuzzy);
-                let lines = diff(&case.wanted, &found, same, |(labels, value)| format!("{labels} {value}"))?;
+                let same = |a: &(Labels, Point), b: &(Labels, Point)| a.0 == b.0 && equal(&a.1, &b.1, fuzzy);
+                let lines =
+                    diff(&case.wanted, &found, same, |(labels, value)| format!("{labels} {}", shown(value)))?;
                 Some(Failure { text: named("rules.test.expr"), diff: lines })
             }
         }
@@ -147,11 +155,94 @@ fn braces(pairs: &Pairs) -> String {
     format!("{{{}}}", pairs.join(", "))
 }
 
+fn shown(value: &Point) -> String {
+    match value {
+        Point::Float(value) => value.to_string(),
+        Point::Histogram(h) => format!(
+            "{{{{schema:{} count:{} sum:{} z_bucket:{} z_bucket_w:{} buckets:{:?} n_buckets:{:?} custom_values:{:?}}}}}",
+            h.schema,
+            h.count,
+            h.sum,
+            h.zero_count,
+            h.zero_threshold,
+            buckets(&h.positive_spans, &h.positive),
+            buckets(&h.negative_spans, &h.negative),
+            h.custom_values
+        ),
+    }
+}
+
+fn equal(a: &Point, b: &Point, fuzzy: bool) -> bool {
+    match (a, b) {
+        (Point::Float(a), Point::Float(b)) => close(*a, *b, fuzzy),
+        (Point::Histogram(a), Point::Histogram(b)) => same_histogram(a, b, fuzzy),
+        _ => false,
+    }
+}
+
+/// Equal whatever the spans look like: buckets without observations do not count.
+fn same_histogram(a: &Histogram, b: &Histogram, fuzzy: bool) -> bool {
+    let lists =
+        |a: &[f64], b: &[f64]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| close(*a, *b, fuzzy));
+    let filled = |a: (&[Span], &[f64]), b: (&[Span], &[f64])| {
+        let (a, b) = (buckets(a.0, a.1), buckets(b.0, b.1));
+        a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a.0 == b.0 && close(a.1, b.1, fuzzy))
+    };
+    let numbers = |h: &Histogram| [h.count, h.sum, h.zero_count, h.zero_threshold];
+    a.schema == b.schema
+        && (a.reset_hint == ResetHint::Gauge) == (b.reset_hint == ResetHint::Gauge)
+        && lists(&numbers(a), &numbers(b))
+        && lists(&a.custom_values, &b.custom_values)
+        && filled((&a.positive_spans, &a.positive), (&b.positive_spans, &b.positive))
+        && filled((&a.negative_spans, &a.negative), (&b.negative_spans, &b.negative))
+}
+
+/// Index and count of each bucket with observations.
+fn buckets(spans: &[Span], counts: &[f64]) -> Vec<(i64, f64)> {
+    let mut index = 0_i64;
+    let mut indexes = Vec::with_capacity(counts.len());
+    for span in spans {
+        index += i64::from(span.offset);
+        for _ in 0..span.length.min(u32::try_from(counts.len()).unwrap_or(u32::MAX)) {
+            indexes.push(index);
+            index += 1;
+        }
+    }
+    indexes.into_iter().zip(counts.iter().copied()).filter(|(_, count)| *count != 0.0).collect()
+}
+
 /// Equal, NaN like NaN; `fuzzy`: the last bit does not count.
-fn equal(a: f64, b: f64, fuzzy: bool) -> bool {
+fn close(a: f64, b: f64, fuzzy: bool) -> bool {
     #[expect(clippy::float_cmp, reason = "the test asks for equality; whoever wants less says fuzzy_compare")]
     let same = a == b || a.is_nan() && b.is_nan();
     #[expect(clippy::float_cmp, reason = "the neighbours are meant exactly")]
     let near = a.next_up() == b || a.next_down() == b;
     same || fuzzy && near
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn histogram(spans: &[(i32, u32)], counts: &[f64]) -> Histogram {
+        Histogram {
+            positive_spans: spans
+                .iter()
+                .map(|(offset, length)| Span { offset: *offset, length: *length })
+                .collect(),
+            positive: counts.to_vec(),
+            count: counts.iter().sum(),
+            ..Histogram::default()
+        }
+    }
+
+    #[test]
+    fn histograms_are_equal_whatever_their_spans() {
+        let a = histogram(&[(1, 3)], &[1.0, 0.0, 2.0]);
+        let b = histogram(&[(1, 1), (1, 1)], &[1.0, 2.0]);
+        assert!(same_histogram(&a, &b, false));
+        assert!(!same_histogram(&a, &histogram(&[(2, 1), (1, 1)], &[1.0, 2.0]), false));
+        assert!(!same_histogram(&a, &Histogram { sum: 1.0, ..b.clone() }, false));
+        assert!(!same_histogram(&a, &Histogram { reset_hint: ResetHint::Gauge, ..b }, false));
+    }
 }

@@ -2,11 +2,13 @@
 
 use wellkept_model::stale_marker;
 
+use crate::ask::Point;
+
 /// Most values of one series.
 pub(crate) const VALUES_MAX: usize = 1_000_000;
 
 /// The values of one series, one per interval; `None` where there is no sample.
-pub(crate) fn values(text: &str) -> Result<Vec<Option<f64>>, String> {
+pub(crate) fn values(text: &str) -> Result<Vec<Option<Point>>, String> {
     let mut out = Vec::new();
     for word in text.split_whitespace() {
         if word.starts_with("{{") {
@@ -28,7 +30,7 @@ pub(crate) fn values(text: &str) -> Result<Vec<Option<f64>>, String> {
         }
         match (what, times) {
             ("_", times) => out.extend(std::iter::repeat_n(None, times.unwrap_or(1))),
-            (what, None) => out.push(Some(number(what, word)?)),
+            (what, None) => out.push(Some(Point::Float(number(what, word)?))),
             (what, Some(times)) => {
                 let (first, by) = match sign_inside(what) {
                     Some(at) => {
@@ -40,7 +42,7 @@ pub(crate) fn values(text: &str) -> Result<Vec<Option<f64>>, String> {
                 // Added up one by one as promtool does it, so that the last bits agree.
                 let mut value = first;
                 for _ in 0..=times {
-                    out.push(Some(value));
+                    out.push(Some(Point::Float(value)));
                     value = if by == 0.0 { value } else { value + by };
                 }
             }
@@ -78,8 +80,11 @@ mod tests {
     #[test]
     fn the_notation_is_promtools() {
         let plain = |text: &str| -> Vec<String> {
-            let shown = |v: Option<f64>| {
-                v.map_or("_".to_owned(), |v| if is_stale(v) { "stale".into() } else { v.to_string() })
+            let shown = |v: Option<Point>| match v {
+                Some(Point::Float(v)) if is_stale(v) => "stale".to_owned(),
+                Some(Point::Float(v)) => v.to_string(),
+                Some(Point::Histogram(_)) => "{{}}".to_owned(),
+                None => "_".to_owned(),
             };
             values(text).unwrap().into_iter().map(shown).collect()
         };

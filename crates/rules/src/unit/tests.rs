@@ -147,3 +147,21 @@ groups:
     assert!(passes("group_eval_order: [gives, reads]\n"));
     assert!(!passes("group_eval_order: [reads, gives]\n"));
 }
+
+#[test]
+fn a_test_may_begin_at_another_instant() {
+    let report = with(
+        "
+start_timestamp: 2026-01-31T00:00:00Z
+alert_rule_test:
+- eval_time: 6m
+  alertname: InstanceDown
+  exp_alerts:
+  - exp_labels: {severity: page, job: j, instance: i}
+    exp_annotations: {summary: Instance i down, where: eu http://w.example}
+promql_expr_test:
+- {expr: 'day_of_month()', eval_time: 1m, exp_samples: [{value: 31}]}
+",
+    );
+    assert!(report.passed(), "{report}");
+}

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json, to_value};
-use wellkept_model::Sample;
 use wellkept_promql::Limits;
 
 use super::*;
+use crate::ask::Point;
 use crate::memory::Memory;
 use crate::{Reader, RuleFile, Settings};
 
@@ -31,7 +31,7 @@ groups:
         file.groups.into_iter().map(|g| GroupState::new(Arc::new(g), settings.clone(), false)).collect();
     let mut memory = Memory::default();
     for i in ["1", "2"] {
-        memory.add(&Labels::metric("up", [("i", i)]), Sample { at: TimestampMs(1000), value: 0.0 });
+        memory.add(&Labels::metric("up", [("i", i)]), TimestampMs(1000), &Point::Float(0.0));
     }
     let limits = Limits::default();
     let reader = Reader { source: &memory, limits: &limits, cancelled: &|| false };
