@@ -106,7 +106,7 @@ mod tests {
 
     const TWO: &str = "- {name: a, interval: 10s, rules: [{record: x, expr: '1'}]}\n- {name: b, rules: [{record: y, expr: '1'}]}\n";
 
-    /// Names of the groups that are due, with the seconds until then.
+    /// Evaluates the groups that are due and gives their names.
     fn due(set: &mut Ruleset, seconds: i64) -> Vec<String> {
         let memory = Memory::default();
         let limits = Limits::default();

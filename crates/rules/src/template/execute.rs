@@ -10,7 +10,9 @@ use super::{TemplateSample, functions};
 /// Longest output, bytes. An annotation is a message to a person.
 const OUTPUT_MAX: usize = 16 << 10;
 /// Most steps (nodes and commands) of one expansion.
-const STEPS_MAX: usize = 100_000;
+const STEPS_MAX: usize = 200_000;
+/// Deepest nesting of blocks and parentheses over all templates that call each other: each takes stack.
+const NESTING_MAX: usize = 100;
 /// Deepest chain of templates that call each other.
 const CALLS_MAX: usize = 32;
 /// Most queries of one expansion.
@@ -46,6 +48,7 @@ pub(crate) struct Executor<'a> {
     out: String,
     steps: usize,
     calls: usize,
+    nesting: usize,
     queries: usize,
     patterns: usize,
     /// Bytes of values made on the way; texts that are made and thrown away count too.
@@ -62,8 +65,19 @@ impl<'a> Executor<'a> {
         around: Surroundings<'a>,
     ) -> Result<String, Fault> {
         let out = String::new();
-        let mut executor =
-            Self { tree, text, around, variables, out, steps: 0, calls: 0, queries: 0, patterns: 0, made: 0 };
+        let mut executor = Self {
+            tree,
+            text,
+            around,
+            variables,
+            out,
+            steps: 0,
+            calls: 0,
+            nesting: 0,
+            queries: 0,
+            patterns: 0,
+            made: 0,
+        };
         executor.block(&tree.main, &dot)?;
         Ok(executor.out)
     }
@@ -87,6 +101,20 @@ impl<'a> Executor<'a> {
             return Err(format!("a template may make at most {QUERIES_MAX} queries"));
         }
         (self.around.query)(text)
+    }
+
+    /// Counts work that grows with what it is done on.
+    pub(crate) fn work(&mut self, steps: usize) -> Result<(), String> {
+        self.steps = self.steps.saturating_add(steps);
+        if self.steps > STEPS_MAX { Err(format!("more than {STEPS_MAX} steps")) } else { Ok(()) }
+    }
+
+    fn deeper(&mut self, pos: usize) -> Result<(), Fault> {
+        self.nesting += 1;
+        if self.nesting > NESTING_MAX {
+            return Err(Fault::new(pos, format!("nested more than {NESTING_MAX} deep")));
+        }
+        Ok(())
     }
 
     /// Counts a pattern that is about to be compiled.
@@ -124,11 +152,7 @@ impl<'a> Executor<'a> {
     }
 
     fn step(&mut self, pos: usize) -> Result<(), Fault> {
-        self.steps += 1;
-        if self.steps > STEPS_MAX {
-            return Err(Fault::new(pos, format!("more than {STEPS_MAX} steps")));
-        }
-        Ok(())
+        self.work(1).map_err(|message| Fault::new(pos, message))
     }
 
     fn write(&mut self, text: &str, pos: usize) -> Result<(), Fault> {
@@ -141,6 +165,7 @@ impl<'a> Executor<'a> {
     }
 
     fn block(&mut self, block: &'a Block, dot: &Value) -> Result<Flow, Fault> {
+        self.deeper(0)?;
         let known = self.variables.len();
         let mut flow = Flow::On;
         for node in block {
@@ -150,6 +175,7 @@ impl<'a> Executor<'a> {
             }
         }
         self.variables.truncate(known);
+        self.nesting -= 1;
         Ok(flow)
     }
 
@@ -203,7 +229,7 @@ impl<'a> Executor<'a> {
         let over = self.commands(pipe, dot)?;
         let items: Vec<(Value, Value)> = match &over {
             Value::Labels(l) => l.iter().map(|(n, v)| (Value::text(n), Value::text(v))).collect(),
-            Value::Map(m) => m.iter().map(|(k, v)| (Value::text(k.as_str()), v.clone())).collect(),
+            Value::Map(m) => m.iter().map(|(k, v)| (Value::text(k), v.clone())).collect(),
             Value::Samples(s) => {
                 (0..).zip(s.iter()).map(|(i, s)| (Value::Int(i), Value::Sample(s.clone().into()))).collect()
             }
@@ -220,6 +246,7 @@ impl<'a> Executor<'a> {
                 ));
             }
         };
+        self.work(items.len()).map_err(|m| self.fault(pipe.pos, pipe.end, m))?;
         if items.is_empty() {
             let flow = self.block(otherwise, dot);
             self.variables.truncate(known);
@@ -366,7 +393,12 @@ impl<'a> Executor<'a> {
                     }
                 }
             }
-            OperandKind::Pipe(pipe) => self.pipe(pipe, dot)?,
+            OperandKind::Pipe(pipe) => {
+                self.deeper(operand.pos)?;
+                let value = self.pipe(pipe, dot)?;
+                self.nesting -= 1;
+                value
+            }
             OperandKind::Function(name) => {
                 let call = functions::call(name, &[], self);
                 call.map_err(|m| self.fault(operand.pos, operand.end, format!("error calling {name}: {m}")))?

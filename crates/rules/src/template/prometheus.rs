@@ -9,7 +9,7 @@ use wellkept_model::TimestampMs;
 use super::execute::Executor;
 use super::functions::{only, url_query, wrong_type};
 use super::number::general;
-use super::value::Value;
+use super::value::{Map, Value};
 use crate::time::{go_time, parse_duration};
 
 /// Names of the functions in this file.
@@ -52,10 +52,12 @@ const REGEX_SIZE_MAX: usize = 1 << 20;
 pub(crate) fn call(name: &str, args: &[Value], on: &mut Executor<'_>) -> Result<Value, String> {
     match name {
         "query" => return on.query(text(only(args)?)?).map(|s| Value::Samples(s.into())),
-        "first" | "label" | "value" | "strvalue" | "sortByLabel" => return of_samples(name, args),
+        "first" | "label" | "value" | "strvalue" | "sortByLabel" => {
+            return of_samples(name, args, on);
+        }
         "args" => {
             let named = args.iter().enumerate().map(|(i, v)| (format!("arg{i}"), v.clone()));
-            return Ok(Value::Map(Arc::new(named.collect())));
+            return Ok(Value::Map(Arc::new(Map::new(named.collect())?)));
         }
         "match" | "reReplaceAll" => return pattern(name, args, on),
         "now" => return Ok(Value::Float(on.now().as_seconds())),
@@ -119,7 +121,7 @@ fn number(value: &Value) -> Result<f64, String> {
     }
 }
 
-fn of_samples(name: &str, args: &[Value]) -> Result<Value, String> {
+fn of_samples(name: &str, args: &[Value], on: &mut Executor<'_>) -> Result<Value, String> {
     match (name, args) {
         ("first", [Value::Samples(samples)]) => match samples.first() {
             Some(sample) => Ok(Value::Sample(Arc::new(sample.clone()))),
@@ -129,6 +131,7 @@ fn of_samples(name: &str, args: &[Value]) -> Result<Value, String> {
         ("value", [Value::Sample(sample)]) => Ok(Value::Float(sample.value)),
         ("strvalue", [Value::Sample(sample)]) => Ok(Value::text(sample.labels.get("__value__"))),
         ("sortByLabel", [Value::Text(name), Value::Samples(samples)]) => {
+            on.work(samples.len())?;
             let mut sorted = samples.to_vec();
             sorted.sort_by(|a, b| a.labels.get(name).cmp(b.labels.get(name)));
             Ok(Value::Samples(Arc::new(sorted)))

@@ -197,11 +197,21 @@ fn a_failing_expansion_says_where_and_why() {
 
 #[test]
 fn no_template_fills_memory_or_runs_on() {
-    fails("{{ range 1000000 }}aaaaaaaaaaaaaaaaaaaa{{ end }}", "bytes");
-    fails("{{ range 1000000 }}{{ end }}{{ range 100000000 }}{{ $x := 1 }}{{ end }}", "steps");
+    fails("{{ range 90000 }}aaaaaaaaaaaaaaaaaaaa{{ end }}", "bytes");
+    fails("{{ range 90000 }}{{ end }}{{ range 100000000 }}{{ $x := 1 }}{{ end }}", "steps");
     fails("{{ define \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}", "more than 32 deep");
     fails("{{ range 100 }}{{ query \"up\" }}{{ end }}", "at most 20 queries");
     fails("{{ range 1000 }}{{ $x := match \"a\" \"b\" }}{{ end }}", "at most 100 regular");
+    fails("{{ $x := 1 }}{{ range 90000 }}{{ $x = args $x }}{{ end }}", "more than 16 deep");
+    fails(
+        "{{ range 10000 }}{{ with $x := query \"up\" }}{{ break }}{{ end }}{{ end }}{{ $x := query \"up\" }}{{ range 199990 }}{{ $x = sortByLabel \"a\" $x }}{{ end }}",
+        "steps",
+    );
+    let nested = format!("{}{{{{ template \"a\" }}}}{}", "{{ if 1 }}".repeat(28), "{{ end }}".repeat(28));
+    fails(
+        &format!("{{{{ define \"a\" }}}}{nested}{{{{ end }}}}{{{{ template \"a\" }}}}"),
+        "more than 100 deep",
+    );
     let double = "{{ $x := \"aaaaaaaaaaaaaaaa\" }}".to_owned() + &"{{ $x = print $x $x }}".repeat(40);
     fails(&double, "bytes");
     fails(

@@ -29,7 +29,7 @@ pub(crate) enum Value {
     Text(Arc<str>),
     Labels(Labels),
     /// From `args`.
-    Map(Arc<BTreeMap<String, Value>>),
+    Map(Arc<Map>),
     Sample(Arc<TemplateSample>),
     Samples(Arc<Vec<TemplateSample>>),
     Time(TimestampMs),
@@ -37,6 +37,40 @@ pub(crate) enum Value {
     Duration(i64),
     /// `.` of an alert's template.
     Root(Arc<Root>),
+}
+
+/// Deepest nesting of `args` in `args`: showing and dropping them recurses.
+const MAP_DEPTH_MAX: usize = 16;
+
+/// Named values.
+#[derive(Debug)]
+pub(crate) struct Map {
+    entries: BTreeMap<String, Value>,
+    /// 1 when no value is a map.
+    depth: usize,
+}
+
+impl Map {
+    pub(crate) fn new(entries: BTreeMap<String, Value>) -> Result<Self, String> {
+        let below = entries.values().map(|v| if let Value::Map(map) = v { map.depth } else { 0 }).max();
+        let depth = below.unwrap_or(0) + 1;
+        if depth > MAP_DEPTH_MAX {
+            return Err(format!("maps within maps more than {MAP_DEPTH_MAX} deep"));
+        }
+        Ok(Self { entries, depth })
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.entries.get(name)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.entries.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
 }
 
 /// The fields of `.`.
@@ -82,7 +116,7 @@ impl Value {
             Self::Float(f) => *f != 0.0,
             Self::Text(t) => !t.is_empty(),
             Self::Labels(l) => !l.is_empty(),
-            Self::Map(m) => !m.is_empty(),
+            Self::Map(m) => m.len() > 0,
             Self::Samples(s) => !s.is_empty(),
             Self::Sample(_) | Self::Time(_) | Self::Root(_) => true,
         }
