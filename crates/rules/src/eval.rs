@@ -1,6 +1,6 @@
 //! Evaluation of one group at one instant: what it records, which alerts it raises.
 //!
-//! Rules run in order, and later ones see what earlier ones gave through an [`overlay`]; the whole group then gives
+//! Rules run in order, and later ones see what earlier ones gave through an overlay; the whole group then gives
 //! one [`Batch`], because a write for each rule would cost a sync for each. Series that a rule no longer gives end
 //! with a stale marker. A rule that fails keeps its alerts and ends no series: silence is not health.
 //!

@@ -1,10 +1,10 @@
 //! Prometheus rule files, unmodified: read, checked, evaluated, unit-tested.
 //!
 //! 1. [`RuleFile`] is a checked file; every expression and template in it has been parsed.
-//! 2. [`template`] expands labels and annotations of alerts.
+//! 2. [`mod@template`] expands labels and annotations of alerts.
 //! 3. [`GroupState`] evaluates a group, instant by instant; [`Ruleset`] knows which groups are due.
-//! 4. [`view`] shows rules and alerts as Prometheus' API does; [`finding`] turns firing alerts into findings.
-//! 5. [`check()`] and [`unit`] do what `promtool check rules` and `promtool test rules` do.
+//! 4. [`mod@view`] shows rules and alerts as Prometheus' API does; [`mod@finding`] turns firing alerts into findings.
+//! 5. [`check()`] and [`mod@unit`] do what `promtool check rules` and `promtool test rules` do.
 //!
 //! No IO and no clock: files come as text, instants as arguments, series from any
 //! [`SeriesSource`](wellkept_model::SeriesSource).
