@@ -6,19 +6,21 @@
 use wellkept_model::{Histogram, Labels, Metadata, Sink, TimestampMs};
 
 /// A sink that leaves out what carries our own identity.
-pub(crate) struct Guard<'a, S> {
+pub struct Guard<'a, S> {
     inner: &'a mut S,
     identity: &'a Labels,
     /// The current series is left out.
     skipping: bool,
     /// Samples that were left out.
-    pub(crate) refused: usize,
+    pub refused: usize,
     /// Samples that went through.
-    pub(crate) passed: usize,
+    pub passed: usize,
 }
 
 impl<'a, S: Sink> Guard<'a, S> {
-    pub(crate) fn new(inner: &'a mut S, identity: &'a Labels) -> Self {
+    /// `identity`: the labels that all series of our own collection carry.
+    #[must_use]
+    pub fn new(inner: &'a mut S, identity: &'a Labels) -> Self {
         Self { inner, identity, skipping: false, refused: 0, passed: 0 }
     }
 

@@ -6,4 +6,5 @@ mod guard;
 mod metadata;
 
 pub use exemplars::ExemplarStore;
+pub use guard::Guard;
 pub use metadata::MetadataStore;
