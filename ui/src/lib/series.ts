@@ -44,12 +44,13 @@ export function legendNames(metrics: readonly Metric[]): string[] {
   if (first === undefined) return [];
   if (metrics.length === 1) return [seriesText(first)];
   const labels = new Set(metrics.flatMap((metric) => Object.keys(metric)));
-  const differ = [...labels].filter((label) => metrics.some((metric) => metric[label] !== first[label]));
-  return metrics.map((metric) => {
-    const kept: Metric = {};
-    for (const label of differ) if (metric[label] !== undefined) kept[label] = metric[label];
-    return seriesText(kept);
-  });
+  const differ = [...labels].filter((label) => metrics.some((metric) => valueOf(metric, label) !== valueOf(first, label)));
+  return metrics.map((metric) => seriesText(Object.fromEntries(differ.flatMap((label) => (Object.hasOwn(metric, label) ? [[label, metric[label] ?? ""]] : [])))));
+}
+
+/** A label may have a name that every object has: `constructor`. */
+function valueOf(metric: Metric, label: string): string | undefined {
+  return Object.hasOwn(metric, label) ? metric[label] : undefined;
 }
 
 const TOP = 20;
