@@ -131,7 +131,9 @@ describe("the metrics pages", { skip: REAL !== null && "needs the mock's data" }
       await graph(page).waitFor();
       await page.getByRole("link", { name: "Targets" }).click();
       await page.getByRole("heading", { level: 1, name: "Targets" }).waitFor();
+      const asked = page.waitForRequest((request) => request.url().includes("query_range"));
       await page.getByRole("link", { name: "Explore" }).click();
+      await asked;
       await graph(page).waitFor();
       assert.equal(await editor(page).inputValue(), "up");
       assert.equal(new URL(page.url()).search, "?q=up");

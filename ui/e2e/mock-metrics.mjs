@@ -57,7 +57,7 @@ export function prometheus(path, args, world, { ok, refuse }) {
     case "/api/v1/targets":
       return ok(world.bare ? { activeTargets: [], droppedTargets: [], droppedTargetCounts: {} } : targets());
     case "/api/v1/status/tsdb":
-      return ok(world.bare ? {} : tsdb());
+      return ok(world.bare ? { headStats: { numSeries: 0, numLabelPairs: 0, chunkCount: 0, minTime: 0, maxTime: 0 }, seriesCountByMetricName: [] } : tsdb());
     default:
       return null;
   }

@@ -161,7 +161,7 @@ function metricInsert(name: string): string {
   return /^[a-zA-Z_:][\w:]*$/.test(name) ? name : `{${quote(name)}}`;
 }
 
-/** Those that fit the prefix, best first: begins with it, then a part begins with it, then contains it. */
+/** Those that fit the prefix, best first: begins with it, then a part begins with it, then contains it; then by the alphabet. */
 export function ranked(choices: readonly Choice[], prefix: string, limit: number): Choice[] {
   const wanted = prefix.toLowerCase();
   if (wanted === "") return choices.slice(0, limit);
@@ -174,7 +174,7 @@ export function ranked(choices: readonly Choice[], prefix: string, limit: number
   return choices
     .map((choice, i) => ({ choice, i, rank: rank(choice.text) }))
     .filter((one) => one.rank >= 0)
-    .sort((a, b) => a.rank - b.rank || a.choice.text.length - b.choice.text.length || a.i - b.i)
+    .sort((a, b) => a.rank - b.rank || (a.choice.text < b.choice.text ? -1 : a.choice.text > b.choice.text ? 1 : a.i - b.i))
     .slice(0, limit)
     .map((one) => one.choice);
 }

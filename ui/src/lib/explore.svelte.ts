@@ -1,8 +1,11 @@
 // The explorer's state: its questions, what is drawn of them, and how both stay in step with the address.
 
+import { acts } from "./acts.svelte";
+import { ApiError } from "./api";
 import { api, live } from "./live.svelte";
 import { Names } from "./names";
 import { nav } from "./nav.svelte";
+import { t } from "./prefs.svelte";
 import type { Answer, QueryData, Series } from "./prom";
 import { type Drawn, type Shape, letterOf, toGraph } from "./results";
 import { LINES_MAX, type Range, type Shared, type Tab, autoStep, fromSearch, toSearch } from "./share";
@@ -61,13 +64,16 @@ class Explore {
     return toGraph(shape, answers.length === 1 ? answers.map((one) => ({ ...one, letter: "" })) : answers);
   });
 
-  /** Takes up the address; called when the page opens and whenever the address changes. */
-  follow(search: string): void {
-    if (search === this.#shown && this.questions.length > 0) return;
+  /** Takes up the address; called when the page opens (`opened`) and whenever the address changes. */
+  follow(search: string, opened: boolean): void {
     if (search === "" && kept !== "") {
       nav.remember(kept, false);
       search = kept;
-      if (search === this.#shown && this.questions.length > 0) return;
+    }
+    if (search === this.#shown && this.questions.length > 0) {
+      // What was asked before the reader left is old by now, or was never answered.
+      if (opened) this.#load();
+      return;
     }
     const state = fromSearch(search);
     this.#abort();
@@ -147,7 +153,8 @@ class Explore {
       question.expr = (await api.prom<string>("format_query", { query: question.expr })).data;
       question.error = null;
     } catch (error) {
-      question.error = wordsOf(error);
+      if (error instanceof ApiError && error.trouble === "not_found") acts.say(false, t("explore.no_format"));
+      else question.error = wordsOf(error);
     }
   }
 

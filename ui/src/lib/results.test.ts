@@ -34,6 +34,11 @@ describe("a graph", () => {
     expect(drawn.frame.columns.map((column) => column.key)).toEqual(['A a{x="1"}', 'B a{x="1"}']);
   });
 
+  it("keeps a series apart from one that an odd answer has twice", () => {
+    const twice = [{ metric: { a: "1" } }, { metric: { a: "1" } }];
+    expect(new Set(toGraph(shape, [{ letter: "", series: twice }]).frame.columns.map((column) => column.key)).size).toBe(2);
+  });
+
   it("shows no more series than can be drawn, the highest", () => {
     const many = Array.from({ length: 250 }, (_, i) => ({ metric: { n: String(i) }, values: [[100, String(i)]] as [number, string][] }));
     const drawn = toGraph(shape, [{ letter: "", series: many }]);

@@ -67,6 +67,7 @@ export interface Drawn {
 export function toGraph(shape: Shape, answers: readonly { letter: string; series: readonly Series[] }[], limit = DRAWN_MAX): Drawn {
   const drawn: Drawn = { frame: { ...shape, columns: [] }, left: 0, odd: 0, histograms: 0 };
   const columns: Column[] = [];
+  const keys = new Set<string>();
   for (const { letter, series } of answers) {
     const names = legendNames(series.map((one) => one.metric));
     series.forEach((one, i) => {
@@ -74,7 +75,11 @@ export function toGraph(shape: Shape, answers: readonly { letter: string; series
       const { values, odd } = column(shape, one);
       if (odd) drawn.odd += 1;
       if ((one.histograms?.length ?? 0) > 0) drawn.histograms += 1;
-      columns.push({ key: letter === "" ? name : `${letter} ${name}`, values });
+      let key = letter === "" ? name : `${letter} ${name}`;
+      // No right answer has a series twice; a wrong one must not break the page.
+      while (keys.has(key)) key += "′";
+      keys.add(key);
+      columns.push({ key, values });
     });
   }
   const { kept, left } = biggest(columns, limit);

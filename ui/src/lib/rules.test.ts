@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { type Rule, type RuleGroup, type Target, timeOf } from "./prom";
-import { chooseRules, chooseTargets, countRules, toPools } from "./rules";
+import { chooseRules, chooseTargets, countRules, keyed, toPools } from "./rules";
 import { ofAlert, ofTarget } from "./tone";
 
 const rule = (name: string, more: Partial<Rule> = {}): Rule => ({ type: "alerting", name, query: `${name} > 0`, state: "inactive", health: "ok", ...more });
@@ -25,6 +25,13 @@ describe("rules", () => {
     expect(names(chooseRules(groups, "broken", ""))).toEqual([["odd"]]);
     expect(names(chooseRules(groups, "all", " POD=web "))).toEqual([["hot"]]);
     expect(names(chooseRules(groups, "inactive", "hot"))).toEqual([]);
+  });
+});
+
+describe("keys", () => {
+  it("stay with their item and are never the same twice", () => {
+    expect(keyed(["a", "b", "a"], (one) => one).map(({ key }) => key)).toEqual(["1 a", "1 b", "2 a"]);
+    expect(keyed(["b", "a"], (one) => one).map(({ key }) => key)).toEqual(["1 b", "1 a"]);
   });
 });
 

@@ -73,3 +73,14 @@ export function chooseTargets(pool: Pool, onlyDown: boolean, search: string): Ta
     (one) => (!onlyDown || one.health !== "up") && (wanted === "" || [one.scrapePool, one.scrapeUrl, pairs(one.labels), one.lastError].join("\n").toLowerCase().includes(wanted)),
   );
 }
+
+/** Each item with a key that stays when others come, go or change places; the same text twice gets two keys. */
+export function keyed<T>(items: readonly T[], text: (item: T) => string): { key: string; item: T }[] {
+  const seen = new Map<string, number>();
+  return items.map((item) => {
+    const one = text(item);
+    const times = (seen.get(one) ?? 0) + 1;
+    seen.set(one, times);
+    return { key: `${times} ${one}`, item };
+  });
+}
