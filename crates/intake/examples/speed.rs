@@ -3,6 +3,7 @@
 
 use wellkept_intake::Limits;
 use wellkept_intake::remote_write::{Decoder, Encoder, OutgoingSeries, Version};
+use wellkept_intake::text::{self, Format, Options};
 use wellkept_intake::unpack::{Encoding, Unpacker};
 use wellkept_model::{Histogram, Labels, Sample, Sink, TimestampMs};
 
@@ -12,6 +13,21 @@ const ROUNDS: usize = 500;
 /// Knows everything and only adds up, so that nothing is optimised away.
 #[derive(Default)]
 struct KnowsAll(u64);
+
+/// Has every series decoded.
+struct KnowsNothing<'a>(&'a mut KnowsAll);
+
+impl Sink for KnowsNothing<'_> {
+    fn series(&mut self, wire: &[u8], labels: &[(&str, &str)]) {
+        self.0.series(wire, labels);
+    }
+    fn float(&mut self, at: TimestampMs, value: f64) {
+        self.0.float(at, value);
+    }
+    fn histogram(&mut self, at: TimestampMs, histogram: Histogram) {
+        self.0.histogram(at, histogram);
+    }
+}
 
 impl Sink for KnowsAll {
     fn known(&mut self, wire: &[u8]) -> bool {
@@ -69,6 +85,22 @@ fn fleet() -> Vec<Labels> {
         .collect()
 }
 
+fn text(fleet: &[Labels], samples: &[Sample], sink: &mut KnowsAll) {
+    let import: String =
+        fleet.iter().zip(samples).map(|(l, s)| format!("{l} {} {}\n", s.value, s.at)).collect();
+    println!("text: {} bytes per line", import.len() / SERIES);
+    let mut decoder = text::Decoder::default();
+    let options = Options::import(TimestampMs(0));
+    measure("  import, known series", SERIES, || {
+        let tally = decoder.decode(Format::Prometheus, import.as_bytes(), &options, sink).unwrap();
+        assert_eq!(tally.refused, 0);
+    });
+    measure("  import, new series", SERIES, || {
+        let mut sink = KnowsNothing(&mut *sink);
+        decoder.decode(Format::Prometheus, import.as_bytes(), &options, &mut sink).unwrap();
+    });
+}
+
 fn main() {
     let fleet = fleet();
     let samples: Vec<Sample> = (0..SERIES)
@@ -102,5 +134,6 @@ fn main() {
             decoder.decode(version, Encoding::Zstd, &zstd, &mut sink).unwrap();
         });
     }
+    text(&fleet, &samples, &mut sink);
     println!("(checksum {})", sink.0);
 }

@@ -40,6 +40,14 @@ pub enum DecodeError {
         /// Allowed symbols.
         limit: usize,
     },
+    /// A line of a text format is wrong, and the format stands or falls as a whole.
+    #[error("line {line}: {problem}")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong, and what would be accepted.
+        problem: &'static str,
+    },
     /// A header names a format that we do not read.
     #[error("{header} `{value}` is not understood; accepted: {accepted}")]
     Header {

@@ -3,6 +3,8 @@
 //! Protobuf doors share one form of key: the label fields of a remote write 1.0 series. That format has them on the
 //! wire already; the others put them together here, which is cheaper than decoding text.
 
+use wellkept_model::Sink;
+
 use crate::proto::{ProtoError, Reader, Writer};
 use crate::{Limits, Refusal};
 
@@ -41,6 +43,27 @@ pub(crate) fn label(message: &[u8]) -> Result<(&[u8], &[u8]), ProtoError> {
         }
     }
     Ok((name, value))
+}
+
+/// Makes the series whose labels are `key` the sink's current one. They are decoded only when the sink knows nothing.
+#[inline]
+pub(crate) fn announce<S: Sink + ?Sized>(key: &[u8], limits: &Limits, sink: &mut S) -> Result<(), Refusal> {
+    if key.is_empty() {
+        return Err(Refusal::NoLabels);
+    }
+    if sink.known(key) {
+        return Ok(());
+    }
+    let mut pairs = Pairs::new();
+    let mut reader = Reader::new(key);
+    // We wrote the key ourselves; should it be damaged all the same, the series ends where the damage starts.
+    while let Ok(Some(field)) = reader.next_field() {
+        if let Ok(Ok((name, value))) = field.bytes().map(label) {
+            push_pair(&mut pairs, name, value, limits)?;
+        }
+    }
+    sink.series(key, &pairs);
+    Ok(())
 }
 
 /// Adds one label to a series after checking it.

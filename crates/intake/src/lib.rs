@@ -17,7 +17,10 @@ pub mod proto;
 pub mod unpack;
 mod key;
 mod histogram;
+mod metadata;
+mod number;
 pub mod remote_write;
+pub mod text;
 
 pub use error::{DecodeError, Refusal};
 pub use limits::Limits;

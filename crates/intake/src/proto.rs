@@ -146,6 +146,14 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
+    /// The next message of a sequence in which each stands after its length; nothing at the end.
+    ///
+    /// # Errors
+    /// [`ProtoError::Truncated`] or [`ProtoError::LongVarint`].
+    pub fn delimited(&mut self) -> Result<Option<&'a [u8]>, ProtoError> {
+        if self.rest.is_empty() { Ok(None) } else { self.bytes().map(Some) }
+    }
+
     /// Skips fields of number `number` with content of wire type 2 and returns the bytes they took, tags included.
     ///
     /// `number` is below 16, so that its tag is a single byte.

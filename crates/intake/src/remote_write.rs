@@ -26,7 +26,7 @@ pub struct Decoder {
     limits: Limits,
     unpacker: Unpacker,
     key: Vec<u8>,
-    metadata_seen: v2::MetadataSeen,
+    metadata_seen: crate::metadata::Seen,
 }
 
 impl Decoder {

@@ -59,6 +59,13 @@ impl<'a> Writer<'a> {
         self.out.extend_from_slice(value);
     }
 
+    /// A `string` that is put together from parts.
+    pub fn bytes_of(&mut self, number: u32, parts: &[&[u8]]) {
+        self.tag(number, 2);
+        self.varint(parts.iter().map(|p| p.len() as u64).sum());
+        parts.iter().for_each(|p| self.out.extend_from_slice(p));
+    }
+
     /// A message, written by `body` straight into the buffer; its length is put before it afterwards.
     pub fn message(&mut self, number: u32, body: impl FnOnce(&mut Writer<'_>)) {
         self.tag(number, 2);

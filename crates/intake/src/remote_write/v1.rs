@@ -4,11 +4,12 @@
 //! that run is the key under which the sink may know the series. A series whose labels are scattered is legal protobuf
 //! too: it is decoded the slow way and never gets a key.
 
-use wellkept_model::{Metadata, MetricKind, Sink, TimestampMs};
+use wellkept_model::{MetricKind, Sink, TimestampMs};
 
 use super::count;
 use crate::histogram::{self, Fault};
 use crate::key::{Pairs, label, push_pair};
+use crate::metadata::Raw;
 use crate::proto::{Field, Reader};
 use crate::{DecodeError, Limits, Refusal, Tally};
 
@@ -143,19 +144,18 @@ impl<'a> Request<'a, '_> {
     }
 
     fn metadata<S: Sink + ?Sized>(&mut self, field: &Field<'a>, sink: &mut S) -> Result<(), DecodeError> {
-        let mut kind = MetricKind::Unknown;
-        let (mut family, mut help, mut unit) = (&b""[..], &b""[..], &b""[..]);
+        let mut raw = Raw::default();
         let mut reader = field.message()?;
         while let Some(field) = reader.next_field()? {
             match field.number {
-                1 => kind = metric_kind(field.uint()?),
-                2 => family = field.bytes()?,
-                4 => help = field.bytes()?,
-                5 => unit = field.bytes()?,
+                1 => raw.kind = metric_kind(field.uint()?),
+                2 => raw.family = field.bytes()?,
+                4 => raw.help = field.bytes()?,
+                5 => raw.unit = field.bytes()?,
                 _ => {}
             }
         }
-        if let Some(metadata) = metadata(family, kind, help, unit, self.limits) {
+        if let Some(metadata) = raw.checked(self.limits) {
             sink.metadata(metadata);
         }
         Ok(())
@@ -174,20 +174,4 @@ pub(super) fn metric_kind(number: u64) -> MetricKind {
         7 => MetricKind::StateSet,
         _ => MetricKind::Unknown,
     }
-}
-
-/// Nothing when a part is not text, too long, or the family has no name: metadata is help, not data.
-pub(super) fn metadata(
-    family: &[u8],
-    kind: MetricKind,
-    help: &[u8],
-    unit: &[u8],
-    limits: &Limits,
-) -> Option<Metadata> {
-    let text = |bytes: &[u8], most: usize| {
-        (bytes.len() <= most).then(|| std::str::from_utf8(bytes).ok().map(str::to_owned)).flatten()
-    };
-    let family = text(family, limits.name_bytes).filter(|name| !name.is_empty())?;
-    let (help, unit) = (text(help, limits.value_bytes)?, text(unit, limits.name_bytes)?);
-    Some(Metadata { family, kind, help, unit })
 }

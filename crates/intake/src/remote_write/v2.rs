@@ -4,44 +4,23 @@
 //! of 1.0, which is a copy of some 150 bytes and no look at them; a sink that serves both versions knows a series from
 //! either. Metadata stands at every series here: it is handed on when it is new or has changed.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
-
 use wellkept_model::{METRIC_NAME, MetricKind, Sink, TimestampMs};
 
 use super::{count, v1};
 use crate::histogram::{self, Fault};
-use crate::key::{Pairs, push_label, push_pair};
+use crate::key::{Pairs, announce, push_label, push_pair};
+use crate::metadata::{Raw, Seen};
 use crate::proto::{Field, ProtoError, Reader};
 use crate::{DecodeError, Limits, Refusal, Tally};
 
 /// Distinct strings in one request. The largest senders use some ten thousand.
 const SYMBOLS_MAX: usize = 1 << 20;
 
-/// Remembers which metadata was handed on, as hashes.
-#[derive(Debug, Default)]
-pub(super) struct MetadataSeen {
-    hasher: RandomState,
-    seen: HashSet<u64>,
-}
-
-impl MetadataSeen {
-    /// Families remembered; beyond that all are handed on anew.
-    const FAMILIES_MAX: usize = 1 << 16;
-
-    fn is_new(&mut self, metadata: (&[u8], MetricKind, &[u8], &[u8])) -> bool {
-        if self.seen.len() >= Self::FAMILIES_MAX {
-            self.seen.clear();
-        }
-        self.seen.insert(self.hasher.hash_one(metadata))
-    }
-}
-
 pub(super) fn decode<S: Sink + ?Sized>(
     message: &[u8],
     limits: &Limits,
     key: &mut Vec<u8>,
-    metadata_seen: &mut MetadataSeen,
+    metadata_seen: &mut Seen,
     sink: &mut S,
 ) -> Result<Tally, DecodeError> {
     let symbols = symbols(message)?;
@@ -88,7 +67,7 @@ struct Request<'a, 'l> {
     /// The current series' metric name.
     name: &'a [u8],
     pairs: Pairs<'a>,
-    metadata_seen: &'l mut MetadataSeen,
+    metadata_seen: &'l mut Seen,
     metadata_last: Option<(&'a [u8], MetadataRefs)>,
     tally: Tally,
 }
@@ -179,20 +158,7 @@ impl<'a> Request<'a, '_> {
         if let Err(why) = label_fields(&self.symbols, message, &mut visit)? {
             return Ok(Err(why));
         }
-        if labels == 0 {
-            return Ok(Err(Refusal::NoLabels));
-        }
-        if sink.known(self.key) {
-            return Ok(Ok(()));
-        }
-        self.pairs.clear();
-        let mut visit =
-            |name: &'a [u8], value: &'a [u8]| push_pair(&mut self.pairs, name, value, self.limits);
-        if let Err(why) = label_fields(&self.symbols, message, &mut visit)? {
-            return Ok(Err(why));
-        }
-        sink.series(self.key, &self.pairs);
-        Ok(Ok(()))
+        Ok(announce(self.key, self.limits, sink))
     }
 
     fn float<S: Sink + ?Sized>(&mut self, field: &Field<'a>, sink: &mut S) -> Result<(), DecodeError> {
@@ -277,12 +243,8 @@ impl<'a> Request<'a, '_> {
             return Ok(());
         };
         let kind = v1::metric_kind(kind);
-        let family = family(self.name, kind);
-        if self.metadata_seen.is_new((family, kind, help, unit))
-            && let Some(metadata) = v1::metadata(family, kind, help, unit, self.limits)
-        {
-            sink.metadata(metadata);
-        }
+        let raw = Raw { family: family(self.name, kind), kind, help, unit };
+        self.metadata_seen.hand_on(&raw, self.limits, sink, |_| {});
         Ok(())
     }
 }
