@@ -21,9 +21,16 @@ mod metadata;
 mod number;
 pub mod remote_write;
 pub mod text;
+pub mod otlp;
+mod names;
+pub mod influx;
+pub mod graphite;
+pub mod statsd;
+pub mod expose;
 
 pub use error::{DecodeError, Refusal};
 pub use limits::Limits;
+pub use names::Names;
 pub use tally::Tally;
 
 #[cfg(test)]

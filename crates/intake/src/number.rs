@@ -8,7 +8,6 @@ pub(crate) fn float(text: &[u8]) -> Option<f64> {
 /// The shortest text that gives the same float back, with an exponent from 10^21 on and below 10^-4.
 ///
 /// This is how Go prints a float, and so how bucket bounds of most exporters look.
-#[cfg_attr(not(test), expect(dead_code, reason = "the writers use it"))]
 pub(crate) fn shortest(value: f64) -> String {
     with_exponent_from(value, 21)
 }

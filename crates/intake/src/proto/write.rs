@@ -84,6 +84,25 @@ impl<'a> Writer<'a> {
         self.out.splice(start..=start, head);
     }
 
+    /// Begins a message whose length is not known yet; what follows is its content. To be ended with [`Self::close`].
+    pub(crate) fn open(&mut self, number: u32) {
+        self.tag(number, 2);
+        self.out.extend_from_slice(&[0; Self::PADDED]);
+    }
+
+    /// Ends a message: `start` is where its content began. Its length takes five bytes whatever it is.
+    pub(crate) fn close(&mut self, start: usize) {
+        let length = self.out.len().saturating_sub(start);
+        let place = self.out.get_mut(start.saturating_sub(Self::PADDED)..start).unwrap_or_default();
+        for (i, byte) in place.iter_mut().enumerate() {
+            let more = if i + 1 < Self::PADDED { 0x80 } else { 0 };
+            *byte = (length >> (7 * i)) as u8 & 0x7f | more;
+        }
+    }
+
+    /// Bytes of a length that is filled in later: enough for 32 GiB.
+    const PADDED: usize = 5;
+
     /// A repeated `double` field, packed; nothing when there are none.
     pub fn packed_doubles(&mut self, number: u32, values: &[f64]) {
         if values.is_empty() {
