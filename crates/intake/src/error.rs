@@ -40,6 +40,12 @@ pub enum DecodeError {
         /// Allowed symbols.
         limit: usize,
     },
+    /// Few bytes that stand for many labels.
+    #[error("the labels of the body's series expand to more than {limit} bytes; send smaller requests")]
+    Expands {
+        /// Allowed bytes of all labels of all series.
+        limit: usize,
+    },
     /// A line of a text format is wrong, and the format stands or falls as a whole.
     #[error("line {line}: {problem}")]
     Line {

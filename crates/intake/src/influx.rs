@@ -7,7 +7,7 @@
 
 use wellkept_model::{METRIC_NAME, Sink, TimestampMs};
 
-use crate::key::{Pairs, push_pair};
+use crate::key::{Budget, Pairs, push_pair};
 use crate::names::Names;
 use crate::{DecodeError, Limits, Refusal, Tally, number};
 
@@ -102,12 +102,14 @@ impl Decoder {
         }
         let mut lines =
             Lines { decoder: self, precision, database, now, texts: String::new(), tally: Tally::default() };
+        let mut budget = Budget::new(&lines.decoder.limits);
         let mut rest = body;
         let mut number = 0;
         while !rest.is_empty() {
             number += 1;
             let (line, after) = take_line(rest);
             rest = after;
+            budget.spend(lines.expands_to(line))?;
             if let Err(problem) = lines.line(line, sink) {
                 lines.tally.refuse(1, Refusal::Line { line: number, problem });
             }
@@ -180,6 +182,13 @@ struct Lines<'l> {
 }
 
 impl Lines<'_> {
+    /// Bytes of labels that a line stands for, at most: its tags once for every field.
+    fn expands_to(&self, line: &[u8]) -> usize {
+        let tags = find(line, |b| b == b' ').unwrap_or(line.len());
+        let fields = memchr::memchr_iter(b',', line.get(tags..).unwrap_or_default()).count() + 1;
+        line.len().saturating_add((tags + self.database.len()).saturating_mul(fields))
+    }
+
     fn line<S: Sink + ?Sized>(&mut self, line: &[u8], sink: &mut S) -> Result<(), Problem> {
         let line = line.trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {

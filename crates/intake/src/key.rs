@@ -6,10 +6,30 @@
 use wellkept_model::Sink;
 
 use crate::proto::{ProtoError, Reader, Writer};
-use crate::{Limits, Refusal};
+use crate::{DecodeError, Limits, Refusal};
 
 /// Labels as a sink takes them.
 pub(crate) type Pairs<'a> = Vec<(&'a str, &'a str)>;
+
+/// What is left of [`Limits::expanded_bytes`].
+#[derive(Debug)]
+pub(crate) struct Budget {
+    left: usize,
+    limit: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { left: limits.expanded_bytes, limit: limits.expanded_bytes }
+    }
+
+    /// Takes the cost of one series.
+    #[inline]
+    pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        self.left = self.left.checked_sub(bytes).ok_or(DecodeError::Expands { limit: self.limit })?;
+        Ok(())
+    }
+}
 
 /// Appends one label in the form of a remote write 1.0 label field (number 1: a message of name 1 and value 2).
 #[inline]

@@ -19,6 +19,11 @@ pub struct Limits {
     pub line_bytes: usize,
     /// Samples of one body: floats and histograms together.
     pub samples: usize,
+    /// Bytes to which the labels of all series of a body may expand.
+    ///
+    /// Some formats say a text once and refer to it often (symbols, resource attributes, tags before many fields), so
+    /// a small body could ask for endless copying.
+    pub expanded_bytes: usize,
     /// Buckets and spans of one native histogram, each kind for itself.
     pub buckets: usize,
 }
@@ -33,6 +38,7 @@ impl Default for Limits {
             value_bytes: 32 << 10,
             line_bytes: 256 << 10,
             samples: 2_000_000,
+            expanded_bytes: 1 << 30,
             buckets: 10_000,
         }
     }

@@ -25,7 +25,7 @@ pub use names::Translation;
 
 use wellkept_model::{METRIC_NAME, Sink, TimestampMs};
 
-use crate::key::{announce, push_label};
+use crate::key::{Budget, announce, push_label};
 use crate::metadata::Seen;
 use crate::proto::{Field, Reader};
 use crate::{DecodeError, Limits, Refusal, Tally};
@@ -132,6 +132,7 @@ impl Decoder {
             labels: LabelSet::default(),
             key: Vec::new(),
             newest: None,
+            budget: Budget::new(&self.limits),
             tally: Tally::default(),
         };
         let mut reader = Reader::new(message);
@@ -164,6 +165,7 @@ struct Request<'l, S: ?Sized> {
     key: Vec<u8>,
     /// Time of the newest point of the current resource.
     newest: Option<TimestampMs>,
+    budget: Budget,
     tally: Tally,
 }
 
@@ -211,7 +213,8 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         if self.labels.is_empty() || !self.labels.identity(&self.resource) {
             return Ok(());
         }
-        match self.series("target_info", None) {
+        self.put_key("target_info", None)?;
+        match self.announce() {
             Ok(()) => self.float(at, 1.0),
             Err(why) => {
                 self.tally.refuse(1, why);
@@ -220,15 +223,15 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         }
     }
 
-    /// Makes a series with the current point's labels the sink's current one.
-    fn series(&mut self, name: &str, extra: Option<(&str, &str)>) -> Result<(), Refusal> {
-        self.put_key(name, extra);
+    /// Makes the series of the key the sink's current one.
+    fn announce(&mut self) -> Result<(), Refusal> {
         announce(&self.key, self.limits, self.sink)?;
         self.tally.series += 1;
         Ok(())
     }
 
-    fn put_key(&mut self, name: &str, extra: Option<(&str, &str)>) {
+    /// Puts the key of a series with the current point's labels together.
+    fn put_key(&mut self, name: &str, extra: Option<(&str, &str)>) -> Result<(), DecodeError> {
         self.key.clear();
         push_label(&mut self.key, METRIC_NAME.as_bytes(), name.as_bytes());
         for (name, value) in self.labels.iter() {
@@ -239,6 +242,7 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         if let Some((name, value)) = extra {
             push_label(&mut self.key, name.as_bytes(), value.as_bytes());
         }
+        self.budget.spend(self.key.len())
     }
 
     fn float(&mut self, at: TimestampMs, value: f64) -> Result<(), DecodeError> {

@@ -27,6 +27,10 @@ impl LabelSet {
         self.pairs.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))
     }
@@ -84,20 +88,18 @@ impl LabelSet {
 
     /// Renames attributes to labels. Two that become one label are joined with `;` in the order of their keys.
     pub(super) fn translate(&mut self, translation: Translation) {
-        self.pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut labels: Vec<(String, String)> = Vec::with_capacity(self.pairs.len() + 4);
-        for (key, value) in self.pairs.drain(..) {
-            let name = names::label(&key, translation);
-            match labels.iter_mut().find(|(n, _)| *n == name) {
-                _ if name.is_empty() => {}
-                Some((_, joined)) => {
+        let renamed = self.pairs.drain(..).map(|(key, value)| (names::label(&key, translation), key, value));
+        let mut renamed: Vec<_> = renamed.filter(|(name, ..)| !name.is_empty()).collect();
+        renamed.sort();
+        for (name, _, value) in renamed {
+            match self.pairs.last_mut() {
+                Some((last, joined)) if *last == name => {
                     joined.push(';');
                     joined.push_str(&value);
                 }
-                None => labels.push((name, value)),
+                _ => self.pairs.push((name, value)),
             }
         }
-        self.pairs = labels;
     }
 
     /// Adds what a point has from its resource and its scope.

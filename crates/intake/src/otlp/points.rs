@@ -170,6 +170,8 @@ impl<S: Sink + ?Sized> Request<'_, S> {
             return Err(why.into());
         }
         self.labels.translate(self.options.translation);
+        // What a point inherits is merged by comparing names: a small point must not buy endless comparisons.
+        self.budget.spend(8 * self.scope.len() * (self.scope.len() + self.labels.len()))?;
         let promoted = &self.options.promote_resource_attributes;
         self.labels.inherit(&self.resource, &self.scope, promoted, self.options.translation);
         Ok(())
@@ -208,11 +210,11 @@ impl<S: Sink + ?Sized> Request<'_, S> {
             &suffixed
         };
         let mut value = stamp.value(value);
+        self.put_key(name, extra)?;
         if metric.temporality == Temporality::Delta {
             if stamp.missing {
                 return Ok(());
             }
-            self.put_key(name, extra);
             value = self.deltas.add(&self.key, stamp.at, value).map_err(|problem| {
                 metric.wrong(match problem {
                     DeltaProblem::NotNewer => "a delta that is not newer than the one before",
@@ -220,7 +222,7 @@ impl<S: Sink + ?Sized> Request<'_, S> {
                 })
             })?;
         }
-        self.series(name, extra)?;
+        self.announce()?;
         if let (Some(created), Temporality::Cumulative) = (stamp.created, metric.temporality) {
             self.sink.created(created);
         }
@@ -247,7 +249,7 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         while let Some(field) = reader.next_field()? {
             if field.number == 5 && left > 0 {
                 left -= 1;
-                self.exemplar(&field, f64::NEG_INFINITY, f64::INFINITY)?;
+                self.exemplar(&field)?;
             }
         }
         Ok(())
@@ -293,7 +295,7 @@ impl<S: Sink + ?Sized> Request<'_, S> {
                 5 => sum = Some(field.double()?),
                 6 => field.each_fixed64(|bits| push(&mut counts, bits, most, metric))?,
                 7 => field.each_fixed64(|bits| push(&mut bounds, f64::from_bits(bits), most, metric))?,
-                8 if exemplars.len() < EXEMPLARS_MAX => exemplars.push(field),
+                8 if exemplars.len() < EXEMPLARS_MAX => exemplars.push((exemplar_value(&field)?, field)),
                 _ => {}
             }
         }
@@ -312,11 +314,16 @@ impl<S: Sink + ?Sized> Request<'_, S> {
             total = total.saturating_add(*in_bucket);
             let le = number::shortest(*bound);
             self.put(metric, "_bucket", Some(("le", &le)), &stamp, total as f64)?;
-            exemplars.iter().try_for_each(|e| self.exemplar(e, below, *bound))?;
+            for (value, field) in &exemplars {
+                if *value <= *bound && (*value > below || below == f64::NEG_INFINITY) {
+                    self.exemplar(field)?;
+                }
+            }
             below = *bound;
         }
         self.put(metric, "_bucket", Some(("le", "+Inf")), &stamp, count as f64)?;
-        exemplars.iter().try_for_each(|e| self.exemplar(e, below, f64::INFINITY))
+        let above = |value: f64| value > below || below == f64::NEG_INFINITY;
+        exemplars.iter().filter(|(value, _)| above(*value)).try_for_each(|(_, field)| self.exemplar(field))
     }
 
     fn exponential(&mut self, metric: &Metric<'_>, point: &Field<'_>) -> Result<(), Fault> {
@@ -340,7 +347,8 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         } else {
             parts.histogram().map_err(|problem| metric.wrong(problem))?
         };
-        self.series(&metric.name, None)?;
+        self.put_key(&metric.name, None)?;
+        self.announce()?;
         if let Some(created) = stamp.created {
             self.sink.created(created);
         }
@@ -352,30 +360,25 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         while let Some(field) = reader.next_field()? {
             if field.number == 11 && left > 0 {
                 left -= 1;
-                self.exemplar(&field, f64::NEG_INFINITY, f64::INFINITY)?;
+                self.exemplar(&field)?;
             }
         }
         Ok(())
     }
 
-    /// Hands an exemplar on when its value is above `below` and at most `bound`.
-    fn exemplar(&mut self, field: &Field<'_>, below: f64, bound: f64) -> Result<(), Fault> {
-        let (mut at, mut value) = (self.now, 0.0);
+    /// Hands an exemplar of the sink's current series on.
+    fn exemplar(&mut self, field: &Field<'_>) -> Result<(), Fault> {
+        let value = exemplar_value(field)?;
+        let mut at = self.now;
         let (mut trace, mut span) = (String::new(), String::new());
         let mut reader = field.message()?;
         while let Some(field) = reader.next_field()? {
             match field.number {
                 2 => at = milliseconds(field.fixed64()?).unwrap_or(self.now),
-                3 => value = field.double()?,
-                6 => value = field.fixed64()?.cast_signed() as f64,
                 4 => span = hex(field.bytes()?),
                 5 => trace = hex(field.bytes()?),
                 _ => {}
             }
-        }
-        let inside = value <= bound && (value > below || below == f64::NEG_INFINITY);
-        if !inside {
-            return Ok(());
         }
         let mut more = super::LabelSet::default();
         more.read(field, 7, self.limits)?;
@@ -391,6 +394,19 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         self.sink.exemplar(at, value, &pairs);
         Ok(())
     }
+}
+
+fn exemplar_value(field: &Field<'_>) -> Result<f64, ProtoError> {
+    let mut value = 0.0;
+    let mut reader = field.message()?;
+    while let Some(field) = reader.next_field()? {
+        match field.number {
+            3 => value = field.double()?,
+            6 => value = field.fixed64()?.cast_signed() as f64,
+            _ => {}
+        }
+    }
+    Ok(value)
 }
 
 fn push<T>(into: &mut Vec<T>, value: T, most: usize, metric: &Metric<'_>) -> Result<(), Fault> {

@@ -8,7 +8,7 @@ use wellkept_model::{METRIC_NAME, MetricKind, Sink, TimestampMs};
 
 use super::{count, v1};
 use crate::histogram::{self, Fault};
-use crate::key::{Pairs, announce, push_label, push_pair};
+use crate::key::{Budget, Pairs, announce, push_label, push_pair};
 use crate::metadata::{Raw, Seen};
 use crate::proto::{Field, ProtoError, Reader};
 use crate::{DecodeError, Limits, Refusal, Tally};
@@ -32,6 +32,7 @@ pub(super) fn decode<S: Sink + ?Sized>(
         pairs: Vec::new(),
         metadata_seen,
         metadata_last: None,
+        budget: Budget::new(limits),
         tally: Tally::default(),
     };
     let mut reader = Reader::new(message);
@@ -69,6 +70,7 @@ struct Request<'a, 'l> {
     pairs: Pairs<'a>,
     metadata_seen: &'l mut Seen,
     metadata_last: Option<(&'a [u8], MetadataRefs)>,
+    budget: Budget,
     tally: Tally,
 }
 
@@ -158,6 +160,7 @@ impl<'a> Request<'a, '_> {
         if let Err(why) = label_fields(&self.symbols, message, &mut visit)? {
             return Ok(Err(why));
         }
+        self.budget.spend(self.key.len())?;
         Ok(announce(self.key, self.limits, sink))
     }
 

@@ -7,7 +7,7 @@ use wellkept_model::{METRIC_NAME, Metadata, MetricKind, ResetHint, Sink, Timesta
 
 use super::Options;
 use crate::histogram::{Fault, Parts, doubles};
-use crate::key::{Pairs, announce, label, push_label, push_pair};
+use crate::key::{Budget, Pairs, announce, label, push_label, push_pair};
 use crate::metadata::{Raw, Seen};
 use crate::proto::{Field, ProtoError, Reader, Writer};
 use crate::{DecodeError, Limits, Tally, number};
@@ -20,7 +20,9 @@ pub(super) fn decode<S: Sink + ?Sized>(
     metadata_seen: &mut Seen,
     sink: &mut S,
 ) -> Result<Tally, DecodeError> {
-    let mut families = Families { options, limits, key, tally: Tally::default(), sink };
+    let budget = Budget::new(limits);
+    let mut families =
+        Families { options, limits, key, labels: Vec::new(), budget, tally: Tally::default(), sink };
     let mut reader = Reader::new(page);
     while let Some(message) = reader.delimited()? {
         families.family(message, metadata_seen)?;
@@ -32,6 +34,9 @@ struct Families<'l, S: ?Sized> {
     options: &'l Options,
     limits: &'l Limits,
     key: &'l mut Vec<u8>,
+    /// The current metric's label fields: all its series have them.
+    labels: Vec<u8>,
+    budget: Budget,
     tally: Tally,
     sink: &'l mut S,
 }
@@ -39,8 +44,6 @@ struct Families<'l, S: ?Sized> {
 /// One metric of a family.
 #[derive(Clone, Copy)]
 struct Metric<'a> {
-    /// The whole message: its labels are read from here.
-    message: &'a [u8],
     family: &'a [u8],
     at: TimestampMs,
 }
@@ -79,15 +82,17 @@ impl<S: Sink + ?Sized> Families<'_, S> {
     fn metric(&mut self, message: &[u8], raw: &Raw<'_>) -> Result<(), DecodeError> {
         let mut at = self.options.now;
         let mut content = None;
+        self.labels.clear();
         let mut reader = Reader::new(message);
         while let Some(field) = reader.next_field()? {
             match field.number {
+                1 => Writer::new(&mut self.labels).bytes(1, field.bytes()?),
                 6 if self.options.honor_timestamps => at = TimestampMs(field.int()?),
                 2..=5 | 7 => content = Some(field),
                 _ => {}
             }
         }
-        let metric = Metric { message, family: raw.family, at };
+        let metric = Metric { family: raw.family, at };
         let outcome = match content {
             Some(field) if field.number == 4 => self.summary(&metric, field.message()?),
             Some(field) if field.number == 7 => self.histogram(&metric, field.message()?, raw.kind),
@@ -254,15 +259,11 @@ impl<S: Sink + ?Sized> Families<'_, S> {
             w.bytes(1, METRIC_NAME.as_bytes());
             w.bytes_of(2, &[metric.family, suffix.as_bytes()]);
         });
-        let mut reader = Reader::new(metric.message);
-        while let Some(field) = reader.next_field()? {
-            if field.number == 1 {
-                Writer::new(self.key).bytes(1, field.bytes()?);
-            }
-        }
+        self.key.extend_from_slice(&self.labels);
         if let Some((name, value)) = extra {
             push_label(self.key, name.as_bytes(), number::canonical(value).as_bytes());
         }
+        self.budget.spend(self.key.len()).map_err(Fault::Body)?;
         announce(self.key, self.limits, self.sink).map_err(Fault::Histogram)?;
         self.tally.series += 1;
         Ok(())
