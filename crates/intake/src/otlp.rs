@@ -128,6 +128,8 @@ impl Decoder {
             deltas,
             sink,
             resource: LabelSet::default(),
+            promoted: LabelSet::default(),
+            identity: LabelSet::default(),
             scope: LabelSet::default(),
             labels: LabelSet::default(),
             key: Vec::new(),
@@ -158,6 +160,10 @@ struct Request<'l, S: ?Sized> {
     sink: &'l mut S,
     /// Attributes of the current resource, under their own names.
     resource: LabelSet,
+    /// Those of them that every series of the resource gets.
+    promoted: LabelSet,
+    /// `job` and `instance` of the current resource.
+    identity: LabelSet,
     /// Labels that the current scope adds.
     scope: LabelSet,
     /// Labels of the current point.
@@ -179,6 +185,12 @@ impl<S: Sink + ?Sized> Request<'_, S> {
                 self.resource.read(&field, 1, self.limits)?;
             }
         }
+        self.promoted.promote(
+            &self.resource,
+            &self.options.promote_resource_attributes,
+            self.options.translation,
+        );
+        self.identity.identify(&self.resource);
         let mut reader = field.message()?;
         while let Some(field) = reader.next_field()? {
             if field.number == 2 {
@@ -210,9 +222,10 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         let Some(at) = self.newest else { return Ok(()) };
         self.labels.clear();
         self.labels.rest_of_resource(&self.resource, self.options.translation);
-        if self.labels.is_empty() || !self.labels.identity(&self.resource) {
+        if self.labels.is_empty() || self.identity.is_empty() {
             return Ok(());
         }
+        self.labels.inherit(&LabelSet::default(), &LabelSet::default(), &self.identity);
         self.put_key("target_info", None)?;
         match self.announce() {
             Ok(()) => self.float(at, 1.0),

@@ -103,36 +103,32 @@ impl LabelSet {
     }
 
     /// Adds what a point has from its resource and its scope.
-    pub(super) fn inherit(
-        &mut self,
-        resource: &Self,
-        scope: &Self,
-        promoted: &[String],
-        translation: Translation,
-    ) {
+    pub(super) fn inherit(&mut self, promoted: &Self, scope: &Self, identity: &Self) {
+        promoted.iter().for_each(|(name, value)| self.set_if_absent(name, value));
+        scope.iter().chain(identity.iter()).for_each(|(name, value)| self.set(name, value));
+    }
+
+    /// The attributes of a resource that become labels of all its series.
+    pub(super) fn promote(&mut self, resource: &Self, promoted: &[String], translation: Translation) {
+        self.clear();
         for name in promoted {
             if let Some(value) = resource.get(name) {
                 self.set_if_absent(&names::label(name, translation), value);
             }
         }
-        scope.iter().for_each(|(name, value)| self.set(name, value));
-        self.identity(resource);
     }
 
-    /// Sets `job` and `instance` from the resource; true when it has at least one of them.
-    pub(super) fn identity(&mut self, resource: &Self) -> bool {
-        let job = resource.get("service.name").map(|name| match resource.get("service.namespace") {
-            Some(namespace) => format!("{namespace}/{name}"),
-            None => name.to_owned(),
-        });
-        if let Some(job) = &job {
-            self.set("job", job);
+    /// `job` and `instance` of a resource.
+    pub(super) fn identify(&mut self, resource: &Self) {
+        self.clear();
+        match (resource.get("service.namespace"), resource.get("service.name")) {
+            (Some(namespace), Some(name)) => self.set("job", &format!("{namespace}/{name}")),
+            (None, Some(name)) => self.set("job", name),
+            (_, None) => {}
         }
-        let instance = resource.get("service.instance.id");
-        if let Some(instance) = instance {
+        if let Some(instance) = resource.get("service.instance.id") {
             self.set("instance", instance);
         }
-        job.is_some() || instance.is_some()
     }
 
     /// The attributes of a resource that do not identify it.

@@ -171,9 +171,9 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         }
         self.labels.translate(self.options.translation);
         // What a point inherits is merged by comparing names: a small point must not buy endless comparisons.
-        self.budget.spend(8 * self.scope.len() * (self.scope.len() + self.labels.len()))?;
-        let promoted = &self.options.promote_resource_attributes;
-        self.labels.inherit(&self.resource, &self.scope, promoted, self.options.translation);
+        let inherited = self.scope.len() + self.promoted.len();
+        self.budget.spend(8 * inherited * (inherited + self.labels.len()))?;
+        self.labels.inherit(&self.promoted, &self.scope, &self.identity);
         Ok(())
     }
 
