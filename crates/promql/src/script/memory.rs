@@ -1,0 +1,183 @@
+//! Series in memory: what scripts load and tests ask.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wellkept_model::{
+    CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramSample, Labels, METRIC_NAME, Matcher, Sample, SeriesData,
+    SeriesSource, SourceError, SourceLimits, Span, TimestampMs,
+};
+
+use super::command::Load;
+use super::notation::SeriesValue;
+use crate::Limits;
+
+/// A source whose series were written down.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    series: BTreeMap<Labels, SeriesData>,
+    samples: usize,
+}
+
+impl Memory {
+    /// Adds the values of a series, the first at the epoch, each `interval` after the one before. A value at an
+    /// instant that has one already replaces it.
+    pub fn add(&mut self, labels: &Labels, values: Vec<SeriesValue>, interval: Duration) {
+        let interval = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+        for (i, value) in values.into_iter().enumerate() {
+            let at = TimestampMs(interval.saturating_mul(i64::try_from(i).unwrap_or(i64::MAX)));
+            self.put(labels, at, value);
+        }
+    }
+
+    fn put(&mut self, labels: &Labels, at: TimestampMs, value: SeriesValue) {
+        let fresh = || SeriesData { labels: labels.clone(), ..SeriesData::default() };
+        if value == SeriesValue::Gap {
+            return;
+        }
+        let series = self.series.entry(labels.clone()).or_insert_with(fresh);
+        series.samples.retain(|s| s.at != at || at > s.at);
+        self.samples += 1;
+        match value {
+            SeriesValue::Gap => {}
+            SeriesValue::Float(value) => {
+                let place = series.samples.partition_point(|s| s.at < at);
+                series.samples.insert(place, Sample { at, value });
+            }
+            SeriesValue::Histogram(histogram) => {
+                let place = series.histograms.partition_point(|h| h.at < at);
+                series.histograms.insert(place, HistogramSample { at, histogram });
+            }
+        }
+    }
+
+    pub(super) fn load(&mut self, load: &Load, limits: &Limits) -> Result<(), String> {
+        let more: usize = load.series.iter().map(|(_, values)| values.len()).sum();
+        if self.samples.saturating_add(more) > limits.samples {
+            return Err(format!("a script may load at most {} samples", limits.samples));
+        }
+        for (labels, values) in &load.series {
+            self.add(labels, values.clone(), load.interval);
+        }
+        if load.with_custom_buckets {
+            self.add_custom_buckets(load)?;
+        }
+        Ok(())
+    }
+
+    /// Makes native histograms with custom buckets of the classic ones that were loaded.
+    fn add_custom_buckets(&mut self, load: &Load) -> Result<(), String> {
+        let mut classic: BTreeMap<(Labels, usize), Classic> = BTreeMap::new();
+        for (labels, values) in &load.series {
+            let name = labels.name();
+            let suffix = ["_bucket", "_count", "_sum"].into_iter().find(|s| name.ends_with(s));
+            let Some((base, suffix)) = suffix.and_then(|s| Some((name.strip_suffix(s)?, s))) else {
+                continue;
+            };
+            let bound = labels.get("le").parse::<f64>();
+            let others = labels.iter().filter(|(n, _)| *n != "le" && *n != METRIC_NAME);
+            let target = Labels::new(others.chain([(METRIC_NAME, base)]));
+            for (i, value) in values.iter().enumerate() {
+                let SeriesValue::Float(value) = value else { continue };
+                let at = classic.entry((target.clone(), i)).or_default();
+                match suffix {
+                    "_count" => at.count = Some(*value),
+                    "_sum" => at.sum = *value,
+                    _ => at.buckets.extend(bound.clone().ok().filter(|b| !b.is_nan()).map(|b| (b, *value))),
+                }
+            }
+        }
+        let interval = i64::try_from(load.interval.as_millis()).unwrap_or(i64::MAX);
+        for ((labels, i), classic) in classic {
+            let at = TimestampMs(interval.saturating_mul(i64::try_from(i).unwrap_or(i64::MAX)));
+            let histogram = classic.convert().map_err(|why| format!("{labels}: {why}"))?;
+            self.put(&labels, at, SeriesValue::Histogram(Arc::new(histogram)));
+        }
+        Ok(())
+    }
+}
+
+/// The parts of a classic histogram at one instant.
+#[derive(Default)]
+struct Classic {
+    /// Upper bound and how many observations lie at or below it.
+    buckets: Vec<(f64, f64)>,
+    count: Option<f64>,
+    sum: f64,
+}
+
+impl Classic {
+    fn convert(mut self) -> Result<Histogram, String> {
+        self.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let highest = self.buckets.last().map_or(0.0, |b| b.1);
+        let count = self.count.unwrap_or(highest);
+        if self.buckets.last().is_none_or(|b| b.0 != f64::INFINITY) {
+            self.buckets.push((f64::INFINITY, count));
+        }
+        let mut below = 0.0;
+        let mut counts = Vec::with_capacity(self.buckets.len());
+        for (bound, at_or_below) in &self.buckets {
+            if *at_or_below < below {
+                return Err(format!("count is not cumulative: {at_or_below} < {below} at le {bound}"));
+            }
+            counts.push(at_or_below - below);
+            below = *at_or_below;
+        }
+        #[expect(clippy::float_cmp, reason = "both were written down")]
+        if below != count {
+            return Err(format!("count mismatch: {count} in all, {below} in the buckets"));
+        }
+        self.buckets.pop();
+        Ok(Histogram {
+            schema: CUSTOM_BUCKETS_SCHEMA,
+            count,
+            sum: self.sum,
+            positive_spans: vec![Span { offset: 0, length: u32::try_from(counts.len()).unwrap_or(u32::MAX) }],
+            positive: counts,
+            custom_values: self.buckets.into_iter().map(|b| b.0).collect(),
+            ..Histogram::default()
+        })
+    }
+}
+
+impl SeriesSource for Memory {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limits: &SourceLimits,
+    ) -> Result<Vec<SeriesData>, SourceError> {
+        let wanted =
+            self.series.values().filter(|s| matchers.iter().all(|m| m.matches(s.labels.get(m.name()))));
+        let mut got = Vec::new();
+        let mut samples = 0;
+        for series in wanted {
+            let inside = |at: TimestampMs| (from..=to).contains(&at);
+            let one = SeriesData {
+                labels: series.labels.clone(),
+                samples: series.samples.iter().copied().filter(|s| inside(s.at)).collect(),
+                histograms: series.histograms.iter().filter(|h| inside(h.at)).cloned().collect(),
+            };
+            samples += one.samples.len() + one.histograms.len();
+            if samples > limits.samples {
+                return Err(SourceError::TooMuch { what: "samples", limit: limits.samples });
+            }
+            if !one.samples.is_empty() || !one.histograms.is_empty() {
+                got.push(one);
+            }
+        }
+        Ok(got)
+    }
+
+    fn series(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limits: &SourceLimits,
+    ) -> Result<Vec<Labels>, SourceError> {
+        Ok(self.select(matchers, from, to, limits)?.into_iter().map(|s| s.labels).collect())
+    }
+}

@@ -1,0 +1,130 @@
+//! What a counter or a gauge did over a range: `rate` and its kin.
+
+use super::{Either, Window, float, histogram, histograms};
+use crate::column::Cell;
+use crate::native::{Native, is_reset};
+use crate::syntax::number::seconds;
+
+/// How much more than the usual distance a sample may lie from an end of the range and still be taken to belong
+/// there: Prometheus' 10 %, for scrapes that come a little late.
+const NEAR_THE_END: f64 = 1.1;
+
+/// The difference between the last and the first sample, stretched to the whole range, perhaps per second.
+///
+/// Near an end (see [`NEAR_THE_END`]) it is stretched to that end, else by half the usual distance: there the series
+/// probably began or ended. A counter is never stretched to before the instant at which it would have been zero.
+pub(super) fn extrapolated(w: &Window<'_>, counter: bool, per_second: bool) -> Cell {
+    if w.is_mixed() {
+        return Cell::None;
+    }
+    if let [first, .., last] = w.histograms {
+        let Some(mut grown) = histograms::grown(w, counter) else { return Cell::None };
+        grown.scale(factor(w, first.at.0, last.at.0, w.histograms.len(), None, per_second));
+        return histogram(grown);
+    }
+    let [first, .., last] = w.floats else { return Cell::None };
+    let difference = if counter { w.grown } else { last.value - first.value };
+    let to_zero = (counter && difference > 0.0 && first.value >= 0.0).then(|| first.value / difference);
+    float(difference * factor(w, first.at.0, last.at.0, w.floats.len(), to_zero, per_second))
+}
+
+/// What the difference is multiplied with. `to_zero` is how far before the first sample the counter was zero, in
+/// units of the time between the first and the last.
+fn factor(
+    w: &Window<'_>,
+    first: i64,
+    last: i64,
+    count: usize,
+    to_zero: Option<f64>,
+    per_second: bool,
+) -> f64 {
+    let covered = seconds(last.saturating_sub(first));
+    #[expect(clippy::cast_precision_loss, reason = "a window never holds 2^52 samples")]
+    let usual = covered / (count - 1) as f64;
+    let stretch = |gap: f64| if gap >= usual * NEAR_THE_END { usual / 2.0 } else { gap };
+    let mut before = stretch(seconds(first.saturating_sub(w.start)));
+    if let Some(zero) = to_zero.map(|z| covered * z).filter(|zero| *zero < before) {
+        before = zero;
+    }
+    let after = stretch(seconds(w.end.saturating_sub(last)));
+    let factor = (covered + before + after) / covered;
+    if per_second { factor / seconds(w.end.saturating_sub(w.start)) } else { factor }
+}
+
+/// The last two samples: their difference, or how fast a counter grew between them.
+pub(super) fn instant(w: &Window<'_>, rate: bool) -> Cell {
+    let mut newest: [Option<Either<'_>>; 2] = [None, None];
+    // Only the last two of each kind can be among the last two of all.
+    let tail = Window { floats: last_two(w.floats), histograms: last_two(w.histograms), ..*w };
+    for sample in tail.all() {
+        newest = [newest[1].take(), Some(sample)];
+    }
+    let [Some(a), Some(b)] = newest else { return Cell::None };
+    let interval = seconds(b.at().saturating_sub(a.at()));
+    if interval == 0.0 {
+        return Cell::None;
+    }
+    match (a, b) {
+        (Either::Float(a), Either::Float(b)) => {
+            let grown = if rate && b.value < a.value { b.value } else { b.value - a.value };
+            float(if rate { grown / interval } else { grown })
+        }
+        (Either::Histogram(a), Either::Histogram(b)) => {
+            let Some(mut grown) = histograms::between(w, &a.histogram, &b.histogram, rate) else {
+                return Cell::None;
+            };
+            if rate {
+                grown.divide(interval);
+            }
+            histogram(grown)
+        }
+        _ => {
+            w.notes.mixed_samples(w.metric, w.span);
+            Cell::None
+        }
+    }
+}
+
+fn last_two<T>(items: &[T]) -> &[T] {
+    items.get(items.len().saturating_sub(2)..).unwrap_or_default()
+}
+
+/// Counts neighbours for which `floats` or `both` says yes; a change of kind always counts.
+fn count(
+    w: &Window<'_>,
+    floats: impl Fn(f64, f64) -> bool,
+    both: impl Fn(&wellkept_model::Histogram, &wellkept_model::Histogram) -> bool,
+) -> Cell {
+    let mut found = 0.0;
+    if w.histograms.is_empty() {
+        for pair in w.floats.windows(2) {
+            if matches!(pair, [a, b] if floats(a.value, b.value)) {
+                found += 1.0;
+            }
+        }
+        return float(found);
+    }
+    let mut before: Option<Either<'_>> = None;
+    for sample in w.all() {
+        let counts = match (&before, &sample) {
+            (None, _) => false,
+            (Some(Either::Float(a)), Either::Float(b)) => floats(a.value, b.value),
+            (Some(Either::Histogram(a)), Either::Histogram(b)) => both(&a.histogram, &b.histogram),
+            _ => true,
+        };
+        if counts {
+            found += 1.0;
+        }
+        before = Some(sample);
+    }
+    float(found)
+}
+
+pub(super) fn resets(w: &Window<'_>) -> Cell {
+    count(w, |a, b| b < a, |a, b| is_reset(b, a))
+}
+
+#[expect(clippy::float_cmp, reason = "any change counts")]
+pub(super) fn changes(w: &Window<'_>) -> Cell {
+    count(w, |a, b| a != b && !(a.is_nan() && b.is_nan()), |a, b| !Native::same(a, b))
+}

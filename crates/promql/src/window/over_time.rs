@@ -1,0 +1,112 @@
+//! `*_over_time`: sums, means, extremes, spreads and ends of a range.
+
+use super::{Either, Window, float, histogram};
+use crate::column::Cell;
+use crate::native::{Mismatch, Native};
+use crate::stats;
+use crate::syntax::functions::WindowFn;
+use crate::syntax::number::seconds;
+
+pub(super) fn sum(w: &Window<'_>) -> Cell {
+    if w.is_mixed() {
+        return Cell::None;
+    }
+    if !w.floats.is_empty() {
+        return float(stats::sum(w.values()));
+    }
+    folded(w, |sum, next, _| sum.add(next))
+}
+
+pub(super) fn avg(w: &Window<'_>) -> Cell {
+    if w.is_mixed() {
+        return Cell::None;
+    }
+    if !w.floats.is_empty() {
+        return float(stats::mean(w.values()));
+    }
+    folded(w, step_to_mean)
+}
+
+/// Moves a mean over `count - 1` histograms on by one more.
+pub(crate) fn step_to_mean(mean: &mut Native, next: &Native, count: f64) -> Result<(), Mismatch> {
+    let (mut step, mut share) = (next.clone(), mean.clone());
+    step.divide(count);
+    share.divide(count);
+    step.sub(&share)?;
+    // The difference is only a means: it makes no gauge of a mean of counters.
+    step.hint = next.hint;
+    mean.add(&step)
+}
+
+/// Folds the histograms of a window; `f` gets the number of those so far.
+fn folded(w: &Window<'_>, f: impl Fn(&mut Native, &Native, f64) -> Result<(), Mismatch>) -> Cell {
+    let mut rest = w.histograms.iter().map(|s| Native::from(s.histogram.as_ref()));
+    let Some(mut all) = rest.next() else { return Cell::None };
+    let mut count = 1.0;
+    for next in rest {
+        count += 1.0;
+        if let Err(why) = f(&mut all, &next, count) {
+            w.notes.mismatch(why, w.metric, w.span);
+            return Cell::None;
+        }
+    }
+    histogram(all)
+}
+
+/// The least or greatest value, or when it was last seen.
+pub(super) fn extreme(w: &Window<'_>, f: WindowFn) -> Cell {
+    let Some(first) = w.floats.first() else { return Cell::None };
+    w.ignore_histograms();
+    let mut best = first;
+    for sample in w.floats {
+        let (value, so_far) = (sample.value, best.value);
+        let better = match f {
+            WindowFn::Min => value < so_far,
+            WindowFn::Max => value > so_far,
+            WindowFn::TsOfMin => value <= so_far,
+            _ => value >= so_far,
+        };
+        if better || so_far.is_nan() {
+            best = sample;
+        }
+    }
+    match f {
+        WindowFn::Min | WindowFn::Max => float(best.value),
+        _ => float(seconds(best.at.0)),
+    }
+}
+
+pub(super) fn spread(w: &Window<'_>, f: WindowFn) -> Cell {
+    if w.floats.is_empty() {
+        return Cell::None;
+    }
+    w.ignore_histograms();
+    let sorted = |q: f64, values: &mut Vec<f64>| stats::quantile(q, values);
+    float(match f {
+        WindowFn::Stddev => stats::variance(w.values()).sqrt(),
+        WindowFn::Stdvar => stats::variance(w.values()),
+        WindowFn::Quantile => sorted(w.params[0], &mut w.values().collect()),
+        _ => {
+            let median = sorted(0.5, &mut w.values().collect());
+            sorted(0.5, &mut w.values().map(|v| (v - median).abs()).collect())
+        }
+    })
+}
+
+/// The first or last sample, or its time.
+pub(super) fn end(w: &Window<'_>, f: WindowFn) -> Cell {
+    let first = matches!(f, WindowFn::First | WindowFn::TsOfFirst);
+    let (float_end, histogram_end) =
+        if first { (w.floats.first(), w.histograms.first()) } else { (w.floats.last(), w.histograms.last()) };
+    let end = match (float_end, histogram_end) {
+        (Some(f), Some(h)) if (f.at < h.at) == first => Either::Float(f),
+        (_, Some(h)) => Either::Histogram(h),
+        (Some(f), None) => Either::Float(f),
+        (None, None) => return Cell::None,
+    };
+    match (f, end) {
+        (WindowFn::TsOfFirst | WindowFn::TsOfLast, end) => float(seconds(end.at())),
+        (_, Either::Float(f)) => float(f.value),
+        (_, Either::Histogram(h)) => Cell::Histogram(std::sync::Arc::clone(&h.histogram)),
+    }
+}
