@@ -86,6 +86,7 @@ impl Evaluator<'_> {
                 };
                 if !cell.is_none() {
                     any = true;
+                    self.charge_cell(&cell)?;
                     column.set(step, cell);
                 }
             }

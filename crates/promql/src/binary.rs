@@ -57,6 +57,7 @@ fn with_scalar(
             let (scalar, histogram) = (Operand::Float(*scalar), Operand::Histogram(&histogram));
             let (a, b) = if scalar_first { (scalar, histogram) } else { (histogram, scalar) };
             let cell = eval.combine(binary, a, b);
+            eval.charge_cell(&cell)?;
             column.set(step, cell);
         }
     }

@@ -89,7 +89,7 @@ impl Evaluator<'_> {
             let bad = params.iter().filter(|q| !(0.0..=1.0).contains(*q));
             bad.for_each(|q| self.notes.bad_quantile(*q, at));
         }
-        let columns = self.windows(&ranges, grid, [first.as_deref(), second.as_deref()], function, span)?;
+        let columns = self.windows(ranges, grid, [first.as_deref(), second.as_deref()], function, span)?;
         if function.keeps_name() { Ok(columns) } else { self.drop_names(columns) }
     }
 
@@ -130,7 +130,7 @@ impl Evaluator<'_> {
             Expr::Range(range) => {
                 let ranges = self.ranges(range, grid)?;
                 let span = Span::default();
-                let columns = self.windows(&ranges, grid, [None, None], WindowFn::Present, span)?;
+                let columns = self.windows(ranges, grid, [None, None], WindowFn::Present, span)?;
                 match &range.of {
                     RangeOf::Samples(selector) => (columns, &selector.matchers),
                     RangeOf::Subquery { .. } => (columns, &[]),

@@ -7,7 +7,7 @@ use wellkept_model::{Labels, SeriesSource};
 use crate::column::{Cell, Column, Grid};
 use crate::native::Native;
 use crate::notes::Notes;
-use crate::select::Pick;
+use crate::select::{Pick, histogram_size};
 use crate::syntax::duration::{Scale, Time};
 use crate::syntax::token::Span;
 use crate::syntax::tree::Expr;
@@ -71,6 +71,14 @@ impl<'a> Evaluator<'a> {
         self.work(samples)
     }
 
+    /// Pays for a histogram that was made on the way; floats are paid for with their column.
+    pub(crate) fn charge_cell(&self, cell: &Cell) -> Result<(), QueryError> {
+        match cell {
+            Cell::Histogram(histogram) => self.charge(histogram_size(histogram)),
+            Cell::None | Cell::Float(_) => Ok(()),
+        }
+    }
+
     /// Counts work done, and asks now and then whether to go on.
     pub(crate) fn work(&self, amount: usize) -> Result<(), QueryError> {
         let done = self.worked.get().saturating_add(amount);
@@ -129,7 +137,9 @@ impl<'a> Evaluator<'a> {
                             Cell::Histogram(histogram) => {
                                 let mut native = Native::from(histogram.as_ref());
                                 native.scale(-1.0);
-                                column.set(step, Cell::Histogram(native.shared()));
+                                let cell = Cell::Histogram(native.shared());
+                                self.charge_cell(&cell)?;
+                                column.set(step, cell);
                             }
                         }
                     }

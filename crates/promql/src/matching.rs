@@ -182,6 +182,7 @@ impl Join<'_> {
             let cell = self.eval.combine(self.binary, a, b);
             if !cell.is_none() {
                 any = true;
+                self.eval.charge_cell(&cell)?;
                 column.set(step, cell);
             }
         }

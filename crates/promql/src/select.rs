@@ -29,7 +29,7 @@ pub(crate) struct Fixed {
     at: Option<At>,
 }
 
-/// One series of a range, without stale markers.
+/// One series of a range; stale markers are still in it until it is [`RangeSeries::cleaned`].
 pub(crate) struct RangeSeries {
     pub(crate) labels: Labels,
     pub(crate) nameless: bool,
@@ -56,6 +56,8 @@ impl Ranges {
         let mut series: Vec<SeriesData> = self
             .series
             .into_iter()
+            .map(RangeSeries::cleaned)
+            .filter(|s| !s.floats.is_empty() || !s.histograms.is_empty())
             .map(|s| SeriesData {
                 labels: eval.names_of(&s.labels, s.nameless).to_labels(),
                 samples: s.floats,
@@ -210,7 +212,7 @@ impl Evaluator<'_> {
     pub(crate) fn ranges(&self, expr: &RangeExpr, grid: Grid) -> Result<Ranges, QueryError> {
         let range = self.ms(&expr.range, true)?;
         let shift = self.fixed(expr.shift())?;
-        let mut series: Vec<RangeSeries> = match &expr.of {
+        let series: Vec<RangeSeries> = match &expr.of {
             RangeOf::Samples(selector) => {
                 let loaded = self.load_selector(selector, shift, grid, range)?;
                 loaded.into_iter().map(RangeSeries::from).collect()
@@ -229,11 +231,6 @@ impl Evaluator<'_> {
                 }
             }
         };
-        for one in &mut series {
-            one.floats.retain(|s| !is_stale(s.value));
-            one.histograms.retain(|h| !is_stale(h.histogram.sum));
-        }
-        series.retain(|s| !s.floats.is_empty() || !s.histograms.is_empty());
         Ok(Ranges { series, range, shift })
     }
 
@@ -262,6 +259,16 @@ impl From<SeriesData> for RangeSeries {
 }
 
 impl RangeSeries {
+    /// Without stale markers. Done one series at a time, right before it is used, while it is in the cache.
+    pub(crate) fn cleaned(mut self) -> Self {
+        // Most series have none; looking is cheaper than moving.
+        if self.floats.iter().any(|s| is_stale(s.value)) {
+            self.floats.retain(|s| !is_stale(s.value));
+        }
+        self.histograms.retain(|h| !is_stale(h.histogram.sum));
+        self
+    }
+
     /// A column of a subquery. What a histogram says about resets holds between neighbours only, and a subquery may
     /// skip some or give one twice.
     fn of(column: Column, grid: Grid) -> Self {
@@ -293,7 +300,34 @@ fn newer(float: Option<&Sample>, histogram: Option<&HistogramSample>, pick: Pick
     }
 }
 
-/// How many items from `from` on are accepted in a row.
+/// How many items from `from` on are accepted; those that are come first. Looks near `from` before it looks far, for
+/// cursors that move a little most of the time.
 pub(crate) fn ahead<T>(items: &[T], from: usize, accept: impl Fn(&T) -> bool) -> usize {
-    items.get(from..).unwrap_or_default().iter().take_while(|item| accept(item)).count()
+    let rest = items.get(from..).unwrap_or_default();
+    let mut near = 0;
+    let mut far = 1;
+    while rest.get(far - 1).is_some_and(&accept) {
+        near = far;
+        far *= 2;
+    }
+    let between = rest.get(near..far.min(rest.len())).unwrap_or_default();
+    near + between.partition_point(accept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_moves_over_all_that_is_accepted() {
+        for length in 0..40 {
+            let items: Vec<usize> = (0..length).collect();
+            for from in 0..=length {
+                for accepted in 0..=length {
+                    let wanted = accepted.saturating_sub(from);
+                    assert_eq!(ahead(&items, from, |i| *i < accepted), wanted, "{length} {from} {accepted}");
+                }
+            }
+        }
+    }
 }

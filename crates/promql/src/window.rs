@@ -126,28 +126,30 @@ impl Evaluator<'_> {
     /// Runs a function over the windows of all series.
     pub(crate) fn windows(
         &self,
-        ranges: &Ranges,
+        ranges: Ranges,
         grid: Grid,
         params: [Option<&[f64]>; 2],
         function: WindowFn,
         span: Span,
     ) -> Result<Vec<Column>, QueryError> {
         // With `@` every step sees the same window; only a parameter or the step itself could tell them apart.
+        let (range, shift) = (ranges.range, ranges.shift);
         let pinned =
             ranges.is_pinned() && params.iter().all(Option::is_none) && function != WindowFn::PredictLinear;
         let mut columns = Vec::with_capacity(ranges.series.len());
-        for series in &ranges.series {
+        for series in ranges.series {
+            let series = series.cleaned();
             let mut column = self.column(series.labels.clone(), grid)?;
             column.nameless = series.nameless;
             let names = self.names_of(&series.labels, series.nameless);
             let metric = names.get(wellkept_model::METRIC_NAME);
-            let mut cursor = Cursor::new(series, function);
+            let mut cursor = Cursor::new(&series, function);
             let mut any = false;
             let steps = if pinned { grid.count.min(1) } else { grid.count };
             for step in 0..steps {
                 let at = grid.time(step);
-                let end = self.shifted(ranges.shift, at);
-                let start = end.saturating_sub(ranges.range);
+                let end = self.shifted(shift, at);
+                let start = end.saturating_sub(range);
                 let (floats, histograms, grown) = cursor.to(start, end);
                 self.work(floats.len() / 8 + histograms.len() * 16 + 1)?;
                 if floats.is_empty() && histograms.is_empty() {
@@ -168,8 +170,15 @@ impl Evaluator<'_> {
                     Window { floats, histograms, start, end, at, params, grown, notes, metric, span };
                 match apply(function, &window)? {
                     Cell::None => {}
+                    Cell::Float(value) => {
+                        any = true;
+                        if let Some(at) = column.values.get_mut(step) {
+                            *at = value;
+                        }
+                    }
                     cell => {
                         any = true;
+                        self.charge_cell(&cell)?;
                         column.set(step, cell);
                     }
                 }
