@@ -12,6 +12,7 @@ use crate::native::{Native, display};
 use crate::stats;
 use crate::syntax::number::format_number;
 use crate::syntax::tree::{Aggregate, AggregateOp, Expr};
+use crate::totals;
 use crate::window::step_to_mean;
 
 /// Columns that are aggregated into one.
@@ -74,6 +75,13 @@ impl Evaluator<'_> {
             column.nameless = group.columns.first().is_some_and(|c| c.nameless);
             let mut any = false;
             let plain = group.columns.iter().all(|c| c.histograms.is_none());
+            if plain && totals::is_total(aggregate.op) {
+                self.work(group.columns.len().saturating_mul(grid.count))?;
+                if totals::fold(&group.columns, aggregate.op, &mut column.values) {
+                    out.push(column);
+                }
+                continue;
+            }
             for step in 0..grid.count {
                 self.work(group.columns.len() + 1)?;
                 scratch.clear();

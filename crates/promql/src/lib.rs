@@ -35,6 +35,7 @@ mod select;
 mod stats;
 mod syntax;
 mod top;
+mod totals;
 mod window;
 
 pub use answer::{

@@ -21,6 +21,16 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
 }
 
+/// The reserved labels of a set: they sort before all names in small letters, so that few are looked at.
+fn reserved(labels: &Labels) -> impl Iterator<Item = (&str, &str)> {
+    labels.iter().take_while(|(name, _)| *name < "_a").filter(|(name, _)| is_reserved(name))
+}
+
+/// The metric's name; empty when there is none.
+pub(crate) fn metric_name(labels: &Labels) -> &str {
+    reserved(labels).find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value)
+}
+
 /// What Prometheus says when two series would be one.
 pub(crate) const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
 
@@ -42,7 +52,7 @@ impl<'a> Names<'a> {
 
     /// The labels as a set of their own.
     pub(crate) fn to_labels(self) -> Labels {
-        if self.hidden && RESERVED.iter().any(|name| !self.labels.get(name).is_empty()) {
+        if self.hidden && reserved(self.labels).next().is_some() {
             self.labels.filter(|name| !is_reserved(name))
         } else {
             self.labels.clone()
@@ -170,10 +180,13 @@ impl Evaluator<'_> {
             return Ok(columns);
         }
         // Series of one metric differ in their other labels; they cannot become one.
-        let first = columns.first().map(|c| RESERVED.map(|r| self.names(c).get(r).to_owned()));
-        let alike = first.is_none_or(|first| {
-            columns.iter().all(|c| RESERVED.iter().zip(&first).all(|(r, f)| self.names(c).get(r) == f))
-        });
+        let alike = match columns.split_first() {
+            Some((first, rest)) => rest.iter().all(|c| {
+                c.nameless == first.nameless
+                    && (c.nameless || reserved(&c.labels).eq(reserved(&first.labels)))
+            }),
+            None => true,
+        };
         columns.iter_mut().for_each(|c| c.nameless = true);
         if alike { Ok(columns) } else { self.merge(columns, SAME_LABELS) }
     }

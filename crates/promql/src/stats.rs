@@ -30,6 +30,12 @@ impl Sum {
         self.high + self.low
     }
 
+    /// The mean of `count` numbers.
+    pub(crate) fn mean(self, count: f64) -> f64 {
+        self.high / count + self.low / count
+    }
+
+    /// The total; what is infinite has no lost bits.
     pub(crate) fn total(self) -> f64 {
         if self.high.is_infinite() { self.high } else { self.high + self.low }
     }
@@ -62,7 +68,7 @@ pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
         sum = Sum { high: sum.high * keep, low: sum.low * keep };
         sum.add(value / count);
     }
-    if stepwise { sum.high + sum.low } else { sum.high / count + sum.low / count }
+    if stepwise { sum.plain_total() } else { sum.mean(count) }
 }
 
 /// The greatest value; NaN only where there is nothing else.

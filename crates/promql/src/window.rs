@@ -16,8 +16,9 @@ use wellkept_model::{Histogram, HistogramSample, Sample};
 use crate::QueryError;
 use crate::column::{Cell, Column, Grid};
 use crate::eval::Evaluator;
+use crate::names::metric_name;
 use crate::notes::Notes;
-use crate::select::{RangeSeries, Ranges, ahead};
+use crate::select::{Fixed, RangeSeries, Ranges, ahead};
 use crate::syntax::functions::WindowFn;
 use crate::syntax::token::Span;
 
@@ -35,8 +36,6 @@ pub(crate) struct Window<'a> {
     at: i64,
     /// The function's scalars, where it takes some.
     params: [f64; 2],
-    /// How much the floats grew: the last less the first, and what was lost at resets.
-    grown: f64,
     notes: &'a Notes,
     /// The metric's name, for notes.
     metric: &'a str,
@@ -101,9 +100,7 @@ fn histogram(h: impl Into<Histogram>) -> Cell {
 fn apply(f: WindowFn, w: &Window<'_>) -> Result<Cell, QueryError> {
     use WindowFn as F;
     Ok(match f {
-        F::Rate => counters::extrapolated(w, true, true),
-        F::Increase => counters::extrapolated(w, true, false),
-        F::Delta => counters::extrapolated(w, false, false),
+        F::Rate | F::Increase | F::Delta => counters::extrapolated(w, f),
         F::Irate => counters::instant(w, true),
         F::Idelta => counters::instant(w, false),
         F::Resets => counters::resets(w),
@@ -132,73 +129,84 @@ impl Evaluator<'_> {
         function: WindowFn,
         span: Span,
     ) -> Result<Vec<Column>, QueryError> {
-        // With `@` every step sees the same window; only a parameter or the step itself could tell them apart.
         let (range, shift) = (ranges.range, ranges.shift);
+        // With `@` every step sees the same window; only a parameter or the step itself could tell them apart.
         let pinned =
             ranges.is_pinned() && params.iter().all(Option::is_none) && function != WindowFn::PredictLinear;
+        let grid_seen = if pinned { Grid { count: grid.count.min(1), ..grid } } else { grid };
+        let seen = Seen { grid: grid_seen, range, shift, params, function, span };
+        let at_once = match function {
+            WindowFn::Rate | WindowFn::Increase | WindowFn::Delta => Some(true),
+            WindowFn::Min | WindowFn::Max => Some(false),
+            _ => None,
+        };
         let mut columns = Vec::with_capacity(ranges.series.len());
         for series in ranges.series {
             let series = series.cleaned();
             let mut column = self.column(series.labels.clone(), grid)?;
             column.nameless = series.nameless;
-            let names = self.names_of(&series.labels, series.nameless);
-            let metric = names.get(wellkept_model::METRIC_NAME);
-            let mut cursor = Cursor::new(&series, function);
-            let mut any = false;
-            let steps = if pinned { grid.count.min(1) } else { grid.count };
-            for step in 0..steps {
-                let at = grid.time(step);
-                let end = self.shifted(shift, at);
-                let start = end.saturating_sub(range);
-                let (floats, histograms, grown) = cursor.to(start, end);
-                self.work(floats.len() / 8 + histograms.len() * 16 + 1)?;
-                if floats.is_empty() && histograms.is_empty() {
-                    continue;
+            let any = match at_once.filter(|_| series.histograms.is_empty()) {
+                None => self.walk(&series, &seen, &mut column)?,
+                Some(rate) => {
+                    self.work(series.floats.len() / 4 + grid.count)?;
+                    let ends = seen.grid.times().map(|at| self.shifted(shift, at));
+                    let all = if rate { counters::rates } else { over_time::extremes };
+                    all(&series.floats, ends, range, function, &mut column.values)
                 }
-                let param = |i: usize| {
-                    params
-                        .get(i)
-                        .copied()
-                        .flatten()
-                        .and_then(|p: &[f64]| p.get(step))
-                        .copied()
-                        .unwrap_or(f64::NAN)
-                };
-                let params = [param(0), param(1)];
-                let notes = &self.notes;
-                let window =
-                    Window { floats, histograms, start, end, at, params, grown, notes, metric, span };
-                match apply(function, &window)? {
-                    Cell::None => {}
-                    Cell::Float(value) => {
-                        any = true;
-                        if let Some(at) = column.values.get_mut(step) {
-                            *at = value;
-                        }
-                    }
-                    cell => {
-                        any = true;
-                        self.charge_cell(&cell)?;
-                        column.set(step, cell);
-                    }
-                }
+            };
+            if !any {
+                continue;
             }
-            if pinned && any {
+            if pinned {
                 let first = column.cell(0);
                 (1..grid.count).for_each(|step| column.set(step, first.clone()));
             }
-            if any {
-                if function.wants_counter() {
-                    self.name_of_a_counter(&column, metric, span);
-                }
-                columns.push(column);
+            if function.wants_counter() {
+                self.name_of_a_counter(&column, span);
             }
+            columns.push(column);
         }
         Ok(columns)
     }
 
+    /// Moves the window along one series; true when there is any value.
+    fn walk(&self, series: &RangeSeries, seen: &Seen<'_>, column: &mut Column) -> Result<bool, QueryError> {
+        let hidden = series.nameless && !self.limits.delayed_name_removal;
+        let metric = if hidden { "" } else { metric_name(&series.labels) };
+        let mut cursor = Cursor { series, floats: (0, 0), histograms: (0, 0) };
+        let (notes, span) = (&self.notes, seen.span);
+        let mut any = false;
+        for (step, at) in seen.grid.times().enumerate() {
+            let end = self.shifted(seen.shift, at);
+            let start = end.saturating_sub(seen.range);
+            let (floats, histograms) = cursor.to(start, end);
+            self.work(floats.len() / 8 + histograms.len() * 16 + 1)?;
+            if floats.is_empty() && histograms.is_empty() {
+                continue;
+            }
+            let params = seen.params.map(|p| p.and_then(|p| p.get(step)).copied().unwrap_or(f64::NAN));
+            let window = Window { floats, histograms, start, end, at, params, notes, metric, span };
+            let cell = apply(seen.function, &window)?;
+            any |= !cell.is_none();
+            self.charge_cell(&cell)?;
+            match cell {
+                Cell::None => {}
+                Cell::Float(value) => {
+                    if let Some(at) = column.values.get_mut(step) {
+                        *at = value;
+                    }
+                }
+                cell @ Cell::Histogram(_) => column.set(step, cell),
+            }
+        }
+        Ok(any)
+    }
+
     /// A rate of what is not called as a counter is called is probably a mistake.
-    fn name_of_a_counter(&self, column: &Column, metric: &str, span: Span) {
+    fn name_of_a_counter(&self, column: &Column, span: Span) {
+        // A subquery's values may have lost their name.
+        let hidden = column.nameless && !self.limits.delayed_name_removal;
+        let metric = if hidden { "" } else { metric_name(&column.labels) };
         let suffixes = ["_total", "_sum", "_count", "_bucket"];
         if metric.is_empty() || suffixes.iter().any(|s| metric.ends_with(s)) {
             return;
@@ -214,51 +222,36 @@ impl Evaluator<'_> {
     }
 }
 
-/// Moves along a series with the windows. Starts of counters are found once, so that a window costs as many additions
-/// as it has resets inside, not as many as it has samples.
+/// What all series of a call have in common.
+struct Seen<'p> {
+    /// The steps that are looked at.
+    grid: Grid,
+    range: i64,
+    shift: Fixed,
+    params: [Option<&'p [f64]>; 2],
+    function: WindowFn,
+    span: Span,
+}
+
+/// Moves along a series with the windows, which only move forward.
 struct Cursor<'a> {
     series: &'a RangeSeries,
     floats: (usize, usize),
     histograms: (usize, usize),
-    /// Places of floats that are below the one before.
-    resets: Vec<usize>,
-    first_reset: usize,
 }
 
 impl<'a> Cursor<'a> {
-    fn new(series: &'a RangeSeries, function: WindowFn) -> Self {
-        let mut resets = Vec::new();
-        if matches!(function, WindowFn::Rate | WindowFn::Increase) {
-            let falls = series.floats.windows(2).enumerate();
-            resets.extend(
-                falls.filter(|(_, pair)| matches!(pair, [a, b] if b.value < a.value)).map(|(i, _)| i + 1),
-            );
-        }
-        Self { series, floats: (0, 0), histograms: (0, 0), resets, first_reset: 0 }
-    }
-
-    /// The samples in `(start, end]` and how much the floats grew among them. Windows only move forward.
-    fn to(&mut self, start: i64, end: i64) -> (&'a [Sample], &'a [HistogramSample], f64) {
+    /// The samples in `(start, end]`.
+    fn to(&mut self, start: i64, end: i64) -> (&'a [Sample], &'a [HistogramSample]) {
         let floats = &self.series.floats;
         self.floats.1 += ahead(floats, self.floats.1, |s| s.at.0 <= end);
         self.floats.0 += ahead(floats, self.floats.0, |s| s.at.0 <= start);
         let histograms = &self.series.histograms;
         self.histograms.1 += ahead(histograms, self.histograms.1, |s| s.at.0 <= end);
         self.histograms.0 += ahead(histograms, self.histograms.0, |s| s.at.0 <= start);
-        let (low, high) = self.floats;
-        self.first_reset += ahead(&self.resets, self.first_reset, |i| *i <= low);
-        let inside = self.resets.get(self.first_reset..).unwrap_or_default().iter();
-        let fallen = inside.take_while(|i| **i < high).filter_map(|i| floats.get(i - 1)).map(|s| s.value);
-        // One by one, as Prometheus adds them, so that the sum rounds in the same way.
-        let difference = match (floats.get(low), high.checked_sub(1).and_then(|i| floats.get(i))) {
-            (Some(first), Some(last)) => last.value - first.value,
-            _ => 0.0,
-        };
-        let grown = fallen.fold(difference, |sum, value| sum + value);
         (
-            floats.get(low..high).unwrap_or_default(),
+            floats.get(self.floats.0..self.floats.1).unwrap_or_default(),
             histograms.get(self.histograms.0..self.histograms.1).unwrap_or_default(),
-            grown,
         )
     }
 }

@@ -1,8 +1,12 @@
 //! What a counter or a gauge did over a range: `rate` and its kin.
 
+use wellkept_model::Sample;
+
 use super::{Either, Window, float, histogram, histograms};
 use crate::column::Cell;
 use crate::native::{Native, is_reset};
+use crate::select::ahead;
+use crate::syntax::functions::WindowFn;
 use crate::syntax::number::seconds;
 
 /// How much more than the usual distance a sample may lie from an end of the range and still be taken to belong
@@ -13,27 +17,39 @@ const NEAR_THE_END: f64 = 1.1;
 ///
 /// Near an end (see [`NEAR_THE_END`]) it is stretched to that end, else by half the usual distance: there the series
 /// probably began or ended. A counter is never stretched to before the instant at which it would have been zero.
-pub(super) fn extrapolated(w: &Window<'_>, counter: bool, per_second: bool) -> Cell {
+pub(super) fn extrapolated(w: &Window<'_>, f: WindowFn) -> Cell {
     if w.is_mixed() {
         return Cell::None;
     }
+    let counter = f != WindowFn::Delta;
+    let range = (w.start, w.end);
     if let [first, .., last] = w.histograms {
         let Some(mut grown) = histograms::grown(w, counter) else { return Cell::None };
-        grown.scale(factor(w, first.at.0, last.at.0, w.histograms.len(), None, per_second));
+        let ends = (first.at.0, last.at.0);
+        grown.scale(factor(range, ends, w.histograms.len(), None, f == WindowFn::Rate));
         return histogram(grown);
     }
     let [first, .., last] = w.floats else { return Cell::None };
-    let difference = if counter { w.grown } else { last.value - first.value };
-    let to_zero = (counter && difference > 0.0 && first.value >= 0.0).then(|| first.value / difference);
-    float(difference * factor(w, first.at.0, last.at.0, w.floats.len(), to_zero, per_second))
+    let mut grown = last.value - first.value;
+    if counter {
+        let falls = w.floats.windows(2).filter(|pair| matches!(pair, [a, b] if b.value < a.value));
+        falls.filter_map(|pair| pair.first()).for_each(|before| grown += before.value);
+    }
+    float(stretched(range, first, last, w.floats.len(), grown, f))
+}
+
+/// What `grown` between two floats stands for over the whole range.
+fn stretched(range: (i64, i64), first: &Sample, last: &Sample, count: usize, grown: f64, f: WindowFn) -> f64 {
+    let counter = f != WindowFn::Delta;
+    let to_zero = (counter && grown > 0.0 && first.value >= 0.0).then(|| first.value / grown);
+    grown * factor(range, (first.at.0, last.at.0), count, to_zero, f == WindowFn::Rate)
 }
 
 /// What the difference is multiplied with. `to_zero` is how far before the first sample the counter was zero, in
 /// units of the time between the first and the last.
 fn factor(
-    w: &Window<'_>,
-    first: i64,
-    last: i64,
+    (start, end): (i64, i64),
+    (first, last): (i64, i64),
     count: usize,
     to_zero: Option<f64>,
     per_second: bool,
@@ -42,13 +58,53 @@ fn factor(
     #[expect(clippy::cast_precision_loss, reason = "a window never holds 2^52 samples")]
     let usual = covered / (count - 1) as f64;
     let stretch = |gap: f64| if gap >= usual * NEAR_THE_END { usual / 2.0 } else { gap };
-    let mut before = stretch(seconds(first.saturating_sub(w.start)));
+    let mut before = stretch(seconds(first.saturating_sub(start)));
     if let Some(zero) = to_zero.map(|z| covered * z).filter(|zero| *zero < before) {
         before = zero;
     }
-    let after = stretch(seconds(w.end.saturating_sub(last)));
+    let after = stretch(seconds(end.saturating_sub(last)));
     let factor = (covered + before + after) / covered;
-    if per_second { factor / seconds(w.end.saturating_sub(w.start)) } else { factor }
+    if per_second { factor / seconds(end.saturating_sub(start)) } else { factor }
+}
+
+/// `rate`, `increase` or `delta` of floats at all steps at once: what [`extrapolated`] says of each window, without
+/// making a window of it. `ends` gives the right end of each step's window. True when there is any value.
+pub(super) fn rates(
+    floats: &[Sample],
+    ends: impl Iterator<Item = i64>,
+    range: i64,
+    f: WindowFn,
+    values: &mut [f64],
+) -> bool {
+    // Places of floats that are below the one before: found once, so that a window costs as many additions as it has
+    // resets inside, not as many as it has samples.
+    let mut resets = Vec::new();
+    if f != WindowFn::Delta {
+        let falls = floats.windows(2).enumerate();
+        resets.extend(
+            falls.filter(|(_, pair)| matches!(pair, [a, b] if b.value < a.value)).map(|(i, _)| i + 1),
+        );
+    }
+    let (mut low, mut high, mut first_reset) = (0, 0, 0);
+    let mut any = false;
+    for (value, end) in values.iter_mut().zip(ends) {
+        let start = end.saturating_sub(range);
+        high += ahead(floats, high, |s| s.at.0 <= end);
+        low += ahead(floats, low, |s| s.at.0 <= start);
+        let Some([first, .., last]) = floats.get(low..high) else { continue };
+        let mut grown = last.value - first.value;
+        if !resets.is_empty() {
+            first_reset += ahead(&resets, first_reset, |i| *i <= low);
+            let inside = resets.get(first_reset..).unwrap_or_default().iter().take_while(|i| **i < high);
+            // One by one, as Prometheus adds them, so that the sum rounds in the same way.
+            for before in inside.filter_map(|i| floats.get(i - 1)) {
+                grown += before.value;
+            }
+        }
+        *value = stretched((start, end), first, last, high - low, grown, f);
+        any = true;
+    }
+    any
 }
 
 /// The last two samples: their difference, or how fast a counter grew between them.

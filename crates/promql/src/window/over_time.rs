@@ -1,8 +1,13 @@
 //! `*_over_time`: sums, means, extremes, spreads and ends of a range.
 
+use std::collections::VecDeque;
+
+use wellkept_model::Sample;
+
 use super::{Either, Window, float, histogram};
 use crate::column::Cell;
 use crate::native::{Mismatch, Native};
+use crate::select::ahead;
 use crate::stats;
 use crate::syntax::functions::WindowFn;
 use crate::syntax::number::seconds;
@@ -74,6 +79,47 @@ pub(super) fn extreme(w: &Window<'_>, f: WindowFn) -> Cell {
         WindowFn::Min | WindowFn::Max => float(best.value),
         _ => float(seconds(best.at.0)),
     }
+}
+
+/// `min_over_time` or `max_over_time` of floats at all steps at once: what [`extreme`] says of each window. Only values
+/// that may still become the extreme are kept, so that each is looked at a few times, not once per window. `ends` gives
+/// the right end of each step's window. True when there is any value.
+pub(super) fn extremes(
+    floats: &[Sample],
+    ends: impl Iterator<Item = i64>,
+    range: i64,
+    f: WindowFn,
+    values: &mut [f64],
+) -> bool {
+    let beaten = |old: f64, new: f64| if f == WindowFn::Min { new < old } else { new > old };
+    let mut candidates: VecDeque<usize> = VecDeque::new();
+    let (mut low, mut high) = (0, 0);
+    let mut any = false;
+    for (value, end) in values.iter_mut().zip(ends) {
+        let start = end.saturating_sub(range);
+        while let Some(sample) = floats.get(high).filter(|s| s.at.0 <= end) {
+            let worse = |i: &usize| floats.get(*i).is_some_and(|old| beaten(old.value, sample.value));
+            while candidates.back().is_some_and(worse) {
+                candidates.pop_back();
+            }
+            if !sample.value.is_nan() {
+                candidates.push_back(high);
+            }
+            high += 1;
+        }
+        low += ahead(floats, low, |s| s.at.0 <= start);
+        while candidates.front().is_some_and(|i| *i < low) {
+            candidates.pop_front();
+        }
+        if low >= high {
+            continue;
+        }
+        any = true;
+        // Without a candidate there are only values that are no numbers; the last of them, as it is.
+        let best = candidates.front().or(high.checked_sub(1).as_ref()).and_then(|i| floats.get(*i));
+        *value = best.map_or(f64::NAN, |s| s.value);
+    }
+    any
 }
 
 pub(super) fn spread(w: &Window<'_>, f: WindowFn) -> Cell {
