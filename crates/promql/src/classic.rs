@@ -301,7 +301,9 @@ fn fraction(buckets: &mut Vec<Bucket>, lower: f64, upper: f64) -> f64 {
         return 0.0;
     }
     let below = |value: f64| {
-        let (mut rank, mut start) = (0.0, f64::NEG_INFINITY);
+        // As for quantiles, a first bucket that reaches above zero begins there.
+        let first = buckets.first().is_some_and(|b| b.upper > 0.0);
+        let (mut rank, mut start) = (0.0, if first { 0.0 } else { f64::NEG_INFINITY });
         for bucket in buckets.iter() {
             if start >= value {
                 return rank;
@@ -313,7 +315,8 @@ fn fraction(buckets: &mut Vec<Bucket>, lower: f64, upper: f64) -> f64 {
         }
         all
     };
-    (below(upper).min(all) - below(lower).min(all)) / all
+    let bounded = |rank: f64| if rank > all { all } else { rank };
+    (bounded(below(upper)) - bounded(below(lower))) / all
 }
 
 /// Adds up buckets with one bound. Wants them sorted.

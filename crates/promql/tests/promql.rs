@@ -29,14 +29,25 @@ macro_rules! scripts {
 
 scripts! {
     aggregations
+    fill
     functions
     histograms
+    info
     labels
     literals
+    native
+    newer
     operators
     over_time
     rates
     refused
     selectors
     subqueries
+    trim
+}
+
+#[test]
+fn names_can_be_kept_until_the_end() {
+    let limits = Limits { delayed_name_removal: true, ..Limits::default() };
+    check(include_str!("scripts/delayed/names.test"), &limits);
 }

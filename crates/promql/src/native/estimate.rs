@@ -117,7 +117,10 @@ pub(crate) fn fraction(h: &Native, lower: f64, upper: f64) -> Estimate {
     let counted: f64 = buckets.iter().map(|b| b.count).sum();
     let most = if h.sum.is_nan() { counted } else { h.count };
     let note = (h.sum.is_nan() && counted < h.count).then_some(Nan::Excluded);
-    let below = |value: f64| below(h, &buckets, value).unwrap_or(most).min(most);
+    let below = |value: f64| {
+        let rank = below(h, &buckets, value).unwrap_or(most);
+        if rank > most { most } else { rank }
+    };
     Estimate { value: (below(upper) - below(lower)) / h.count, note }
 }
 
