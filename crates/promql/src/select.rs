@@ -151,7 +151,7 @@ impl Evaluator<'_> {
         self.newest(series, shift, grid, pick)
     }
 
-    /// As [`Self::instant_vector`] for matchers without a selector of their own.
+    /// As [`Self::instant_vector`] for the matchers of info metrics, which have floats only.
     pub(crate) fn matched(
         &self,
         matchers: &[Matcher],
@@ -161,6 +161,12 @@ impl Evaluator<'_> {
     ) -> Result<Vec<Column>, QueryError> {
         let text = || "the info metrics".to_owned();
         let series = self.load(matchers, &text, shift, grid, self.lookback())?;
+        if let Some(odd) = series.iter().find(|s| !s.histograms.is_empty()) {
+            let labels = &odd.labels;
+            return Err(QueryError::failed(format!(
+                "this should be an info metric, with float samples: {labels}"
+            )));
+        }
         self.newest(series, shift, grid, pick)
     }
 
