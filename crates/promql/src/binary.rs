@@ -8,7 +8,7 @@ use crate::QueryError;
 use crate::column::{Cell, Column, Grid, absent, is_absent};
 use crate::eval::{Evaluated, Evaluator};
 use crate::matching;
-use crate::native::{Mismatch, Native, trim};
+use crate::native::{Hints, Mismatch, Native, trim};
 use crate::syntax::tree::{Binary, Op};
 
 /// Applies an operator to two values of the kinds that the parser accepted.
@@ -174,7 +174,16 @@ impl Evaluator<'_> {
             Op::Add | Op::Sub => {
                 let mut total = Native::from(a.as_ref());
                 let other = Native::from(b.as_ref());
-                if binary.op == Op::Add {
+                let add = binary.op == Op::Add;
+                let operation = if add { "addition" } else { "subtraction" };
+                self.notes.reconciled(&total, &other, operation, binary.span);
+                let mut hints = Hints::default();
+                hints.see(total.hint);
+                hints.see(other.hint);
+                if hints.collide() {
+                    self.notes.collision(operation, binary.span);
+                }
+                if add {
                     total.add(&other)?
                 } else {
                     total.sub(&other)?

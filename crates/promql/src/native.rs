@@ -14,7 +14,7 @@ mod trim;
 pub(crate) use buckets::Bucket;
 pub(crate) use estimate::{Estimate, Nan, fraction, quantile, variance};
 pub(crate) use math::Mismatch;
-pub(crate) use reset::is_reset;
+pub(crate) use reset::{Hints, is_reset};
 pub(crate) use text::{display, script};
 pub(crate) use trim::trim;
 

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use crate::native::Native;
 use crate::syntax::token::{Span, place};
 
 /// Most different notes of one kind that are kept; the answer shows [`SHOWN_MAX`] of them.
@@ -58,16 +59,26 @@ impl Notes {
     }
 
     /// Histograms that cannot be put together.
-    pub(crate) fn mismatch(&self, why: crate::native::Mismatch, metric: &str, span: Span) {
-        let what = match why {
-            crate::native::Mismatch::Schema => {
-                "vector contains a mix of histograms with exponential and custom buckets schemas for metric name"
-            }
-            crate::native::Mismatch::Bounds => {
-                "vector contains histograms with incompatible custom buckets for metric name"
-            }
-        };
-        self.warn(span, &format!("{what} {metric:?}"));
+    pub(crate) fn mismatch(&self, metric: &str, span: Span) {
+        self.warn(
+            span,
+            &format!(
+                "vector contains a mix of histograms with exponential and custom buckets schemas for metric name \
+                 {metric:?}"
+            ),
+        );
+    }
+
+    /// Histograms that are put together with fewer buckets than they have.
+    pub(crate) fn reconciled(&self, a: &Native, b: &Native, operation: &str, span: Span) {
+        if a.bounds_differ(b) {
+            self.info(span, &format!("mismatched custom buckets were reconciled during {operation}"));
+        }
+    }
+
+    /// Histograms of which one says that it was reset and another that it was not.
+    pub(crate) fn collision(&self, operation: &str, span: Span) {
+        self.warn(span, &format!("conflicting counter resets during histogram {operation}"));
     }
 
     /// Warnings and infos without their places.

@@ -4,17 +4,12 @@ use wellkept_model::{Histogram, ResetHint};
 
 use super::Native;
 
-/// Why two histograms cannot be put together.
+/// Why two histograms cannot be put together: one has custom buckets, the other has not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mismatch {
-    /// One has custom buckets, the other has not.
-    Schema,
-    /// Both have custom buckets, with different bounds.
-    Bounds,
-}
+pub(crate) struct Mismatch;
 
 impl Native {
-    /// Adds another histogram. Zero buckets and resolutions are brought together first.
+    /// Adds another histogram. Zero buckets, resolutions and custom bounds are brought together first.
     pub(crate) fn add(&mut self, other: &Self) -> Result<(), Mismatch> {
         self.join(other, 1.0)?;
         self.hint = match (self.hint, other.hint) {
@@ -32,19 +27,53 @@ impl Native {
         Ok(())
     }
 
-    /// Whether it can be added to the other, and why not.
+    /// Whether it can be added to the other.
     pub(crate) fn fits(&self, other: &Self) -> Result<(), Mismatch> {
-        match (self.is_custom(), other.is_custom()) {
-            (true, true) if !same_bits(&self.custom, &other.custom) => Err(Mismatch::Bounds),
-            (a, b) if a != b => Err(Mismatch::Schema),
-            _ => Ok(()),
+        if self.is_custom() == other.is_custom() { Ok(()) } else { Err(Mismatch) }
+    }
+
+    /// Whether both have custom buckets, with different bounds.
+    pub(crate) fn bounds_differ(&self, other: &Self) -> bool {
+        self.is_custom() && other.is_custom() && !same_bits(&self.custom, &other.custom)
+    }
+
+    /// The histogram with fewer custom bounds; all of them must be among its own.
+    pub(crate) fn with_bounds(&self, bounds: &[f64]) -> Self {
+        let mut positive: Vec<(i64, f64)> = Vec::with_capacity(bounds.len() + 1);
+        for (index, count) in &self.positive {
+            let upper = self.bound(*index);
+            let place = i64::try_from(bounds.partition_point(|b| *b < upper)).unwrap_or(i64::MAX);
+            match positive.last_mut().filter(|last| last.0 == place) {
+                Some(last) => last.1 += count,
+                None => positive.push((place, *count)),
+            }
         }
+        // Bounds of a stranger need not rise.
+        positive.sort_by_key(|b| b.0);
+        Self { positive, custom: bounds.to_vec(), ..self.clone() }
+    }
+
+    /// The bounds that both have.
+    pub(crate) fn common_bounds(&self, other: &Self) -> Vec<f64> {
+        let mut theirs = other.custom.iter().peekable();
+        let common = self.custom.iter().filter(|own| {
+            while theirs.next_if(|t| *t < *own).is_some() {}
+            theirs.peek().is_some_and(|t| t == own)
+        });
+        common.copied().collect()
     }
 
     fn join(&mut self, other: &Self, sign: f64) -> Result<(), Mismatch> {
         self.fits(other)?;
         self.count += sign * other.count;
         self.sum += sign * other.sum;
+        if self.bounds_differ(other) {
+            let bounds = self.common_bounds(other);
+            let (own, theirs) = (self.with_bounds(&bounds), other.with_bounds(&bounds));
+            self.positive = merged(&own.positive, &theirs.positive, sign);
+            self.custom = bounds;
+            return Ok(());
+        }
         if self.is_custom() {
             self.positive = merged(&self.positive, &other.positive, sign);
             return Ok(());
@@ -254,14 +283,17 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
-        let custom = |bounds: &[f64]| Native {
+    fn custom_bounds_that_differ_are_reduced_to_those_that_both_have() {
+        let custom = |bounds: &[f64], list: &[(i64, f64)]| Native {
             schema: wellkept_model::CUSTOM_BUCKETS_SCHEMA,
             custom: bounds.to_vec(),
-            ..Native::default()
+            ..of(0, list)
         };
-        assert_eq!(of(0, &[]).add(&custom(&[1.0])), Err(Mismatch::Schema));
-        assert_eq!(custom(&[2.0]).add(&custom(&[1.0])), Err(Mismatch::Bounds));
-        assert_eq!(custom(&[1.0]).sub(&custom(&[1.0])), Ok(()));
+        let mut a = custom(&[2.0, 4.0, 6.0], &[(0, 1.0), (1, 2.0), (2, 5.0), (3, 7.0)]);
+        let b = custom(&[2.0, 3.0, 6.0], &[(0, 1.0), (1, 1.0), (2, 1.0), (3, 1.0)]);
+        a.add(&Native { schema: wellkept_model::CUSTOM_BUCKETS_SCHEMA, ..b }).unwrap();
+        assert_eq!(a.custom, [2.0, 6.0]);
+        assert_eq!(a.positive, [(0, 2.0), (1, 9.0), (2, 8.0)]);
+        assert_eq!(of(0, &[]).add(&a), Err(Mismatch), "buckets of the other kind do not fit");
     }
 }

@@ -30,6 +30,10 @@ pub(crate) fn is_reset(now: &Histogram, before: &Histogram) -> bool {
 }
 
 fn differs(now: &Native, before: &Native) -> bool {
+    if now.bounds_differ(before) {
+        let bounds = now.common_bounds(before);
+        return differs(&now.with_bounds(&bounds), &before.with_bounds(&bounds));
+    }
     if now.fits(before).is_err() || now.schema > before.schema || now.zero_threshold < before.zero_threshold {
         return true;
     }
@@ -49,6 +53,25 @@ fn differs(now: &Native, before: &Native) -> bool {
         })
     };
     fell(&now.positive, &before.positive) || fell(&now.negative, &before.negative)
+}
+
+/// What histograms that are put together say about resets.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Hints {
+    reset: bool,
+    no_reset: bool,
+}
+
+impl Hints {
+    pub(crate) fn see(&mut self, hint: ResetHint) {
+        self.reset |= hint == ResetHint::Reset;
+        self.no_reset |= hint == ResetHint::NoReset;
+    }
+
+    /// Whether one was reset and another was not.
+    pub(crate) fn collide(self) -> bool {
+        self.reset && self.no_reset
+    }
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wellkept_model::{
-    CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramSample, Labels, METRIC_NAME, Matcher, Sample, SeriesData,
-    SeriesSource, SourceError, SourceLimits, Span, TimestampMs,
+    CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramSample, Labels, METRIC_NAME, Matcher, ResetHint, Sample,
+    SeriesData, SeriesSource, SourceError, SourceLimits, Span, TimestampMs, is_stale,
 };
 
 use super::command::Load;
 use super::notation::SeriesValue;
 use crate::Limits;
+use crate::native::is_reset;
 
 /// A source whose series were written down.
 #[derive(Debug, Clone, Default)]
@@ -141,6 +142,34 @@ impl Classic {
     }
 }
 
+/// The histograms of a series with what a store would tell about resets: none since the one before, where it could
+/// see that; nothing after a float, a reset, or at the start.
+fn hinted(series: &SeriesData) -> impl Iterator<Item = HistogramSample> {
+    let mut before: Option<&HistogramSample> = None;
+    series.histograms.iter().map(move |now| {
+        let old = before.replace(now);
+        let follows = old.filter(|old| {
+            let between = |s: &Sample| s.at > old.at && s.at < now.at;
+            !series.samples.iter().any(between) && !is_stale(old.histogram.sum)
+        });
+        let unknown = now.histogram.reset_hint == ResetHint::Unknown && !is_stale(now.histogram.sum);
+        let gauge = old.is_some_and(|old| old.histogram.reset_hint == ResetHint::Gauge);
+        if unknown && !gauge && follows.is_some_and(|old| continues(&now.histogram, &old.histogram)) {
+            let histogram = Histogram { reset_hint: ResetHint::NoReset, ..now.histogram.as_ref().clone() };
+            return HistogramSample { at: now.at, histogram: Arc::new(histogram) };
+        }
+        now.clone()
+    })
+}
+
+/// Whether a store would keep both in one chunk: only the buckets may differ, and none may have fallen.
+fn continues(now: &Histogram, before: &Histogram) -> bool {
+    now.schema == before.schema
+        && now.zero_threshold == before.zero_threshold
+        && now.custom_values == before.custom_values
+        && !is_reset(now, before)
+}
+
 impl SeriesSource for Memory {
     fn select(
         &self,
@@ -158,7 +187,7 @@ impl SeriesSource for Memory {
             let one = SeriesData {
                 labels: series.labels.clone(),
                 samples: series.samples.iter().copied().filter(|s| inside(s.at)).collect(),
-                histograms: series.histograms.iter().filter(|h| inside(h.at)).cloned().collect(),
+                histograms: hinted(series).filter(|h| inside(h.at)).collect(),
             };
             samples += one.samples.len() + one.histograms.len();
             if samples > limits.samples {

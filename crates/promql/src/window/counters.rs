@@ -26,7 +26,10 @@ pub(super) fn extrapolated(w: &Window<'_>, f: WindowFn) -> Cell {
     if let [first, .., last] = w.histograms {
         let Some(mut grown) = histograms::grown(w, counter) else { return Cell::None };
         let ends = (first.at.0, last.at.0);
-        grown.scale(factor(range, ends, w.histograms.len(), None, f == WindowFn::Rate));
+        // The count tells when the whole histogram was zero; a bucket may have been zero later.
+        let start = first.histogram.count;
+        let to_zero = (counter && grown.count > 0.0 && start >= 0.0).then(|| start / grown.count);
+        grown.scale(factor(range, ends, w.histograms.len(), to_zero, f == WindowFn::Rate));
         return histogram(grown);
     }
     let [first, .., last] = w.floats else { return Cell::None };

@@ -18,7 +18,7 @@ impl Window<'_> {
 
     /// Gives what went well, and tells of what does not fit together.
     fn fitting(&self, result: Result<(), crate::native::Mismatch>) -> Option<()> {
-        result.map_err(|why| self.notes.mismatch(why, self.metric, self.span)).ok()
+        result.map_err(|_| self.notes.mismatch(self.metric, self.span)).ok()
     }
 }
 
@@ -51,19 +51,22 @@ pub(super) fn grown(w: &Window<'_>, counter: bool) -> Option<Native> {
         }
         let custom = sample.histogram.schema == wellkept_model::CUSTOM_BUCKETS_SCHEMA;
         if custom != start.is_custom() {
-            w.notes.mismatch(crate::native::Mismatch::Schema, w.metric, w.span);
+            w.notes.mismatch(w.metric, w.span);
             return None;
         }
         schema = schema.min(sample.histogram.schema);
     }
     total.reduce(schema);
+    w.notes.reconciled(&total, &start, "subtraction", w.span);
     w.fitting(total.sub(&start))?;
     if counter {
         let mut before = if empty { None } else { Some(first.as_ref()) };
         for sample in w.histograms.get(1..).unwrap_or_default() {
             let now = sample.histogram.as_ref();
             if let Some(before) = before.filter(|before| is_reset(now, before)) {
-                w.fitting(total.add(&Native::from(before)))?;
+                let before = Native::from(before);
+                w.notes.reconciled(&total, &before, "addition", w.span);
+                w.fitting(total.add(&before))?;
             }
             before = Some(now);
         }
@@ -84,7 +87,9 @@ pub(super) fn between(w: &Window<'_>, a: &Histogram, b: &Histogram, counter: boo
     }
     let mut grown = Native::from(b);
     if !counter || !is_reset(b, a) {
-        w.fitting(grown.sub(&Native::from(a)))?;
+        let a = Native::from(a);
+        w.notes.reconciled(&grown, &a, "subtraction", w.span);
+        w.fitting(grown.sub(&a))?;
     }
     grown.hint = ResetHint::Gauge;
     Some(grown)

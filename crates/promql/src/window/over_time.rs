@@ -6,7 +6,7 @@ use wellkept_model::Sample;
 
 use super::{Either, Window, float, histogram};
 use crate::column::Cell;
-use crate::native::{Mismatch, Native};
+use crate::native::{Hints, Mismatch, Native};
 use crate::select::ahead;
 use crate::stats;
 use crate::syntax::functions::WindowFn;
@@ -48,12 +48,19 @@ fn folded(w: &Window<'_>, f: impl Fn(&mut Native, &Native, f64) -> Result<(), Mi
     let mut rest = w.histograms.iter().map(|s| Native::from(s.histogram.as_ref()));
     let Some(mut all) = rest.next() else { return Cell::None };
     let mut count = 1.0;
+    let mut hints = Hints::default();
+    hints.see(all.hint);
     for next in rest {
         count += 1.0;
-        if let Err(why) = f(&mut all, &next, count) {
-            w.notes.mismatch(why, w.metric, w.span);
+        hints.see(next.hint);
+        w.notes.reconciled(&all, &next, "aggregation", w.span);
+        if f(&mut all, &next, count).is_err() {
+            w.notes.mismatch(w.metric, w.span);
             return Cell::None;
         }
+    }
+    if hints.collide() {
+        w.notes.collision("aggregation", w.span);
     }
     histogram(all)
 }
