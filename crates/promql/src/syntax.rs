@@ -11,6 +11,7 @@ pub(crate) mod number;
 pub(crate) mod parse;
 mod parse_call;
 mod parse_selector;
+mod parse_suffix;
 pub(crate) mod pretty;
 pub(crate) mod print;
 pub(crate) mod quote;
