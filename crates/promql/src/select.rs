@@ -12,7 +12,7 @@ use crate::answer::samples;
 use crate::column::{Cell, Column, Grid};
 use crate::eval::{Evaluated, Evaluator};
 use crate::syntax::number::seconds;
-use crate::syntax::tree::{At, RangeExpr, RangeOf, Selector, Shift};
+use crate::syntax::tree::{At, Edges, RangeExpr, RangeOf, Selector, Shift};
 
 /// Which part of a sample an instant selector gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub(crate) struct Ranges {
     /// Length of the window, milliseconds.
     pub(crate) range: i64,
     pub(crate) shift: Fixed,
+    pub(crate) edges: Edges,
 }
 
 impl Ranges {
@@ -95,20 +96,21 @@ impl Evaluator<'_> {
         base.saturating_sub(shift.offset)
     }
 
-    /// All samples that any step of the grid can see: from `back` before the first, that end not included.
+    /// All samples that any step of the grid can see: from `back` before the first, that end not included, to `ahead`
+    /// after the last.
     fn load(
         &self,
         matchers: &[Matcher],
         text: &dyn Fn() -> String,
         shift: Fixed,
         grid: Grid,
-        back: i64,
+        (back, ahead): (i64, i64),
     ) -> Result<Vec<SeriesData>, QueryError> {
         if grid.count == 0 {
             return Ok(Vec::new());
         }
         let from = self.shifted(shift, grid.start).saturating_sub(back).saturating_add(1);
-        let to = self.shifted(shift, grid.end());
+        let to = self.shifted(shift, grid.end()).saturating_add(ahead);
         let left = self.limits.samples.saturating_sub(self.spent.get());
         let limits = SourceLimits { series: self.limits.series, samples: left, time: self.limits.time };
         self.work(1)?;
@@ -132,10 +134,43 @@ impl Evaluator<'_> {
         back: i64,
     ) -> Result<Vec<SeriesData>, QueryError> {
         let text = || crate::syntax::print::bare_selector(selector);
-        self.load(&selector.matchers, &text, shift, grid, back)
+        let more = self.lookback();
+        let (before, after) = match selector.edges {
+            Edges::Plain => (0, 0),
+            Edges::Anchored => (more, 0),
+            Edges::Smoothed => (more, more),
+        };
+        self.load(&selector.matchers, &text, shift, grid, (back.saturating_add(before), after))
     }
 
-    fn lookback(&self) -> i64 {
+    /// The value of each series at each step, on the line between the samples before and after it.
+    fn smoothed(&self, series: Vec<SeriesData>, shift: Fixed, grid: Grid) -> Result<Vec<Column>, QueryError> {
+        let lookback = self.lookback();
+        let mut columns = Vec::with_capacity(series.len());
+        for series in series.into_iter().map(RangeSeries::from).map(RangeSeries::cleaned) {
+            let mut column = self.column(series.labels, grid)?;
+            let mut next = 0;
+            for (value, step) in column.values.iter_mut().zip(grid.times()) {
+                let at = self.shifted(shift, step);
+                next += ahead(&series.floats, next, |s| s.at.0 <= at);
+                let before = next.checked_sub(1).and_then(|i| series.floats.get(i));
+                let before = before.filter(|s| s.at.0 > at.saturating_sub(lookback));
+                let after = series.floats.get(next).filter(|s| s.at.0 <= at.saturating_add(lookback));
+                *value = match (before, after) {
+                    (Some(a), Some(b)) if a.at.0 < at => crate::window::between(a, b, at),
+                    (Some(a), _) => a.value,
+                    (None, _) => continue,
+                };
+            }
+            self.work(series.floats.len() + grid.count)?;
+            if !column.is_empty() {
+                columns.push(column);
+            }
+        }
+        Ok(columns)
+    }
+
+    pub(crate) fn lookback(&self) -> i64 {
         i64::try_from(self.limits.lookback.as_millis()).unwrap_or(i64::MAX).max(1)
     }
 
@@ -147,6 +182,10 @@ impl Evaluator<'_> {
         pick: Pick,
     ) -> Result<Vec<Column>, QueryError> {
         let shift = self.fixed(&selector.shift)?;
+        if selector.edges == Edges::Smoothed && pick == Pick::Value {
+            let series = self.load_selector(selector, shift, grid, 0)?;
+            return self.smoothed(series, shift, grid);
+        }
         let series = self.load_selector(selector, shift, grid, self.lookback())?;
         self.newest(series, shift, grid, pick)
     }
@@ -160,7 +199,7 @@ impl Evaluator<'_> {
         pick: Pick,
     ) -> Result<Vec<Column>, QueryError> {
         let text = || "the info metrics".to_owned();
-        let series = self.load(matchers, &text, shift, grid, self.lookback())?;
+        let series = self.load(matchers, &text, shift, grid, (self.lookback(), 0))?;
         if let Some(odd) = series.iter().find(|s| !s.histograms.is_empty()) {
             let labels = &odd.labels;
             return Err(QueryError::failed(format!(
@@ -237,7 +276,11 @@ impl Evaluator<'_> {
                 }
             }
         };
-        Ok(Ranges { series, range, shift })
+        let edges = match &expr.of {
+            RangeOf::Samples(selector) => selector.edges,
+            RangeOf::Subquery { .. } => Edges::Plain,
+        };
+        Ok(Ranges { series, range, shift, edges })
     }
 
     /// The instants of a subquery: whole multiples of its step, the same for every step of the query around it.

@@ -3,10 +3,12 @@
 //! A range is open at its left and closed at its right end, as in Prometheus 3. Stale markers are taken out before.
 
 mod counters;
+mod edges;
 mod histograms;
 mod over_time;
 mod trend;
 
+pub(crate) use edges::between;
 pub(crate) use over_time::step_to_mean;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::notes::Notes;
 use crate::select::{Fixed, RangeSeries, Ranges, ahead};
 use crate::syntax::functions::WindowFn;
 use crate::syntax::token::Span;
+use crate::syntax::tree::Edges;
 
 /// What a function sees at one step.
 #[derive(Clone, Copy)]
@@ -129,7 +132,7 @@ impl Evaluator<'_> {
         function: WindowFn,
         span: Span,
     ) -> Result<Vec<Column>, QueryError> {
-        let (range, shift) = (ranges.range, ranges.shift);
+        let (range, shift, edges) = (ranges.range, ranges.shift, ranges.edges);
         // With `@` every step sees the same window; only a parameter or the step itself could tell them apart.
         let pinned =
             ranges.is_pinned() && params.iter().all(Option::is_none) && function != WindowFn::PredictLinear;
@@ -145,7 +148,13 @@ impl Evaluator<'_> {
             let series = series.cleaned();
             let mut column = self.column(series.labels.clone(), grid)?;
             column.nameless = series.nameless;
-            let any = match at_once.filter(|_| series.histograms.is_empty()) {
+            let any = match at_once.filter(|_| series.histograms.is_empty() && edges == Edges::Plain) {
+                None if edges != Edges::Plain => {
+                    self.work(series.floats.len() + grid.count)?;
+                    let ends = seen.grid.times().map(|at| self.shifted(shift, at));
+                    let look = edges::Look { range, lookback: self.lookback(), edges, function };
+                    edges::walk(&series.floats, ends, &look, &mut column.values)
+                }
                 None => self.walk(&series, &seen, &mut column)?,
                 Some(rate) => {
                     self.work(series.floats.len() / 4 + grid.count)?;

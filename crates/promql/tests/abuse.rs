@@ -568,6 +568,8 @@ const WORDS: &[&str] = &[
     "{\"a.b\"}",
     " by (\"c d\") ",
     " atan2 ",
+    " anchored ",
+    " smoothed ",
     "time()",
     "1h30m",
 ];

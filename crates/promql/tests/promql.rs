@@ -29,6 +29,7 @@ macro_rules! scripts {
 
 scripts! {
     aggregations
+    edges
     fill
     functions
     histograms

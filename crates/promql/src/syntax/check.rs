@@ -7,7 +7,7 @@ use crate::syntax::functions::Function;
 use crate::syntax::parse::Parser;
 use crate::syntax::parse_selector::pattern_error;
 use crate::syntax::token::Span;
-use crate::syntax::tree::{Aggregate, Binary, Call, Card, Expr, Kind};
+use crate::syntax::tree::{Aggregate, Binary, Call, Card, Edges, Expr, Kind, RangeOf};
 
 impl Parser<'_> {
     fn wants(&self, expr: &Expr, wanted: Kind, context: &str) -> Result<(), QueryError> {
@@ -105,7 +105,28 @@ impl Parser<'_> {
         for (arg, wanted) in call.args.iter().zip(signature.kinds()) {
             self.wants(arg, wanted, &format!("call to function {name:?}"))?;
         }
+        self.check_edges(call)?;
         self.check_texts(call)
+    }
+
+    /// Only functions that look at the ends of a range can say something about them.
+    fn check_edges(&self, call: &Call) -> Result<(), QueryError> {
+        for arg in &call.args {
+            let Expr::Range(range) = arg.bare() else { continue };
+            let RangeOf::Samples(selector) = &range.of else { continue };
+            let (word, fits): (_, &[&str]) = match selector.edges {
+                Edges::Plain => continue,
+                Edges::Anchored => ("anchored", &["changes", "delta", "increase", "rate", "resets"]),
+                Edges::Smoothed => ("smoothed", &["delta", "increase", "rate"]),
+            };
+            let name = call.signature.name;
+            if !fits.contains(&name) {
+                let message =
+                    format!("{word} modifier can only be used with: {} - not with {name}", fits.join(", "));
+                return Err(self.error(arg.span(), message));
+            }
+        }
+        Ok(())
     }
 
     /// Arguments that can be wrong in themselves, so that a bad one is refused before data is read.

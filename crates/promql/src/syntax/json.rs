@@ -6,7 +6,7 @@ use wellkept_model::Matcher;
 use crate::syntax::duration::{Scale, Time};
 use crate::syntax::number::format_number;
 use crate::syntax::print::{match_symbol, sign};
-use crate::syntax::tree::{At, Binary, Call, Card, Expr, RangeExpr, RangeOf, Selector, Shift};
+use crate::syntax::tree::{At, Binary, Call, Card, Edges, Expr, RangeExpr, RangeOf, Selector, Shift};
 
 /// The tree. Deep only as far as the query is nested; a chain of operators is as deep as it is long.
 pub(crate) fn json(expr: &Expr) -> Value {
@@ -121,6 +121,8 @@ fn vector(selector: &Selector) -> Value {
         "type": "vectorSelector",
         "name": selector.name,
         "matchers": matchers(&selector.matchers),
+        "anchored": selector.edges == Edges::Anchored,
+        "smoothed": selector.edges == Edges::Smoothed,
     });
     with_shift(value, &selector.shift)
 }
@@ -134,6 +136,8 @@ fn matrix(range: &RangeExpr) -> Value {
                 "name": selector.name,
                 "range": length,
                 "matchers": matchers(&selector.matchers),
+                "anchored": selector.edges == Edges::Anchored,
+                "smoothed": selector.edges == Edges::Smoothed,
             });
             with_shift(value, &selector.shift)
         }
@@ -173,6 +177,8 @@ mod tests {
                 "offset": 300_000,
                 "timestamp": 10_000,
                 "startOrEnd": null,
+                "anchored": false,
+                "smoothed": false,
             })
         );
     }

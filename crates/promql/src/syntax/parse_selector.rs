@@ -5,7 +5,7 @@ use wellkept_model::{METRIC_NAME, MatchOp, Matcher};
 use crate::QueryError;
 use crate::syntax::parse::Parser;
 use crate::syntax::token::{Kind as Tok, Token};
-use crate::syntax::tree::{Expr, Selector, Shift};
+use crate::syntax::tree::{Edges, Expr, Selector, Shift};
 
 impl Parser<'_> {
     /// `up`, `up{job="a"}`, `{"a.b"}`, `{job="a"}`
@@ -30,7 +30,13 @@ impl Parser<'_> {
         if matchers.iter().all(|m| m.matches("")) {
             self.found_empty(span);
         }
-        Ok(Expr::Vector(Box::new(Selector { name, matchers, shift: Shift::default(), span })))
+        Ok(Expr::Vector(Box::new(Selector {
+            name,
+            matchers,
+            shift: Shift::default(),
+            edges: Edges::Plain,
+            span,
+        })))
     }
 
     fn matchers(&mut self, into: &mut Vec<Matcher>) -> Result<(), QueryError> {

@@ -5,7 +5,7 @@ use crate::syntax::duration::{Length, Time};
 use crate::syntax::number;
 use crate::syntax::parse::Parser;
 use crate::syntax::token::{Kind as Tok, Span};
-use crate::syntax::tree::{At, Expr, Kind, RangeExpr, RangeOf, Selector, Shift};
+use crate::syntax::tree::{At, Edges, Expr, Kind, RangeExpr, RangeOf, Selector, Shift};
 
 impl Parser<'_> {
     /// `[5m]`, `[5m:1m]`, `offset 5m`, `@ 5`
@@ -18,6 +18,11 @@ impl Parser<'_> {
                 self.next();
                 let time = self.offset_time()?;
                 self.set_offset(&mut expr, time)?;
+            } else if self.is_word(token, "anchored") || self.is_word(token, "smoothed") {
+                let smoothed = self.is_word(token, "smoothed");
+                self.next();
+                let edges = if smoothed { Edges::Smoothed } else { Edges::Anchored };
+                self.set_edges(&mut expr, edges)?;
             } else if token.kind == Tok::Punct('@') {
                 self.next();
                 let at = self.instant()?;
@@ -53,6 +58,9 @@ impl Parser<'_> {
         };
         if selector.shift.offset.is_some() {
             return Err(self.error(open, "no offset modifiers allowed before range"));
+        }
+        if selector.edges != Edges::Plain {
+            return Err(self.error(open, "no anchored or smoothed modifiers allowed before range"));
         }
         if selector.shift.at.is_some() {
             return Err(self.error(open, "no @ modifiers allowed before range"));
@@ -97,6 +105,38 @@ impl Parser<'_> {
         // `offset 0s` says nothing, and Prometheus does not remember it.
         let nothing = matches!(time.expr, Length::Literal { seconds, .. } if seconds == 0.0);
         shift.offset = (!nothing).then_some(time);
+        Ok(())
+    }
+
+    fn set_edges(&self, expr: &mut Expr, edges: Edges) -> Result<(), QueryError> {
+        let (end, span) = (self.last(), expr.span());
+        let selector = match expr {
+            Expr::Vector(selector) if edges == Edges::Smoothed => {
+                selector.span.end = end.end;
+                Some(&mut **selector)
+            }
+            Expr::Range(range) => {
+                range.span.end = end.end;
+                match &mut range.of {
+                    RangeOf::Samples(selector) => Some(selector),
+                    RangeOf::Subquery { .. } => None,
+                }
+            }
+            _ => None,
+        };
+        let Some(selector) = selector else {
+            let message = match edges {
+                Edges::Smoothed => {
+                    "smoothed modifier must be preceded by an instant vector selector or range vector selector"
+                }
+                _ => "anchored modifier must be preceded by a range vector selector",
+            };
+            return Err(self.error(span, message));
+        };
+        if selector.edges != Edges::Plain {
+            return Err(self.error(span, "anchored and smoothed may be set only once"));
+        }
+        selector.edges = edges;
         Ok(())
     }
 

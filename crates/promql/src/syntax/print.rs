@@ -5,7 +5,7 @@ use wellkept_model::{METRIC_NAME, MatchOp, Matcher};
 use crate::syntax::number::{format_duration, format_number};
 use crate::syntax::quote::quote;
 use crate::syntax::tree::{
-    Aggregate, At, Binary, Call, Card, Expr, Number, RangeExpr, RangeOf, Selector, Shift,
+    Aggregate, At, Binary, Call, Card, Edges, Expr, Number, RangeExpr, RangeOf, Selector, Shift,
 };
 
 /// One line.
@@ -13,7 +13,10 @@ pub(crate) fn print(expr: &Expr) -> String {
     match expr {
         Expr::Number(number) => print_number(*number),
         Expr::Text { value, .. } => quote(value),
-        Expr::Vector(selector) => format!("{}{}", bare_selector(selector), print_shift(&selector.shift)),
+        Expr::Vector(selector) => {
+            let (edges, shift) = (print_edges(selector.edges), print_shift(&selector.shift));
+            format!("{}{edges}{shift}", bare_selector(selector))
+        }
         Expr::Range(range) => print_range(range),
         Expr::Sign { minus, inner, .. } => format!("{}{}", sign(*minus), print(inner)),
         Expr::Binary(_) => chain(expr),
@@ -164,6 +167,14 @@ fn print_shift(shift: &Shift) -> String {
     format!("{at}{offset}")
 }
 
+fn print_edges(edges: Edges) -> &'static str {
+    match edges {
+        Edges::Plain => "",
+        Edges::Anchored => " anchored",
+        Edges::Smoothed => " smoothed",
+    }
+}
+
 fn print_range(range: &RangeExpr) -> String {
     match &range.of {
         RangeOf::Samples(selector) => format!("{}{}", bare_selector(selector), range_suffix(range)),
@@ -176,7 +187,7 @@ pub(crate) fn range_suffix(range: &RangeExpr) -> String {
     let length = range.range.print();
     let shift = print_shift(range.shift());
     match &range.of {
-        RangeOf::Samples(_) => format!("[{length}]{shift}"),
+        RangeOf::Samples(selector) => format!("[{length}]{}{shift}", print_edges(selector.edges)),
         RangeOf::Subquery { step, .. } => {
             let step = step.as_ref().map(|s| s.print()).unwrap_or_default();
             format!("[{length}:{step}]{shift}")
@@ -218,6 +229,8 @@ mod tests {
             ("\"a\\\"b\"", "\"a\\\"b\""),
             ("rate(up[5m+step()*2])", "rate(up[5m + step() * 2])"),
             ("h </ 3", "h </ 3"),
+            ("rate(up[5m]offset 1m anchored)", "rate(up[5m] anchored offset 1m)"),
+            ("up smoothed @ 5", "up smoothed @ 5.000"),
             ("info(up,{a=\"b\"})", "info(up, {a=\"b\"})"),
         ] {
             check(text, wanted);

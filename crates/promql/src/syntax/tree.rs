@@ -133,7 +133,20 @@ pub(crate) struct Selector {
     pub(crate) name: String,
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) shift: Shift,
+    pub(crate) edges: Edges,
     pub(crate) span: Span,
+}
+
+/// What a selector says about the ends of what it looks at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Edges {
+    /// Only samples inside.
+    #[default]
+    Plain,
+    /// `anchored`: the last sample before the range stands at its left end.
+    Anchored,
+    /// `smoothed`: values at both ends lie on the line between their neighbours.
+    Smoothed,
 }
 
 #[derive(Debug)]
