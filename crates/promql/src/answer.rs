@@ -59,7 +59,7 @@ pub fn parse_query(text: &str, limits: &Limits) -> Result<serde_json::Value, Que
 /// [`QueryError::BadData`] as [`Query::parse`], and when the text is anything but a plain selector.
 pub fn selector(text: &str, limits: &Limits) -> Result<Vec<Matcher>, QueryError> {
     match parse::parse(text, limits)? {
-        Expr::Vector(selector) if selector.shift.offset.is_none() && selector.shift.at.is_none() => {
+        Expr::Vector(selector) if selector.is_plain() => {
             let mut matchers = selector.matchers;
             if !selector.name.is_empty() {
                 matchers.rotate_right(1);
@@ -311,5 +311,54 @@ fn is_ordered(expr: &Expr) -> bool {
         }
         Expr::Aggregate(a) => matches!(a.op, AggregateOp::TopK | AggregateOp::BottomK),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wellkept_model::{METRIC_NAME, MatchOp};
+
+    use super::*;
+
+    fn named(text: &str) -> Vec<(String, MatchOp, String)> {
+        let matchers = selector(text, &Limits::default()).unwrap();
+        matchers.iter().map(|m| (m.name().to_owned(), m.op(), m.value().to_owned())).collect()
+    }
+
+    #[test]
+    fn a_selector_gives_its_matchers_with_the_name_first() {
+        let name = (METRIC_NAME.to_owned(), MatchOp::Equal, "up".to_owned());
+        assert_eq!(named("up"), std::slice::from_ref(&name));
+        assert_eq!(
+            named(r#"up{job!~"n|m"}"#),
+            [name.clone(), ("job".into(), MatchOp::NotRegex, "n|m".into())]
+        );
+        assert_eq!(named(r#"{__name__="up"}"#), std::slice::from_ref(&name));
+        assert_eq!(named(r#"{"up"}"#), [name]);
+    }
+
+    #[test]
+    fn what_is_more_than_a_selector_is_none() {
+        for text in
+            ["up offset 5m", "up @ 5", "up[5m]", "sum(up)", "(up)", "1", "", "{}", "up{", "up smoothed"]
+        {
+            assert!(selector(text, &Limits::default()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_query_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Query>();
+        shared::<QueryError>();
+    }
+
+    #[test]
+    fn an_error_tells_line_and_column() {
+        let error = Query::parse("sum(\n  rate(up))", &Limits::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "2:8: parse error: expected type range vector in call to function \"rate\", got instant vector"
+        );
     }
 }

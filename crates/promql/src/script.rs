@@ -65,6 +65,11 @@ impl Report {
 pub fn run(text: &str, limits: &Limits, cancelled: &dyn Fn() -> bool) -> Report {
     let lines: Vec<&str> = text.lines().take(LINES_MAX).map(trimmed).collect();
     let mut report = Report::default();
+    if text.lines().nth(LINES_MAX).is_some() {
+        let failure = Some(format!("a script may have at most {LINES_MAX} lines; nothing of it was run"));
+        report.cases.push(Case { line: LINES_MAX + 1, query: String::new(), failure });
+        return report;
+    }
     let mut memory = Memory::default();
     let mut at = 0;
     while let Some(line) = lines.get(at) {

@@ -25,32 +25,33 @@ impl Memory {
     /// Adds the values of a series, the first at the epoch, each `interval` after the one before. A value at an
     /// instant that has one already replaces it.
     pub fn add(&mut self, labels: &Labels, values: Vec<SeriesValue>, interval: Duration) {
-        let interval = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
-        for (i, value) in values.into_iter().enumerate() {
-            let at = TimestampMs(interval.saturating_mul(i64::try_from(i).unwrap_or(i64::MAX)));
-            self.put(labels, at, value);
-        }
+        let values = values.into_iter().enumerate();
+        self.merge(labels, values.map(|(i, value)| (instant(interval, i), value)).collect());
     }
 
-    fn put(&mut self, labels: &Labels, at: TimestampMs, value: SeriesValue) {
-        let fresh = || SeriesData { labels: labels.clone(), ..SeriesData::default() };
-        if value == SeriesValue::Gap {
+    /// Adds values in order of time; all at once, so that a long series does not move for each of them.
+    fn merge(&mut self, labels: &Labels, mut values: Vec<(TimestampMs, SeriesValue)>) {
+        values.retain(|(_, value)| *value != SeriesValue::Gap);
+        if values.is_empty() {
             return;
         }
+        self.samples += values.len();
+        let fresh = || SeriesData { labels: labels.clone(), ..SeriesData::default() };
         let series = self.series.entry(labels.clone()).or_insert_with(fresh);
-        series.samples.retain(|s| s.at != at || at > s.at);
-        self.samples += 1;
-        match value {
-            SeriesValue::Gap => {}
-            SeriesValue::Float(value) => {
-                let place = series.samples.partition_point(|s| s.at < at);
-                series.samples.insert(place, Sample { at, value });
-            }
-            SeriesValue::Histogram(histogram) => {
-                let place = series.histograms.partition_point(|h| h.at < at);
-                series.histograms.insert(place, HistogramSample { at, histogram });
+        let kept = |at: TimestampMs| values.binary_search_by_key(&at, |(at, _)| *at).is_err();
+        series.samples.retain(|s| kept(s.at));
+        series.histograms.retain(|h| kept(h.at));
+        for (at, value) in values {
+            match value {
+                SeriesValue::Gap => {}
+                SeriesValue::Float(value) => series.samples.push(Sample { at, value }),
+                SeriesValue::Histogram(histogram) => {
+                    series.histograms.push(HistogramSample { at, histogram })
+                }
             }
         }
+        series.samples.sort_by_key(|s| s.at);
+        series.histograms.sort_by_key(|h| h.at);
     }
 
     pub(super) fn load(&mut self, load: &Load, limits: &Limits) -> Result<(), String> {
@@ -89,14 +90,23 @@ impl Memory {
                 }
             }
         }
-        let interval = i64::try_from(load.interval.as_millis()).unwrap_or(i64::MAX);
+        let mut made: BTreeMap<Labels, Vec<(TimestampMs, SeriesValue)>> = BTreeMap::new();
         for ((labels, i), classic) in classic {
-            let at = TimestampMs(interval.saturating_mul(i64::try_from(i).unwrap_or(i64::MAX)));
             let histogram = classic.convert().map_err(|why| format!("{labels}: {why}"))?;
-            self.put(&labels, at, SeriesValue::Histogram(Arc::new(histogram)));
+            let value = SeriesValue::Histogram(Arc::new(histogram));
+            made.entry(labels).or_default().push((instant(load.interval, i), value));
+        }
+        for (labels, values) in made {
+            self.merge(&labels, values);
         }
         Ok(())
     }
+}
+
+/// When the value number `i` of a series holds.
+fn instant(interval: Duration, i: usize) -> TimestampMs {
+    let interval = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+    TimestampMs(interval.saturating_mul(i64::try_from(i).unwrap_or(i64::MAX)))
 }
 
 /// The parts of a classic histogram at one instant.
@@ -208,5 +218,24 @@ impl SeriesSource for Memory {
         limits: &SourceLimits,
     ) -> Result<Vec<Labels>, SourceError> {
         Ok(self.select(matchers, from, to, limits)?.into_iter().map(|s| s.labels).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_value_at_the_same_instant_replaces_the_earlier_one() {
+        let mut memory = Memory::default();
+        let labels = Labels::metric("a", []);
+        let floats = |v: &[f64]| v.iter().map(|v| SeriesValue::Float(*v)).collect::<Vec<_>>();
+        memory.add(&labels, floats(&[1.0, 2.0, 3.0]), Duration::from_secs(2));
+        memory.add(&labels, vec![SeriesValue::Gap, SeriesValue::Float(9.0)], Duration::from_secs(1));
+        memory.add(&labels, vec![SeriesValue::Histogram(Arc::default())], Duration::from_secs(1));
+        let series = &memory.series[&labels];
+        let at: Vec<_> = series.samples.iter().map(|s| (s.at.0, s.value)).collect();
+        assert_eq!(at, [(1000, 9.0), (2000, 2.0), (4000, 3.0)]);
+        assert_eq!(series.histograms.len(), 1);
     }
 }

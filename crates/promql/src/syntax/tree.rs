@@ -137,6 +137,13 @@ pub(crate) struct Selector {
     pub(crate) span: Span,
 }
 
+impl Selector {
+    /// Whether it says nothing about when it looks.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.shift.offset.is_none() && self.shift.at.is_none() && self.edges == Edges::Plain
+    }
+}
+
 /// What a selector says about the ends of what it looks at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Edges {

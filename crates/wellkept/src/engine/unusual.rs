@@ -45,10 +45,9 @@ fn values(rule: &UnusualRule, source: &dyn SeriesSource, at: TimestampMs) -> Vec
             Vec::new()
         }
     };
-    let named =
-        vector.into_iter().take(VALUES_MAX).filter(|(_, v)| v.is_finite()).map(|(labels, value)| {
-            let service = Some(labels.get("service").to_owned()).filter(|s| !s.is_empty());
-            SeriesValue { rule: rule.name.clone(), series: labels.to_string(), service, value }
-        });
+    let named = vector.into_iter().take(VALUES_MAX).filter(|(_, v)| v.is_finite()).map(|(labels, value)| {
+        let service = Some(labels.get("service").to_owned()).filter(|s| !s.is_empty());
+        SeriesValue { rule: rule.name.clone(), series: labels.to_string(), service, value }
+    });
     named.collect()
 }
