@@ -9,7 +9,7 @@ use wellkept_promql::{Limits, Query, QueryError};
 
 use crate::error::ApiError;
 
-pub(crate) use wellkept_promql::{Outcome, Value};
+pub(crate) use wellkept_promql::{Outcome, PointValue, Value, histogram_buckets};
 
 /// Longest error message, characters: an engine may quote the whole query.
 const MESSAGE_MAX: usize = 1000;
