@@ -33,6 +33,7 @@ const PLACES: &[Place] = &[
     does_io("wellkept-collect", 2),
     does_io("wellkept-discover", 2),
     does_io("wellkept-remote", 2),
+    does_io("wellkept-scrape", 2),
     does_io("wellkept-state", 2),
     does_io("wellkept-api", 3),
     does_io("wellkept", 4),
