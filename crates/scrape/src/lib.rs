@@ -20,9 +20,10 @@ mod clock;
 mod discovery;
 mod duration;
 mod secret;
+pub mod sender;
 mod url;
 
 pub use client::ClientError;
 pub use scrape::Health;
-pub use seam::{Encoder, Outgoing, Outlet, Parser, Pending, Scraped};
+pub use seam::{Encoder, NewEncoder, NewParser, Outgoing, Outlet, Parser, Pending, Scraped};
 pub use secret::{Secret, SecretSource};

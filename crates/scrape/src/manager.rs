@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::config::{Config, ScrapeConfig};
 use crate::scrape::Shared;
-use crate::seam::{Outlet, Parser};
+use crate::seam::{NewParser, Outlet};
 use crate::tls::Tls;
 use pool::Pool;
 
@@ -31,8 +31,8 @@ pub struct Manager {
 impl Manager {
     /// Begins with nothing to scrape.
     #[must_use]
-    pub fn new(parser: Arc<dyn Parser>, outlet: Arc<dyn Outlet>) -> Self {
-        let shared = Shared { parser, outlet, tls: Arc::new(Tls::default()) };
+    pub fn new(new_parser: NewParser, outlet: Arc<dyn Outlet>) -> Self {
+        let shared = Shared { new_parser, outlet, tls: Arc::new(Tls::default()) };
         Self { shared: Arc::new(shared), pools: Mutex::default() }
     }
 

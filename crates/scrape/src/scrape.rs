@@ -18,7 +18,7 @@ use crate::client::{Answer, Ask, Client};
 use crate::clock;
 use crate::config::{HttpConfig, Protocol, ScrapeConfig};
 use crate::ingest::{Cache, Counts, Report, ReportSeries, Round, Settings, empty};
-use crate::seam::{Outlet, Parser, Scraped};
+use crate::seam::{NewParser, Outlet, Parser, Scraped};
 use crate::target::Target;
 use crate::tls::Tls;
 
@@ -94,7 +94,7 @@ pub(crate) enum Order {
 
 /// What all tasks share.
 pub(crate) struct Shared {
-    pub(crate) parser: Arc<dyn Parser>,
+    pub(crate) new_parser: NewParser,
     pub(crate) outlet: Arc<dyn Outlet>,
     pub(crate) tls: Arc<Tls>,
 }
@@ -102,6 +102,7 @@ pub(crate) struct Shared {
 /// The state of one task.
 struct Task {
     shared: Arc<Shared>,
+    parser: Box<dyn Parser>,
     target: Target,
     report: ReportSeries,
     health: Arc<Mutex<Health>>,
@@ -119,8 +120,9 @@ pub(crate) async fn run(
 ) {
     let client = Client::new(Arc::clone(&shared.tls));
     let report = ReportSeries::new(&target.labels);
+    let parser = (shared.new_parser)();
     let mut task =
-        Task { shared, target, report, health, client, cache: Cache::default(), scraped_once: false };
+        Task { shared, parser, target, report, health, client, cache: Cache::default(), scraped_once: false };
     let mut rules = None;
     loop {
         let order = orders.borrow_and_update().clone();
@@ -230,13 +232,13 @@ impl Task {
         let said = answer.header(header::CONTENT_TYPE);
         let media_type = media_type(said, how.fallback).map_err(|e| (e, Counts::default()))?;
         let mut round = Round::begin(&mut self.cache, &how.settings, &self.target.labels, at);
-        match self.shared.parser.parse(&answer.body, media_type, at, &mut round) {
+        match self.parser.parse(&answer.body, media_type, at, &mut round) {
             Ok(()) => round.finish(),
             Err(error) => Err((error, round.abandon())),
         }
     }
 
-    async fn hand_over(&self, scraped: Scraped) {
+    async fn hand_over(&mut self, scraped: Scraped) {
         if let Err(error) = self.shared.outlet.put(scraped).await {
             let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
             health.not_stored += 1;
@@ -282,6 +284,7 @@ fn media_type(said: Option<&str>, fallback: Option<Protocol>) -> Result<&'static
         ("application/openmetrics-text", _) => Some(Protocol::OpenMetrics1),
         ("text/plain", Some("1.0.0")) => Some(Protocol::Text1),
         ("text/plain", _) => Some(Protocol::Text0),
+        ("application/vnd.google.protobuf", _) => Some(Protocol::Proto),
         _ => fallback,
     };
     protocol.map(Protocol::media_type).ok_or_else(|| {
@@ -295,7 +298,12 @@ fn headers(how: &How) -> Vec<(HeaderName, HeaderValue)> {
     let mut accept = String::new();
     for (place, protocol) in how.protocols.iter().enumerate() {
         let weight = how.protocols.len() + 1 - place;
-        accept.push_str(&format!("{};q=0.{weight},", protocol.media_type()));
+        // Only these have a way to write names that are not ASCII words.
+        let names = match protocol {
+            Protocol::OpenMetrics1 | Protocol::Text1 | Protocol::Proto => ";escaping=allow-utf-8",
+            Protocol::OpenMetrics0 | Protocol::Text0 => "",
+        };
+        accept.push_str(&format!("{}{names};q=0.{weight},", protocol.media_type()));
     }
     accept.push_str("*/*;q=0.1");
     let mut headers = vec![

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use wellkept_model::{
     Batch, Exemplar, Histogram, HistogramSample, Labels, Metadata, Sample, Sink, TimestampMs,
@@ -15,8 +16,8 @@ use crate::config::WireVersion;
 /// A future that a trait object can return.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Reads what a target answers.
-pub trait Parser: Send + Sync + 'static {
+/// Reads what one target answers, scrape after scrape; it may keep buffers.
+pub trait Parser: Send + 'static {
     /// Gives every sample of `body` to `sink`; samples without a time of their own get `at`.
     ///
     /// `media_type` is one that was asked for, such as `text/plain;version=0.0.4`. What has reached the sink before an
@@ -25,7 +26,7 @@ pub trait Parser: Send + Sync + 'static {
     /// # Errors
     /// In words, when the body is not of that format.
     fn parse(
-        &self,
+        &mut self,
         body: &[u8],
         media_type: &str,
         at: TimestampMs,
@@ -44,11 +45,18 @@ pub struct Outgoing {
     pub histograms: Vec<HistogramSample>,
 }
 
-/// Writes remote write requests.
-pub trait Encoder: Send + Sync + 'static {
-    /// The body of one request, compressed with snappy's block format as the protocol wants it.
-    fn encode(&self, version: WireVersion, series: &[Outgoing]) -> Vec<u8>;
+/// Makes a parser for a target.
+pub type NewParser = Arc<dyn Fn() -> Box<dyn Parser> + Send + Sync>;
+
+/// Writes remote write requests for one receiver; it may keep buffers.
+pub trait Encoder: Send + 'static {
+    /// The body of one request, compressed with snappy's block format as the protocol wants it; `None` when these
+    /// series cannot be sent.
+    fn encode(&mut self, version: WireVersion, series: &[Outgoing]) -> Option<Vec<u8>>;
 }
+
+/// Makes an encoder for a receiver.
+pub type NewEncoder = Arc<dyn Fn() -> Box<dyn Encoder> + Send + Sync>;
 
 /// What one scrape gave.
 #[derive(Debug, Clone, Default, PartialEq)]

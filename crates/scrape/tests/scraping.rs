@@ -13,7 +13,7 @@ use wellkept_scrape::manager::Manager;
 
 fn manager() -> (Manager, Arc<Memory>) {
     let memory = Memory::new();
-    (Manager::new(Arc::new(Lines), Arc::clone(&memory) as _), memory)
+    (Manager::new(Arc::new(|| Box::new(Lines)), Arc::clone(&memory) as _), memory)
 }
 
 #[tokio::test]
@@ -39,7 +39,11 @@ async fn a_target_is_scraped_at_its_pace_with_all_its_series() {
     let seen = server.seen();
     assert!(seen.iter().all(|s| s.connection == 0), "the connection is kept");
     assert_eq!((seen[0].method.as_str(), seen[0].path.as_str()), ("GET", "/metrics"));
-    assert!(seen[0].header("accept").starts_with("application/openmetrics-text;version=1.0.0;q=0.5,"));
+    assert!(
+        seen[0]
+            .header("accept")
+            .starts_with("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,")
+    );
     assert_eq!(seen[0].header("accept-encoding"), "gzip");
     assert_eq!(seen[0].header("x-prometheus-scrape-timeout-seconds"), "0.1");
     assert!(seen[0].header("user-agent").starts_with("wellkept/"));

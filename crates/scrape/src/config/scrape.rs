@@ -92,6 +92,8 @@ pub enum Protocol {
     Text1,
     /// Prometheus' text format 0.0.4.
     Text0,
+    /// Prometheus' protobuf format: the one with native histograms. Asked for only where the configuration says so.
+    Proto,
 }
 
 impl Protocol {
@@ -104,6 +106,7 @@ impl Protocol {
             "OpenMetricsText0.0.1" => Some(Self::OpenMetrics0),
             "PrometheusText1.0.0" => Some(Self::Text1),
             "PrometheusText0.0.4" => Some(Self::Text0),
+            "PrometheusProto" => Some(Self::Proto),
             _ => None,
         }
     }
@@ -116,6 +119,9 @@ impl Protocol {
             Self::OpenMetrics0 => "application/openmetrics-text;version=0.0.1",
             Self::Text1 => "text/plain;version=1.0.0",
             Self::Text0 => "text/plain;version=0.0.4",
+            Self::Proto => {
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+            }
         }
     }
 }
@@ -284,11 +290,7 @@ pub(super) fn protocols(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Opt
     let node = fields.get("scrape_protocols")?;
     let mut protocols = Vec::new();
     for item in node.items(problems) {
-        // The binary format is one among several that a target chooses from, so leaving it out changes nothing.
-        if item.text(problems) == Some("PrometheusProto") {
-            let message = Text::new("scrape.not_used").with("key", "PrometheusProto");
-            problems.note(item.place, &item.path, message, Text::new("scrape.accept.protocol"));
-        } else if let Some(protocol) = item.parsed("scrape.accept.protocol", problems, Protocol::from_word)
+        if let Some(protocol) = item.parsed("scrape.accept.protocol", problems, Protocol::from_word)
             && !protocols.contains(&protocol)
         {
             protocols.push(protocol);

@@ -151,7 +151,7 @@ pub fn redirect(to: &str) -> Reply {
 pub struct Lines;
 
 impl Parser for Lines {
-    fn parse(&self, body: &[u8], _: &str, at: TimestampMs, sink: &mut dyn Sink) -> Result<(), String> {
+    fn parse(&mut self, body: &[u8], _: &str, at: TimestampMs, sink: &mut dyn Sink) -> Result<(), String> {
         let text = std::str::from_utf8(body).map_err(|e| e.to_string())?;
         for line in text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
             one(line, at, sink).ok_or_else(|| format!("no sample: {line:?}"))?;
