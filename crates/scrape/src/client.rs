@@ -18,6 +18,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use crate::config::{Auth, HttpConfig, TlsConfig};
+use crate::secret::Secret;
 use crate::tls::Tls;
 use crate::url::Url;
 use connect::Driver;
@@ -54,7 +55,7 @@ pub(crate) struct Ask<'a> {
     /// Headers of ours, sent to whoever is asked.
     pub(crate) headers: &'a [(HeaderName, HeaderValue)],
     /// Headers of the operator, sent to the configured server only.
-    pub(crate) own_headers: &'a [(String, String)],
+    pub(crate) own_headers: &'a [(String, Secret)],
     pub(crate) body: Bytes,
     /// Most bytes of the answer, compressed and not.
     pub(crate) answer_max: u64,
@@ -170,7 +171,10 @@ async fn request(ask: &Ask<'_>, hop: &Hop) -> Result<Request<Full<Bytes>>, Clien
     }
     if hop.trusted {
         for (name, value) in ask.own_headers {
-            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            if let (Ok(name), Ok(mut value)) =
+                (name.parse::<HeaderName>(), HeaderValue::from_str(value.reveal()))
+            {
+                value.set_sensitive(true);
                 headers.insert(name, value);
             }
         }

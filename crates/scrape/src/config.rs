@@ -28,9 +28,8 @@ pub(crate) use discovery::groups;
 pub(crate) use problem::Problems;
 use yaml::{Fields, Node};
 
-const KEYS: [&str; 6] =
-    ["global", "scrape_configs", "remote_write", "rule_files", "alerting", "scrape_config_files"];
-const KEYS_KNOWN: [&str; 5] = ["remote_read", "storage", "tracing", "runtime", "otlp"];
+const KEYS: [&str; 5] = ["global", "scrape_configs", "remote_write", "rule_files", "alerting"];
+const KEYS_KNOWN: [&str; 6] = ["remote_read", "scrape_config_files", "storage", "tracing", "runtime", "otlp"];
 const GLOBAL_KEYS: [&str; 13] = [
     "scrape_interval",
     "scrape_timeout",
@@ -156,11 +155,9 @@ fn read(
         writes.iter().filter_map(|n| remote::remote_write(n, &context, problems)).collect();
     let rules = fields.texts("rule_files", problems);
     config.rule_files = rules.iter().map(|t| context.path(t).to_string_lossy().into_owned()).collect();
-    for name in ["alerting", "scrape_config_files"] {
-        if let Some(node) = fields.get(name).filter(|n| !is_empty(n)) {
-            let message = Text::new("scrape.not_used").with("key", name);
-            problems.note(node.place, &node.path, message, Text::new("scrape.accept.not_used"));
-        }
+    if let Some(node) = fields.get("alerting").filter(|n| !is_empty(n)) {
+        let message = Text::new("scrape.not_used").with("key", "alerting");
+        problems.note(node.place, &node.path, message, Text::new("scrape.accept.not_used"));
     }
     config
 }

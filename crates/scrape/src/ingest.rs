@@ -90,19 +90,20 @@ impl<'a> Round<'a> {
         at: TimestampMs,
     ) -> Self {
         cache.round += 1;
+        let expected = cache.tracked_len();
         Self {
             cache,
             settings,
             target,
             at,
             current: None,
-            floats: Vec::new(),
+            floats: Vec::with_capacity(expected),
             histograms: Vec::new(),
             stamped: Vec::new(),
             stamped_histograms: Vec::new(),
             exemplars: Vec::new(),
             metadata: Vec::new(),
-            tracked: Vec::new(),
+            tracked: Vec::with_capacity(expected),
             new_series: false,
             counts: Counts::default(),
             failure: None,

@@ -4,6 +4,7 @@
 //! within two milliseconds of its instant is stamped with that, so that time stamps are evenly spaced and cost the store
 //! nothing.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -232,9 +233,18 @@ impl Task {
         let said = answer.header(header::CONTENT_TYPE);
         let media_type = media_type(said, how.fallback).map_err(|e| (e, Counts::default()))?;
         let mut round = Round::begin(&mut self.cache, &how.settings, &self.target.labels, at);
-        match self.parser.parse(&answer.body, media_type, at, &mut round) {
-            Ok(()) => round.finish(),
-            Err(error) => Err((error, round.abandon())),
+        let parser = &mut self.parser;
+        let parsed =
+            catch_unwind(AssertUnwindSafe(|| parser.parse(&answer.body, media_type, at, &mut round)));
+        match parsed {
+            Ok(Ok(())) => round.finish(),
+            Ok(Err(error)) => Err((error, round.abandon())),
+            Err(_) => {
+                // What a target sends must not end its task: nobody would scrape it any more.
+                let counts = round.abandon();
+                self.parser = (self.shared.new_parser)();
+                Err(("the answer could not be read because of a fault of the program".to_owned(), counts))
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod outgoing;
 mod push;
 mod queue;
 mod record;
+mod senders;
 mod stats;
 
 use std::path::{Path, PathBuf};
@@ -20,10 +21,11 @@ use tokio::task::JoinHandle;
 use wellkept_model::Labels;
 
 use crate::config::RemoteWrite;
-use crate::seam::{Encoder, NewEncoder, Outgoing, Scraped};
+use crate::seam::{Encoder, Outgoing, Scraped};
 use outgoing::{Relabeler, samples_of};
 use queue::Queue;
 
+pub use senders::Senders;
 pub use stats::SenderStats;
 
 /// Most offers that wait to be written to the queue; further ones are dropped and counted.
@@ -82,7 +84,8 @@ impl State {
     }
 }
 
-/// One offer.
+/// One offer; what is in it is shared among all receivers.
+#[derive(Clone)]
 enum Offer {
     Scraped(Arc<Scraped>),
     Series(Arc<Vec<Outgoing>>),
@@ -266,89 +269,5 @@ fn append(state: &State, offers: &[Offer], relabeler: &mut Relabeler) {
     stats.dropped_relabel += left_out;
     if let Some(problem) = problem {
         stats.last_error = format!("queue: {problem}");
-    }
-}
-
-/// The senders of a configuration.
-pub struct Senders {
-    dir: PathBuf,
-    queue_bytes: u64,
-    new_encoder: NewEncoder,
-    running: Mutex<Vec<(RemoteWrite, Labels, Arc<Sender>)>>,
-}
-
-impl Senders {
-    /// Queues lie below `dir`, each in a folder named after its receiver, with at most `queue_bytes` each.
-    #[must_use]
-    pub fn new(dir: &Path, queue_bytes: u64, new_encoder: NewEncoder) -> Self {
-        Self { dir: dir.to_owned(), queue_bytes, new_encoder, running: Mutex::default() }
-    }
-
-    /// Sends to these receivers from now on. One that did not change goes on; one that did goes on with its queue; the
-    /// queue of one that has gone stays on disk until a receiver of that name comes back.
-    ///
-    /// # Errors
-    /// The receivers that cannot begin; all others run.
-    pub async fn apply(&self, wanted: &[RemoteWrite], external: &Labels) -> Result<(), Vec<SenderError>> {
-        let mut old = std::mem::take(&mut *self.lock());
-        let mut running = Vec::new();
-        let mut to_open = Vec::new();
-        for config in wanted {
-            let same = |(c, e, _): &(RemoteWrite, Labels, _)| outgoing::same(c, config) && e == external;
-            match old.iter().position(same) {
-                Some(at) => running.push(old.swap_remove(at)),
-                None => to_open.push(config),
-            }
-        }
-        for (_, _, sender) in old {
-            // Others hold a sender for the length of an offer only.
-            if let Some(sender) = Arc::into_inner(sender) {
-                sender.shutdown().await;
-            }
-        }
-        let mut errors = Vec::new();
-        for config in to_open {
-            let dir = self.dir.join(stats::folder_name(&config.name));
-            match Sender::open(config, external, &dir, self.queue_bytes, (self.new_encoder)()) {
-                Ok(sender) => running.push((config.clone(), external.clone(), Arc::new(sender))),
-                Err(error) => errors.push(error),
-            }
-        }
-        *self.lock() = running;
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
-    }
-
-    /// Gives what was scraped to all receivers. Never waits.
-    pub fn offer(&self, scraped: &Arc<Scraped>) {
-        for (_, _, sender) in self.lock().iter() {
-            sender.offer(scraped);
-        }
-    }
-
-    /// The same for series from elsewhere: rules, pushed samples.
-    pub fn offer_series(&self, series: &Arc<Vec<Outgoing>>) {
-        for (_, _, sender) in self.lock().iter() {
-            sender.offer_series(series);
-        }
-    }
-
-    /// How each receiver does.
-    #[must_use]
-    pub fn stats(&self) -> Vec<SenderStats> {
-        self.lock().iter().map(|(_, _, sender)| sender.stats()).collect()
-    }
-
-    /// Ends all senders; what was offered is in their queues.
-    pub async fn shutdown(&self) {
-        let old = std::mem::take(&mut *self.lock());
-        for (_, _, sender) in old {
-            if let Some(sender) = Arc::into_inner(sender) {
-                sender.shutdown().await;
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<(RemoteWrite, Labels, Arc<Sender>)>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

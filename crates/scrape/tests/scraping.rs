@@ -246,3 +246,35 @@ async fn targets_are_shown_as_they_are() {
     assert!(refused.reason.contains("no time above zero"), "{refused:?}");
     assert_eq!(targets.dropped_counts, [("j".to_owned(), 2)]);
 }
+
+/// Fails in the way that no parser should.
+struct Panics;
+
+impl wellkept_scrape::Parser for Panics {
+    fn parse(
+        &mut self,
+        body: &[u8],
+        media_type: &str,
+        at: wellkept_model::TimestampMs,
+        sink: &mut dyn wellkept_model::Sink,
+    ) -> Result<(), String> {
+        assert!(!body.starts_with(b"bad"), "a fault of the parser");
+        Lines.parse(body, media_type, at, sink)
+    }
+}
+
+#[tokio::test]
+async fn a_fault_of_the_parser_costs_one_scrape() {
+    let round = AtomicUsize::new(0);
+    let server = Server::start(move |_| match round.fetch_add(1, Ordering::Relaxed) {
+        1 => Some(metrics("bad 1\n")),
+        _ => Some(metrics("a 1\n")),
+    })
+    .await;
+    let memory = Memory::new();
+    let manager = Manager::new(Arc::new(|| Box::new(Panics)), Arc::clone(&memory) as _);
+    manager.apply(&job(server.address, ""));
+    let all = memory.scrapes(3).await;
+    let told: Vec<_> = all.iter().take(3).map(|s| (value(s, "a", &[]), up(s))).collect();
+    assert_eq!(told, [(Some(Some(1.0)), Some(1.0)), (Some(None), Some(0.0)), (Some(Some(1.0)), Some(1.0))]);
+}

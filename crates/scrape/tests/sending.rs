@@ -220,3 +220,39 @@ async fn senders_follow_the_configuration() {
     assert_eq!(senders.apply(&[to_b, to_a], &external).await.expect_err("one is wrong").len(), 1);
     assert_eq!(senders.stats().len(), 1);
 }
+
+#[tokio::test]
+async fn nothing_is_lost_while_a_receiver_changes() {
+    let server = Server::start(|_| Some(status(200))).await;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let senders = Arc::new(Senders::new(dir.path(), 1 << 20, Arc::new(|| Box::new(Plain))));
+    let config = remote_write(&server, "");
+    let external = Labels::default();
+    senders.apply(std::slice::from_ref(&config), &external).await.expect("it begins");
+    let offering = tokio::spawn({
+        let senders = Arc::clone(&senders);
+        async move {
+            for n in 0..200 {
+                senders.offer_series(&series("a", n..n + 1));
+                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_micros(500)).await;
+            }
+        }
+    });
+    for n in 1..6 {
+        let config = RemoteWrite { timeout: Duration::from_secs(n), ..config.clone() };
+        senders.apply(std::slice::from_ref(&config), &external).await.expect("it goes on");
+    }
+    offering.await.expect("all are offered");
+    let all_there = || {
+        let there: std::collections::BTreeSet<String> = lines(&server.seen()).into_iter().collect();
+        there.len() == 200
+    };
+    let waiting = async {
+        while !all_there() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("all are sent");
+    assert_eq!(senders.dropped_while_changing(), 0);
+}

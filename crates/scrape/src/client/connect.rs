@@ -93,3 +93,35 @@ fn reason(error: &std::io::Error) -> String {
     };
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_this_host_and_its_link_are_local() {
+        for (ip, local) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("169.254.169.254", true),
+            ("0.0.0.0", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("fe80::1", true),
+            ("10.0.0.1", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_local(ip.parse().expect("an address")), local, "{ip}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_from_outside_does_not_reach_this_host() {
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = socket.local_addr().expect("it is bound").port();
+        let url = Url::parse(&format!("http://localhost:{port}/")).expect("a good address");
+        let refused = reach(&url, false).await.expect_err("it is local");
+        assert!(refused.contains("may not lead to this host"), "{refused}");
+        reach(&url, true).await.expect("it listens");
+    }
+}

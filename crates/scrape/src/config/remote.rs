@@ -10,6 +10,7 @@ use super::yaml::{Fields, Node};
 use super::{Context, discovery, relabeling};
 use crate::duration;
 use crate::relabel::Rule;
+use crate::secret::Secret;
 
 const KEYS: [&str; 9] = [
     "url",
@@ -87,8 +88,8 @@ pub struct RemoteWrite {
     pub url: String,
     /// How long one request may take.
     pub timeout: Duration,
-    /// Headers for each request.
-    pub headers: Vec<(String, String)>,
+    /// Headers for each request; their values may be keys, so they are secrets.
+    pub headers: Vec<(String, Secret)>,
     /// Rules for samples that are sent.
     pub relabel: Vec<Rule>,
     /// How the server is spoken to.
@@ -150,7 +151,7 @@ const OUR_HEADERS: [&str; 8] = [
     "x-prometheus-remote-write-version",
 ];
 
-fn headers(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<(String, String)> {
+fn headers(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<(String, Secret)> {
     let mut headers = Vec::new();
     for (key, node) in fields.pairs("headers", problems) {
         let Some(value) = node.text(problems) else { continue };
@@ -159,7 +160,7 @@ fn headers(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<(String, Str
             && hyper::header::HeaderValue::from_str(value).is_ok()
             && !OUR_HEADERS.contains(&name.as_str());
         if good {
-            headers.push((name, value.to_owned()));
+            headers.push((name, Secret::new(value)));
         } else {
             // The value may be a secret, so only the name is shown.
             let message = Text::new("scrape.bad_header").with("name", super::problem::short(&key.text));

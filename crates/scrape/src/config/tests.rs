@@ -70,7 +70,7 @@ fn a_whole_file_is_read() {
     assert_eq!(node.discovery[1], Discovery::File { files, refresh: Duration::from_secs(60) });
     let [write] = config.remote_writes.as_slice() else { panic!("one remote write") };
     assert_eq!(write.name, "far");
-    assert_eq!(write.headers, [("x-scope-orgid".to_owned(), "7".to_owned())]);
+    assert_eq!(write.headers, [("x-scope-orgid".to_owned(), Secret::new("7"))]);
     assert_eq!(write.queue.samples_per_send, 500);
     assert_eq!(
         write.http.auth,
@@ -186,6 +186,8 @@ fn no_message_and_no_debug_shows_a_secret() {
     assert!(!read(headers).expect_err("it is ours").to_string().contains("hunter2"));
     let config = good(&job("    authorization: { credentials: hunter2 }\n"));
     assert!(!format!("{config:?}").contains("hunter2"));
+    let config = good("remote_write: [{ url: 'http://x/', headers: { X-Key: hunter2 } }]\n");
+    assert!(!format!("{config:?}").contains("hunter2"));
 }
 
 #[test]
@@ -247,4 +249,16 @@ fn every_message_that_the_code_names_exists_and_none_is_left_over() {
         .filter(|k| k.starts_with("scrape."))
         .collect();
     assert_eq!(named, known);
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_without_harm(text in "(global:|scrape_configs:|[ \\n:{}\\[\\],&*!|>-]|[a-z_]{1,12}){0,60}") {
+        let _ = read(&text);
+    }
+
+    #[test]
+    fn any_groups_are_read_without_harm(text in "[\\[\\]{}\",:a-z0-9 ]{0,80}") {
+        let _ = groups(&text, &mut Problems::new("x"));
+    }
 }

@@ -64,6 +64,11 @@ impl Cache {
         self.slots.get_mut(slot as usize)?.as_mut()
     }
 
+    /// Series of the last scrape that are followed: about as many as the next one will have.
+    pub(super) fn tracked_len(&self) -> usize {
+        self.tracked.len()
+    }
+
     pub(super) fn slots_used(&self) -> usize {
         self.by_labels.len()
     }

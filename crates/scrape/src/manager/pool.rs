@@ -192,7 +192,12 @@ impl Pool {
         let name = &state.config.job;
         for running in state.running.values() {
             let health = running.health.lock().unwrap_or_else(PoisonError::into_inner);
-            out.active.push(ActiveTarget::new(name, &running.target, &health));
+            let mut view = ActiveTarget::new(name, &running.target, &health);
+            if running.task.is_finished() {
+                view.health = "down";
+                "its task has ended because of a fault of the program".clone_into(&mut view.last_error);
+            }
+            out.active.push(view);
         }
         let dropped = state.dropped.iter().map(|(labels, reason)| DroppedTarget {
             discovered_labels: labels.clone(),
