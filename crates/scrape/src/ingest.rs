@@ -80,6 +80,8 @@ pub(crate) struct Round<'a> {
     new_series: bool,
     counts: Counts,
     failure: Option<String>,
+    /// After a failure nothing is counted any more.
+    stopped: bool,
 }
 
 impl<'a> Round<'a> {
@@ -107,6 +109,7 @@ impl<'a> Round<'a> {
             new_series: false,
             counts: Counts::default(),
             failure: None,
+            stopped: false,
         }
     }
 
@@ -158,15 +161,20 @@ impl<'a> Round<'a> {
 
     /// Counts a sample of the current series; `Some` when it is to be kept, with whether its time is its own.
     fn take(&mut self, at: TimestampMs, is_histogram: bool) -> Option<(u32, bool)> {
+        if self.stopped {
+            return None;
+        }
         self.counts.scraped += 1;
         if self.counts.scraped > SAMPLES_MAX {
             self.failure.get_or_insert_with(|| format!("more than {SAMPLES_MAX} samples"));
         }
-        let current = self.current?;
-        self.counts.kept += 1;
         if self.failure.is_some() {
+            // As in Prometheus, what comes behind a series that may not be is not even counted.
+            self.stopped = true;
             return None;
         }
+        let current = self.current?;
+        self.counts.kept += 1;
         let limit = self.settings.limits.samples;
         if limit > 0 && self.counts.kept > limit {
             return None;

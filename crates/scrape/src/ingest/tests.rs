@@ -159,17 +159,17 @@ fn dropped_lines_are_counted_and_known_again() {
 #[test]
 fn limits_fail_the_whole_scrape() {
     let long: &[(&str, &str)] = &[(METRIC_NAME, "a"), ("name", "long value")];
-    for (limits, words) in [
-        (Limits { samples: 1, ..Limits::default() }, "sample limit exceeded (2 samples, limit 1)"),
-        (Limits { labels: 3, ..Limits::default() }, "label_limit exceeded"),
-        (Limits { label_name_length: 7, ..Limits::default() }, "label_name_length_limit exceeded"),
-        (Limits { label_value_length: 9, ..Limits::default() }, "label_value_length_limit exceeded"),
+    for (limits, words, scraped) in [
+        (Limits { samples: 1, ..Limits::default() }, "sample limit exceeded (2 samples, limit 1)", 2),
+        (Limits { labels: 3, ..Limits::default() }, "label_limit exceeded", 1),
+        (Limits { label_name_length: 7, ..Limits::default() }, "label_name_length_limit exceeded", 1),
+        (Limits { label_value_length: 9, ..Limits::default() }, "label_value_length_limit exceeded", 1),
     ] {
         let settings = Settings { limits, ..settings() };
         let result = scrape(&mut Cache::default(), &settings, 0, &[(long, 1.0, None), (&m("b"), 1.0, None)]);
         let (failure, counts) = result.expect_err("too much");
         assert!(failure.starts_with(words), "{failure}");
-        assert_eq!(counts.scraped, 2);
+        assert_eq!(counts.scraped, scraped);
     }
     let nameless: &[(&str, &str)] = &[("a", "b")];
     assert!(scrape(&mut Cache::default(), &settings(), 0, &[(nameless, 1.0, None)]).is_err());

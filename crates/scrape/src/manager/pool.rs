@@ -227,7 +227,8 @@ impl State {
         for (address, labels) in addresses.take(TARGETS_MAX) {
             let (labels, reason) = match build(&self.config, address, labels) {
                 Found::Target(target) => {
-                    wanted.insert(target.key(), *target);
+                    // Of two that become the same target the first is shown.
+                    wanted.entry(target.key()).or_insert(*target);
                     continue;
                 }
                 Found::Dropped(labels) => (labels, String::new()),
