@@ -38,6 +38,7 @@ const PLACES: &[Place] = &[
     does_io("wellkept-doors", 2),
     does_io("wellkept-remote", 2),
     pure("wellkept-rules", 2),
+    does_io("wellkept-scrape", 2),
     does_io("wellkept-state", 2),
     does_io("wellkept-api", 3),
     does_io("wellkept", 4),
