@@ -3,13 +3,22 @@
 use std::sync::Arc;
 
 use wellkept_model::{Histogram, Labels, MatchOp, Matcher, SeriesSource, TimestampMs};
-use wellkept_promql::{Limits, Query, QueryError, Value, instant, selector};
+use wellkept_promql::{Limits, PointValue, Query, QueryError, Value, instant, selector};
 
 /// One value of a series.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Point {
     Float(f64),
     Histogram(Arc<Histogram>),
+}
+
+impl From<PointValue> for Point {
+    fn from(value: PointValue) -> Self {
+        match value {
+            PointValue::Float(value) => Self::Float(value),
+            PointValue::Histogram(histogram) => Self::Histogram(histogram),
+        }
+    }
 }
 
 impl Point {
@@ -45,7 +54,7 @@ pub(crate) fn vector(
     reader: &Reader<'_>,
 ) -> Result<Vec<(Labels, Point)>, QueryError> {
     match instant(query, reader.source, at, reader.limits, reader.cancelled)?.value {
-        Value::Vector(vector) => Ok(vector.into_iter().map(|(l, s)| (l, Point::Float(s.value))).collect()),
+        Value::Vector(vector) => Ok(vector.into_iter().map(|(l, s)| (l, s.value.into())).collect()),
         Value::Scalar { value, .. } => Ok(vec![(Labels::default(), Point::Float(value))]),
         _ => Err(QueryError::Execution("rule result is not a vector or scalar".to_owned())),
     }
