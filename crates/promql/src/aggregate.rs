@@ -8,12 +8,11 @@ use crate::QueryError;
 use crate::column::{Cell, Column, Grid};
 use crate::eval::Evaluator;
 use crate::names::{Index, Key, contains};
-use crate::native::{Hints, Native, display};
+use crate::native::{Hints, Native, Total, display};
 use crate::stats;
 use crate::syntax::number::format_number;
 use crate::syntax::tree::{Aggregate, AggregateOp, Expr};
 use crate::totals;
-use crate::window::step_to_mean;
 
 /// Columns that are aggregated into one.
 pub(crate) struct Group {
@@ -144,24 +143,18 @@ impl Evaluator<'_> {
     /// Sum or mean of the histograms at a step.
     fn total(&self, group: &Group, aggregate: &Aggregate, step: usize) -> Cell {
         let span = aggregate.inner.span();
-        let mut total: Option<Native> = None;
+        let mut total: Option<Total> = None;
         let mut hints = Hints::default();
-        let mut count = 0.0;
         for column in &group.columns {
             let Some(histogram) = column.histogram(step) else { continue };
-            count += 1.0;
             let next = Native::from(histogram.as_ref());
             hints.see(next.hint);
             let Some(total) = total.as_mut() else {
-                total = Some(next);
+                total = Some(Total::new(next, aggregate.op == AggregateOp::Avg));
                 continue;
             };
-            self.notes.reconciled(total, &next, "aggregation", span);
-            let done = match aggregate.op {
-                AggregateOp::Sum => total.add(&next),
-                _ => step_to_mean(total, &next, count),
-            };
-            if done.is_err() {
+            self.notes.reconciled(total.so_far(), &next, "aggregation", span);
+            if total.add(&next).is_err() {
                 let metric = self.names(column).get(wellkept_model::METRIC_NAME);
                 self.notes.mismatch(metric, span);
                 return Cell::None;
@@ -170,7 +163,7 @@ impl Evaluator<'_> {
         if hints.collide() {
             self.notes.collision("aggregation", span);
         }
-        total.map_or(Cell::None, |t| Cell::Histogram(t.shared()))
+        total.and_then(|t| t.finish().ok()).map_or(Cell::None, |t| Cell::Histogram(t.shared()))
     }
 
     fn count_values(

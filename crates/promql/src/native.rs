@@ -9,6 +9,7 @@ mod estimate;
 mod math;
 mod reset;
 mod text;
+mod total;
 mod trim;
 
 pub(crate) use buckets::Bucket;
@@ -16,6 +17,7 @@ pub(crate) use estimate::{Estimate, Nan, fraction, quantile, variance};
 pub(crate) use math::Mismatch;
 pub(crate) use reset::{Hints, is_reset};
 pub(crate) use text::{display, script};
+pub(crate) use total::Total;
 pub(crate) use trim::trim;
 
 use std::sync::Arc;

@@ -9,7 +9,6 @@ mod over_time;
 mod trend;
 
 pub(crate) use edges::between;
-pub(crate) use over_time::step_to_mean;
 
 use std::sync::Arc;
 

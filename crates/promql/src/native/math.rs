@@ -11,13 +11,24 @@ pub(crate) struct Mismatch;
 impl Native {
     /// Adds another histogram. Zero buckets, resolutions and custom bounds are brought together first.
     pub(crate) fn add(&mut self, other: &Self) -> Result<(), Mismatch> {
-        self.join(other, 1.0)?;
+        self.add_with_rest(other).map(drop)
+    }
+
+    /// Adds another histogram; gives what rounding lost.
+    pub(super) fn add_with_rest(&mut self, other: &Self) -> Result<Self, Mismatch> {
+        let lost = self.join(other, 1.0)?;
         self.hint = match (self.hint, other.hint) {
             (a, b) if a == b => a,
             (ResetHint::Gauge, _) | (_, ResetHint::Gauge) => ResetHint::Gauge,
             _ => ResetHint::Unknown,
         };
-        Ok(())
+        Ok(lost)
+    }
+
+    /// Whether nothing in it is infinite or no number.
+    pub(crate) fn is_finite(&self) -> bool {
+        [self.zero_count, self.count, self.sum].iter().all(|v| v.is_finite())
+            && self.positive.iter().chain(&self.negative).all(|b| b.1.is_finite())
     }
 
     /// Takes another histogram away; what is left is a gauge.
@@ -63,23 +74,32 @@ impl Native {
         common.copied().collect()
     }
 
-    fn join(&mut self, other: &Self, sign: f64) -> Result<(), Mismatch> {
+    /// `self + sign * other`; gives what rounding lost of it, in the layout of the result.
+    pub(super) fn join(&mut self, other: &Self, sign: f64) -> Result<Self, Mismatch> {
         self.fits(other)?;
-        self.count += sign * other.count;
-        self.sum += sign * other.sum;
+        let count = plus(&mut self.count, sign * other.count);
+        let sum = plus(&mut self.sum, sign * other.sum);
+        let lost = self.join_buckets(other, sign);
+        let (schema, zero_threshold) = (self.schema, self.zero_threshold);
+        Ok(Self { schema, zero_threshold, count, sum, custom: self.custom.clone(), ..lost })
+    }
+
+    /// Joins the buckets; of what is given back, only the buckets count.
+    fn join_buckets(&mut self, other: &Self, sign: f64) -> Self {
+        let mut lost = Self::default();
         if self.bounds_differ(other) {
             let bounds = self.common_bounds(other);
             let (own, theirs) = (self.with_bounds(&bounds), other.with_bounds(&bounds));
-            self.positive = merged(&own.positive, &theirs.positive, sign);
+            (self.positive, lost.positive) = merged(&own.positive, &theirs.positive, sign);
             self.custom = bounds;
-            return Ok(());
+            return lost;
         }
         if self.is_custom() {
-            self.positive = merged(&self.positive, &other.positive, sign);
-            return Ok(());
+            (self.positive, lost.positive) = merged(&self.positive, &other.positive, sign);
+            return lost;
         }
         let zero = self.reconcile_zero(other);
-        self.zero_count += sign * zero;
+        lost.zero_count = plus(&mut self.zero_count, sign * zero);
         let schema = self.schema.min(other.schema);
         self.reduce(schema);
         let outside = |list: &[(i64, f64)]| {
@@ -89,9 +109,9 @@ impl Native {
             list.get(skip..).unwrap_or_default().to_vec()
         };
         let (positive, negative) = (outside(&other.positive), outside(&other.negative));
-        self.positive = merged(&self.positive, &positive, sign);
-        self.negative = merged(&self.negative, &negative, sign);
-        Ok(())
+        (self.positive, lost.positive) = merged(&self.positive, &positive, sign);
+        (self.negative, lost.negative) = merged(&self.negative, &negative, sign);
+        lost
     }
 
     /// Multiplies everything that was counted.
@@ -220,14 +240,34 @@ pub(super) fn reduced(list: &[(i64, f64)], from: i32, to: i32) -> Vec<(i64, f64)
     out
 }
 
-/// `a + sign * b`, bucket by bucket.
-fn merged(a: &[(i64, f64)], b: &[(i64, f64)], sign: f64) -> Vec<(i64, f64)> {
-    let mut out = Vec::with_capacity(a.len().max(b.len()));
+type Counts = Vec<(i64, f64)>;
+
+/// Adds to a number; gives what rounding lost, nothing where the sum is infinite.
+fn plus(total: &mut f64, value: f64) -> f64 {
+    let before = *total;
+    *total += value;
+    if total.is_infinite() {
+        0.0
+    } else if before.abs() >= value.abs() {
+        (before - *total) + value
+    } else {
+        (value - *total) + before
+    }
+}
+
+/// `a + sign * b`, bucket by bucket, and what rounding lost in those where it lost any.
+fn merged(a: &[(i64, f64)], b: &[(i64, f64)], sign: f64) -> (Counts, Counts) {
+    let (mut out, mut lost) = (Vec::with_capacity(a.len().max(b.len())), Vec::new());
     let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
     loop {
         match (a.peek(), b.peek()) {
             (Some(x), Some(y)) if x.0 == y.0 => {
-                out.push((x.0, x.1 + sign * y.1));
+                let mut total = x.1;
+                let rest = plus(&mut total, sign * y.1);
+                out.push((x.0, total));
+                if rest != 0.0 {
+                    lost.push((x.0, rest));
+                }
                 a.next();
                 b.next();
             }
@@ -239,7 +279,7 @@ fn merged(a: &[(i64, f64)], b: &[(i64, f64)], sign: f64) -> Vec<(i64, f64)> {
                 out.push((y.0, sign * y.1));
                 b.next();
             }
-            _ => return out,
+            _ => return (out, lost),
         }
     }
 }
@@ -294,6 +334,6 @@ mod tests {
         a.add(&Native { schema: wellkept_model::CUSTOM_BUCKETS_SCHEMA, ..b }).unwrap();
         assert_eq!(a.custom, [2.0, 6.0]);
         assert_eq!(a.positive, [(0, 2.0), (1, 9.0), (2, 8.0)]);
-        assert_eq!(of(0, &[]).add(&a), Err(Mismatch), "buckets of the other kind do not fit");
+        assert_eq!(of(0, &[]).add(&a).err(), Some(Mismatch), "buckets of the other kind do not fit");
     }
 }

@@ -91,7 +91,7 @@ impl Length {
     }
 }
 
-fn milliseconds(seconds: f64) -> i64 {
+pub(crate) fn milliseconds(seconds: f64) -> i64 {
     // The cast saturates, and NaN becomes 0; both are refused where they matter.
     (seconds * 1000.0).round() as i64
 }
@@ -100,7 +100,7 @@ impl Time {
     /// Milliseconds; more than none where `positive`.
     pub(crate) fn ms(&self, scale: Scale, positive: bool) -> Result<i64, String> {
         let seconds = self.expr.seconds(scale)?;
-        if positive && seconds.is_nan() || seconds.abs() > DURATION_SECONDS_MAX {
+        if seconds.is_nan() || seconds.abs() > DURATION_SECONDS_MAX {
             return Err(format!(
                 "duration is out of range; at most {DURATION_SECONDS_MAX} seconds are accepted"
             ));

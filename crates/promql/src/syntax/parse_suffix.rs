@@ -1,7 +1,7 @@
 //! What may stand behind an operand: ranges, subqueries, `offset` and `@`.
 
 use crate::QueryError;
-use crate::syntax::duration::{Length, Time};
+use crate::syntax::duration::{Length, Time, milliseconds};
 use crate::syntax::number;
 use crate::syntax::parse::Parser;
 use crate::syntax::token::{Kind as Tok, Span};
@@ -102,8 +102,8 @@ impl Parser<'_> {
         if shift.offset.is_some() {
             return Err(self.error(span, "offset may not be set multiple times"));
         }
-        // `offset 0s` says nothing, and Prometheus does not remember it.
-        let nothing = matches!(time.expr, Length::Literal { seconds, .. } if seconds == 0.0);
+        // `offset 0s` says nothing, and Prometheus does not remember it; nor is there less than a millisecond.
+        let nothing = matches!(time.expr, Length::Literal { seconds, .. } if milliseconds(seconds) == 0);
         shift.offset = (!nothing).then_some(time);
         Ok(())
     }

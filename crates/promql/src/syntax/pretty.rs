@@ -1,6 +1,6 @@
 //! A tree as PromQL text on several lines: what is longer than [`LINE`] is split at its parts.
 
-use crate::syntax::print::{aggregate_head, bare_selector, operator, print, range_suffix, sign};
+use crate::syntax::print::{aggregate_head, bare_base, bare_selector, operator, print, range_suffix, sign};
 use crate::syntax::tree::{Expr, RangeOf};
 
 /// Longest line that is not split, characters: Prometheus' value.
@@ -23,7 +23,8 @@ pub(crate) fn pretty(expr: &Expr, level: usize) -> String {
         }
         Expr::Binary(binary) if !fits => format!(
             "{}\n{indent}{}\n{}",
-            pretty(&binary.lhs, level + 1),
+            bare_base(binary)
+                .map_or_else(|| pretty(&binary.lhs, level + 1), |base| format!("{indent}  {base}")),
             operator(binary),
             pretty(&binary.rhs, level + 1)
         ),

@@ -5,7 +5,7 @@ use wellkept_model::{METRIC_NAME, MatchOp, Matcher};
 use crate::syntax::number::{format_duration, format_number};
 use crate::syntax::quote::quote;
 use crate::syntax::tree::{
-    Aggregate, At, Binary, Call, Card, Edges, Expr, Number, RangeExpr, RangeOf, Selector, Shift,
+    Aggregate, At, Binary, Call, Card, Edges, Expr, Number, Op, RangeExpr, RangeOf, Selector, Shift,
 };
 
 /// One line.
@@ -37,11 +37,17 @@ fn chain(expr: &Expr) -> String {
         spine.push(binary);
         at = &binary.lhs;
     }
-    let mut out = print(at);
+    let mut out = spine.last().and_then(|b| bare_base(b)).map_or_else(|| print(at), str::to_owned);
     for binary in spine.into_iter().rev() {
         out.push_str(&format!(" {} {}", operator(binary), print(&binary.rhs)));
     }
     out
+}
+
+/// The base of a power where it is infinite: its sign would be read as that of the whole power.
+pub(crate) fn bare_base(binary: &Binary) -> Option<&'static str> {
+    let infinite = matches!(&binary.lhs, Expr::Number(n) if n.value == f64::INFINITY && !n.duration);
+    (binary.op == Op::Pow && infinite).then_some("Inf")
 }
 
 pub(crate) fn sign(minus: bool) -> &'static str {
@@ -224,6 +230,8 @@ mod tests {
             ("a+fill(0)b", "a + fill (0) b"),
             ("a+fill_left(-1)fill_right(NaN)b", "a + fill_left (-1) fill_right (NaN) b"),
             ("-a^2", "-a ^ 2"),
+            ("Inf^a", "Inf ^ a"),
+            ("-Inf^a*Inf", "-Inf ^ a * +Inf"),
             ("- 5", "-5"),
             ("1h", "1h"),
             ("\"a\\\"b\"", "\"a\\\"b\""),

@@ -6,7 +6,7 @@ use wellkept_model::Sample;
 
 use super::{Either, Window, float, histogram};
 use crate::column::Cell;
-use crate::native::{Hints, Mismatch, Native};
+use crate::native::{Hints, Native, Total};
 use crate::select::ahead;
 use crate::stats;
 use crate::syntax::functions::WindowFn;
@@ -19,7 +19,7 @@ pub(super) fn sum(w: &Window<'_>) -> Cell {
     if !w.floats.is_empty() {
         return float(stats::sum(w.values()));
     }
-    folded(w, |sum, next, _| sum.add(next))
+    total(w, false)
 }
 
 pub(super) fn avg(w: &Window<'_>) -> Cell {
@@ -29,36 +29,25 @@ pub(super) fn avg(w: &Window<'_>) -> Cell {
     if !w.floats.is_empty() {
         return float(stats::mean(w.values()));
     }
-    folded(w, step_to_mean)
+    total(w, true)
 }
 
-/// Moves a mean over `count - 1` histograms on by one more.
-pub(crate) fn step_to_mean(mean: &mut Native, next: &Native, count: f64) -> Result<(), Mismatch> {
-    let (mut step, mut share) = (next.clone(), mean.clone());
-    step.divide(count);
-    share.divide(count);
-    step.sub(&share)?;
-    // The difference is only a means: it makes no gauge of a mean of counters.
-    step.hint = next.hint;
-    mean.add(&step)
-}
-
-/// Folds the histograms of a window; `f` gets the number of those so far.
-fn folded(w: &Window<'_>, f: impl Fn(&mut Native, &Native, f64) -> Result<(), Mismatch>) -> Cell {
+/// Sum or mean of the histograms of a window.
+fn total(w: &Window<'_>, mean: bool) -> Cell {
     let mut rest = w.histograms.iter().map(|s| Native::from(s.histogram.as_ref()));
-    let Some(mut all) = rest.next() else { return Cell::None };
-    let mut count = 1.0;
+    let Some(first) = rest.next() else { return Cell::None };
     let mut hints = Hints::default();
-    hints.see(all.hint);
-    for next in rest {
-        count += 1.0;
+    hints.see(first.hint);
+    let mut total = Total::new(first, mean);
+    let done = rest.try_for_each(|next| {
         hints.see(next.hint);
-        w.notes.reconciled(&all, &next, "aggregation", w.span);
-        if f(&mut all, &next, count).is_err() {
-            w.notes.mismatch(w.metric, w.span);
-            return Cell::None;
-        }
-    }
+        w.notes.reconciled(total.so_far(), &next, "aggregation", w.span);
+        total.add(&next)
+    });
+    let Ok(all) = done.and_then(|()| total.finish()) else {
+        w.notes.mismatch(w.metric, w.span);
+        return Cell::None;
+    };
     if hints.collide() {
         w.notes.collision("aggregation", w.span);
     }
