@@ -53,6 +53,16 @@ pub(crate) fn selector(text: &str, limits: &Limits) -> Result<Vec<Matcher>, ApiE
     wellkept_promql::selector(text, limits).map_err(|e| failed(&e))
 }
 
+/// The expression as Prometheus would write it.
+pub(crate) fn format(text: &str, limits: &Limits) -> Result<String, ApiError> {
+    wellkept_promql::format_query(text, limits).map_err(|e| failed(&e))
+}
+
+/// The expression's tree.
+pub(crate) fn tree(text: &str, limits: &Limits) -> Result<serde_json::Value, ApiError> {
+    wellkept_promql::parse_query(text, limits).map_err(|e| failed(&e))
+}
+
 /// The selectors of an expression.
 pub(crate) fn selectors(text: &str, limits: &Limits) -> Result<Vec<Vec<Matcher>>, ApiError> {
     Ok(vec![selector(text, limits)?])

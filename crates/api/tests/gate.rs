@@ -201,6 +201,8 @@ fn only_what_says_nothing_is_public_and_events_are_a_stream() {
             "/api/v1/series",
             "/api/v1/labels",
             "/api/v1/query_exemplars",
+            "/api/v1/format_query",
+            "/api/v1/parse_query",
         ];
         if method == Method::POST && !queries.contains(&path) {
             assert!(matches!(permission, Permission::Act | Permission::Push), "{path}");

@@ -131,6 +131,12 @@ pub(crate) enum Command {
         /// The keep file.
         file: PathBuf,
     },
+    /// Prometheus rule files: check them, or run their unit tests.
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    /// PromQL: run test scripts in the format of Prometheus' own.
+    #[command(subcommand)]
+    Promql(PromqlCommand),
     /// Write a first keep file from what runs on this host.
     Discover {
         /// Write to this file instead of standard output. An existing file is never overwritten.
@@ -169,5 +175,31 @@ pub(crate) enum Command {
         settings: PathBuf,
         #[arg(long)]
         pidfile: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// Read rule files and name every mistake, as `promtool check rules` does.
+    Check {
+        /// Rule files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Run unit tests of rules, as `promtool test rules` does.
+    Test {
+        /// Test files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PromqlCommand {
+    /// Run scripts of `load` and `eval` lines; prints what passed and what failed.
+    Test {
+        /// Scripts.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
 }

@@ -34,6 +34,7 @@ use wellkept_remote::LocalHands;
 use wellkept_state::{FileVersions, StateDb};
 
 use crate::clock::now;
+use crate::metrics::Ruler;
 use files::FileKeeper;
 pub(crate) use own_metrics::OwnMetrics;
 use persist::Persister;
@@ -60,6 +61,8 @@ pub(crate) struct Parts {
     pub(crate) keep: Keep,
     /// Whether this host is looked at.
     pub(crate) collect: bool,
+    /// Alerts that fire are findings.
+    pub(crate) ruler: Arc<Ruler>,
     pub(crate) data_dir: PathBuf,
     pub(crate) state: StateDb,
     pub(crate) versions: FileVersions,
@@ -85,6 +88,7 @@ pub(crate) struct Engine {
     writer: Writer,
     collector: Collector,
     collect: bool,
+    ruler: Arc<Ruler>,
     events: mpsc::Receiver<ServiceEvent>,
     detectors: Detectors,
     book: Book,
@@ -130,6 +134,7 @@ impl Engine {
             writer: parts.writer,
             collector,
             collect: parts.collect,
+            ruler: parts.ruler,
             events,
             detectors: Detectors::new(),
             book,

@@ -10,6 +10,7 @@ mod commands;
 mod elsewhere;
 mod engine;
 mod exit;
+mod metrics;
 mod say;
 
 use std::process::ExitCode;

@@ -56,6 +56,16 @@ pub(crate) async fn query_range(State(app): State<App>, params: Params) -> Resul
     .await
 }
 
+pub(crate) async fn format_query(State(app): State<App>, params: Params) -> Result<Response, ApiError> {
+    let text = door::format(&required(&params, "query")?, &app.limits.promql)?;
+    Ok(json(&Success::new(text, Vec::new())))
+}
+
+pub(crate) async fn parse_query(State(app): State<App>, params: Params) -> Result<Response, ApiError> {
+    let tree = door::tree(&required(&params, "query")?, &app.limits.promql)?;
+    Ok(json(&Success::new(tree, Vec::new())))
+}
+
 pub(crate) async fn series(State(app): State<App>, params: Params) -> Result<Response, ApiError> {
     if params.get("match[]").is_none() {
         return Err(ApiError::bad_parameter("no match[] parameter provided"));

@@ -10,15 +10,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
 use wellkept_api::{Command, Limits, Shared, StaticFile, allowed_hosts};
 use wellkept_catalogue::Language;
+use wellkept_doors::Doors;
 use wellkept_model::keep::Keep;
 use wellkept_model::{SeriesSource, Text};
 use wellkept_state::{DataDir, FileVersions, StateDb};
 
+use super::intake::Intake;
 use super::{Context, variable};
 use crate::clock::now;
 use crate::elsewhere;
 use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
 use crate::exit::{ADDRESS, DATA_DIR, Failure, OK, USAGE};
+use crate::metrics::{HttpDoors, Views};
 use crate::say;
 
 /// Read when no keep file is named.
@@ -61,14 +64,20 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let (publisher, published) = channel();
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let own = Arc::clone(&store) as Arc<dyn SeriesSource>;
-    let source = elsewhere::source(own, wellkept_collect::identity(&host_name()), keep.source.as_ref())?;
-    let shared =
-        shared(published, commands.clone(), Arc::clone(&source), &metrics, dir.token().reveal(), address);
+    let identity = wellkept_collect::identity(&host_name());
+    let source = elsewhere::source(own, identity.clone(), keep.source.as_ref())?;
+    let doors = Arc::new(Doors::new(Arc::clone(&store), identity));
+    let intake = Intake::start(&keep, dir.path(), &doors, &store, &source).await?;
+    let views = intake.views(&doors, &store, &options, &keep);
+    let doors = HttpDoors { doors, store: Arc::clone(&store) };
+    let wired = Wired { views: Arc::new(views), doors: Arc::new(doors), source: Arc::clone(&source) };
+    let shared = shared(published, commands.clone(), wired, &metrics, dir.token().reveal(), address);
     let engine = Engine::new(Parts {
         host: host_name(),
         keep_file,
         keep,
         collect: !options.no_collect,
+        ruler: Arc::clone(&intake.ruler),
         data_dir: dir.path().to_owned(),
         state,
         versions,
@@ -87,6 +96,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     engine.run(wait_for_end(commands)).await;
     stop.notify_one();
     door.await?;
+    intake.shutdown().await;
     Ok(OK)
 }
 
@@ -121,10 +131,17 @@ async fn reload(commands: &mpsc::Sender<Command>) {
     });
 }
 
+/// What the API reaches besides the engine.
+struct Wired {
+    views: Arc<Views>,
+    doors: Arc<HttpDoors>,
+    source: Arc<dyn SeriesSource>,
+}
+
 fn shared(
     published: Published,
     commands: mpsc::Sender<Command>,
-    source: Arc<dyn SeriesSource>,
+    wired: Wired,
     metrics: &Arc<OwnMetrics>,
     token: &str,
     address: SocketAddr,
@@ -136,9 +153,9 @@ fn shared(
         changes: published.changes,
         ready: published.ready,
         commands,
-        source,
-        views: Arc::new(wellkept_api::NoViews),
-        doors: Arc::new(wellkept_api::NoDoors),
+        source: wired.source,
+        views: wired.views,
+        doors: wired.doors,
         own_metrics: Arc::new(move || metrics.page()),
         console,
         token_sha256: Sha256::digest(token.as_bytes()).into(),
@@ -175,7 +192,7 @@ fn greet(context: Context, address: SocketAddr, dir: &DataDir, keep_file: Option
     }
 }
 
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
