@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hyper::header::{self, HeaderName, HeaderValue};
@@ -15,7 +14,6 @@ use tokio::time::MissedTickBehavior;
 use crate::client::{Ask, Client};
 use crate::config::{Discovery, DnsKind, FILE_MAX, Group, HttpConfig, Problems, groups};
 use crate::secret::read_bounded;
-use crate::tls::Tls;
 use crate::url::Url;
 
 /// How long a discovery server may take.
@@ -38,15 +36,15 @@ pub(crate) struct News {
     pub(crate) error: Option<String>,
 }
 
-/// Watches one source for ever; `tell` is called after the first look, good or bad, and after each change.
-pub(crate) async fn watch(source: Discovery, tls: Arc<Tls>, tell: impl Fn(News) + Send) {
+/// Watches one source for ever; `client` is for a source that is a server. `tell` is called after the first look, good or bad, and after each change.
+pub(crate) async fn watch(source: Discovery, client: Client, tell: impl Fn(News) + Send) {
     let (mut looker, every) = match source {
         Discovery::Static(groups) => return tell(News { groups: Some(groups), error: None }),
         Discovery::File { files, refresh } => {
             (Looker::Files(Files::default(), files), refresh.min(FILES_LOOK_MAX))
         }
         Discovery::Http { url, refresh, http } => {
-            (Looker::Http { client: Box::new(Client::new(tls)), url, refresh, http }, refresh)
+            (Looker::Http { client: Box::new(client), url, refresh, http }, refresh)
         }
         Discovery::Dns { names, kind, port, refresh } => (Looker::Dns { names, kind, port }, refresh),
     };
