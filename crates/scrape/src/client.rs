@@ -119,6 +119,10 @@ impl Client {
         Self { tls, budget, kept: None }
     }
 
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Asks and reads the answer to its end.
     pub(crate) async fn ask(&mut self, ask: &Ask<'_>) -> Result<Answer, ClientError> {
         let mut hop = Hop { url: ask.url.clone(), method: ask.method.clone(), trusted: true, local: true };
@@ -153,8 +157,9 @@ impl Client {
             }
         }
         let request = request(ask, hop).await?;
-        let (mut sender, driver, peer) =
-            connect::connect(&self.tls, &tls, &hop.url, hop.local).await.map_err(ClientError::Broken)?;
+        let (mut sender, driver, peer) = connect::connect(&self.tls, &self.budget, &tls, &hop.url, hop.local)
+            .await
+            .map_err(ClientError::Broken)?;
         let response = sender.send_request(request).await.map_err(|e| ClientError::Broken(innermost(&e)))?;
         let server = hop.url.clone();
         Ok((response, peer, Kept { server, tls, peer, sender, _driver: driver }))

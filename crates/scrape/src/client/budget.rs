@@ -1,8 +1,10 @@
-//! The memory that long answers may take together.
+//! What all connections share: memory for long answers, and threads for looking up names.
 //!
 //! Each answer has a bound of its own, but many targets can flood at the same time. So what an answer takes beyond its
 //! first mebibyte comes out of one budget for all; who finds it empty fails, and the others go on.
 
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,20 +16,42 @@ const UNIT: usize = 1 << 20;
 /// All permits: 256 MiB.
 const UNITS: usize = 256;
 
+/// Names that are looked up at the same time. A resolver that hangs holds a thread for each of them, and threads are
+/// needed for other things, too.
+const LOOK_UPS: usize = 32;
+
 /// The budget; clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Budget(Arc<Semaphore>);
+pub(crate) struct Budget {
+    memory: Arc<Semaphore>,
+    look_ups: Arc<Semaphore>,
+}
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(UNITS)))
+        Self { memory: Arc::new(Semaphore::new(UNITS)), look_ups: Arc::new(Semaphore::new(LOOK_UPS)) }
     }
 }
 
 impl Budget {
     /// An empty share for a new answer.
     pub(super) fn share(&self) -> Share {
-        Share { budget: Arc::clone(&self.0), used: 0, paid: FREE, permits: None }
+        Share { budget: Arc::clone(&self.memory), used: 0, paid: FREE, permits: None }
+    }
+
+    /// Asks the system's resolver for the addresses of a host.
+    pub(crate) async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let permit = Arc::clone(&self.look_ups).acquire_owned().await.map_err(io::Error::other)?;
+        let host = host.to_owned();
+        let found = tokio::task::spawn_blocking(move || {
+            // Whoever asked may be gone by now, but the thread is held until the resolver answers.
+            let _permit = permit;
+            (host.as_str(), port).to_socket_addrs().map(Iterator::collect)
+        });
+        found.await.map_err(io::Error::other)?
     }
 }
 
