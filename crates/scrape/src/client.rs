@@ -4,6 +4,7 @@
 //! redirect that leads elsewhere is followed without them, and never from the outside to this host itself. Time limits
 //! are left to the caller, who drops the call; a connection that was in use then is closed.
 
+mod budget;
 mod connect;
 
 use std::io::Read;
@@ -21,8 +22,13 @@ use crate::config::{Auth, HttpConfig, TlsConfig};
 use crate::secret::Secret;
 use crate::tls::Tls;
 use crate::url::Url;
+use budget::Share;
 use connect::Driver;
 
+pub(crate) use budget::Budget;
+
+/// Bytes that are decompressed at a time.
+const PART: usize = 64 << 10;
 /// Most redirects that are followed in a row.
 const REDIRECTS_MAX: usize = 10;
 
@@ -38,6 +44,9 @@ pub enum ClientError {
     /// The answer is longer than it may be.
     #[error("body size limit exceeded ({0} bytes)")]
     TooLong(u64),
+    /// All long answers together would take more memory than is set aside for them.
+    #[error("too many long answers at once")]
+    Budget,
     /// What is said to be compressed is not.
     #[error("the answer cannot be decompressed: {0}")]
     Compression(String),
@@ -68,6 +77,8 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// Without compression.
     pub(crate) body: Vec<u8>,
+    /// Its part of the budget, until it is dropped.
+    _share: Share,
 }
 
 impl Answer {
@@ -80,6 +91,7 @@ impl Answer {
 #[derive(Debug)]
 pub(crate) struct Client {
     tls: Arc<Tls>,
+    budget: Budget,
     kept: Option<Kept>,
 }
 
@@ -103,8 +115,12 @@ struct Hop {
 }
 
 impl Client {
-    pub(crate) fn new(tls: Arc<Tls>) -> Self {
-        Self { tls, kept: None }
+    pub(crate) fn new(tls: Arc<Tls>, budget: Budget) -> Self {
+        Self { tls, budget, kept: None }
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Asks and reads the answer to its end.
@@ -113,7 +129,7 @@ impl Client {
         for _ in 0..=REDIRECTS_MAX {
             let (response, peer, kept) = self.send(ask, &hop).await?;
             let Some(next) = redirect(ask, &hop, &response, peer)? else {
-                let answer = read(response, ask.answer_max).await?;
+                let answer = read(response, ask.answer_max, &self.budget).await?;
                 self.kept = Some(kept);
                 return Ok(answer);
             };
@@ -141,8 +157,9 @@ impl Client {
             }
         }
         let request = request(ask, hop).await?;
-        let (mut sender, driver, peer) =
-            connect::connect(&self.tls, &tls, &hop.url, hop.local).await.map_err(ClientError::Broken)?;
+        let (mut sender, driver, peer) = connect::connect(&self.tls, &self.budget, &tls, &hop.url, hop.local)
+            .await
+            .map_err(ClientError::Broken)?;
         let response = sender.send_request(request).await.map_err(|e| ClientError::Broken(innermost(&e)))?;
         let server = hop.url.clone();
         Ok((response, peer, Kept { server, tls, peer, sender, _driver: driver }))
@@ -230,34 +247,47 @@ fn redirect(
     Ok(Some(Hop { url, method, trusted, local }))
 }
 
-async fn read(response: Response<Incoming>, max: u64) -> Result<Answer, ClientError> {
+async fn read(response: Response<Incoming>, max: u64, budget: &Budget) -> Result<Answer, ClientError> {
     let (head, mut incoming) = response.into_parts();
+    let mut share = budget.share();
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|e| ClientError::Broken(innermost(&e)))?;
         if let Some(data) = frame.data_ref() {
-            if (body.len() + data.len()) as u64 > max {
-                return Err(ClientError::TooLong(max));
-            }
-            body.extend_from_slice(data);
+            grow(&mut body, data, max, &mut share)?;
         }
     }
     let encoding = head.headers.get(header::CONTENT_ENCODING).and_then(|e| e.to_str().ok());
     let body = match encoding.map(str::to_ascii_lowercase).as_deref() {
         None | Some("" | "identity") => body,
-        Some("gzip" | "x-gzip") => decompress(&body, max)?,
+        Some("gzip" | "x-gzip") => decompress(&body, max, &mut share)?,
         Some(other) => return Err(ClientError::Compression(format!("{other:?} was not asked for"))),
     };
-    Ok(Answer { status: head.status, headers: head.headers, body })
+    Ok(Answer { status: head.status, headers: head.headers, body, _share: share })
 }
 
-fn decompress(body: &[u8], max: u64) -> Result<Vec<u8>, ClientError> {
-    let mut out = Vec::new();
-    flate2::read::MultiGzDecoder::new(body)
-        .take(max.saturating_add(1))
-        .read_to_end(&mut out)
-        .map_err(|e| ClientError::Compression(e.to_string()))?;
-    if out.len() as u64 > max { Err(ClientError::TooLong(max)) } else { Ok(out) }
+/// Adds to a body, within its bound and the budget.
+fn grow(body: &mut Vec<u8>, more: &[u8], max: u64, share: &mut Share) -> Result<(), ClientError> {
+    if (body.len() + more.len()) as u64 > max {
+        return Err(ClientError::TooLong(max));
+    }
+    if !share.take(more.len()) {
+        return Err(ClientError::Budget);
+    }
+    body.extend_from_slice(more);
+    Ok(())
+}
+
+fn decompress(packed: &[u8], max: u64, share: &mut Share) -> Result<Vec<u8>, ClientError> {
+    let mut decoder = flate2::read::MultiGzDecoder::new(packed);
+    let (mut body, mut part) = (Vec::new(), vec![0; PART]);
+    loop {
+        let count = decoder.read(&mut part).map_err(|e| ClientError::Compression(e.to_string()))?;
+        match part.get(..count) {
+            None | Some([]) => return Ok(body),
+            Some(more) => grow(&mut body, more, max, share)?,
+        }
+    }
 }
 
 /// The innermost reason, which is the one that people know.

@@ -30,7 +30,7 @@ use yaml::{Fields, Node};
 
 const KEYS: [&str; 5] = ["global", "scrape_configs", "remote_write", "rule_files", "alerting"];
 const KEYS_KNOWN: [&str; 6] = ["remote_read", "scrape_config_files", "storage", "tracing", "runtime", "otlp"];
-const GLOBAL_KEYS: [&str; 13] = [
+const GLOBAL_KEYS: [&str; 15] = [
     "scrape_interval",
     "scrape_timeout",
     "evaluation_interval",
@@ -44,17 +44,16 @@ const GLOBAL_KEYS: [&str; 13] = [
     "target_limit",
     "keep_dropped_targets",
     "metric_name_validation_scheme",
+    "always_scrape_classic_histograms",
+    "scrape_native_histograms",
 ];
-const GLOBAL_KEYS_KNOWN: [&str; 9] = [
+const GLOBAL_KEYS_KNOWN: [&str; 6] = [
     "query_log_file",
     "scrape_failure_log_file",
     "rule_query_offset",
     "metric_name_escaping_scheme",
     "runtime",
-    "scrape_classic_histograms",
-    "always_scrape_classic_histograms",
     "convert_classic_histograms_to_nhcb",
-    "scrape_native_histograms",
 ];
 
 /// A checked configuration.
@@ -85,6 +84,8 @@ pub struct Global {
     pub external_labels: Labels,
     /// Formats to ask for, the dearest first.
     pub protocols: Vec<Protocol>,
+    /// Whether classic buckets are wanted beside native histograms.
+    pub classic_histograms: bool,
     /// Bounds on what a target may give.
     pub limits: Limits,
 }
@@ -97,6 +98,7 @@ impl Default for Global {
             evaluation_interval: Duration::from_secs(60),
             external_labels: Labels::default(),
             protocols: Protocol::DEFAULT.to_vec(),
+            classic_histograms: false,
             limits: Limits::default(),
         }
     }
@@ -199,9 +201,9 @@ fn global(node: &Node, env: &dyn Fn(&str) -> Option<String>, problems: &mut Prob
     if let Some(interval) = fields.duration("evaluation_interval", problems) {
         global.evaluation_interval = interval;
     }
-    if let Some(protocols) = scrape::protocols(&fields, problems) {
-        global.protocols = protocols;
-    }
+    let protocols = scrape::protocols(&fields, problems).unwrap_or(global.protocols);
+    global.protocols = scrape::native(&fields, protocols, problems);
+    global.classic_histograms = scrape::classic(&fields, false, problems);
     global.limits = scrape::limits(&fields, Limits::default(), problems);
     scrape::validation_scheme(&fields, problems);
     let labels = label_map(&fields, "external_labels", problems);

@@ -5,17 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 use tokio::time::MissedTickBehavior;
 
-use crate::client::{Ask, Client};
+use crate::client::{Ask, Budget, Client};
 use crate::config::{Discovery, DnsKind, FILE_MAX, Group, HttpConfig, Problems, groups};
 use crate::secret::read_bounded;
-use crate::tls::Tls;
 use crate::url::Url;
 
 /// How long a discovery server may take.
@@ -38,17 +36,19 @@ pub(crate) struct News {
     pub(crate) error: Option<String>,
 }
 
-/// Watches one source for ever; `tell` is called after the first look, good or bad, and after each change.
-pub(crate) async fn watch(source: Discovery, tls: Arc<Tls>, tell: impl Fn(News) + Send) {
+/// Watches one source for ever; `client` is for a source that is a server. `tell` is called after the first look, good or bad, and after each change.
+pub(crate) async fn watch(source: Discovery, client: Client, tell: impl Fn(News) + Send) {
     let (mut looker, every) = match source {
         Discovery::Static(groups) => return tell(News { groups: Some(groups), error: None }),
         Discovery::File { files, refresh } => {
             (Looker::Files(Files::default(), files), refresh.min(FILES_LOOK_MAX))
         }
         Discovery::Http { url, refresh, http } => {
-            (Looker::Http { client: Box::new(Client::new(tls)), url, refresh, http }, refresh)
+            (Looker::Http { client: Box::new(client), url, refresh, http }, refresh)
         }
-        Discovery::Dns { names, kind, port, refresh } => (Looker::Dns { names, kind, port }, refresh),
+        Discovery::Dns { names, kind, port, refresh } => {
+            (Looker::Dns { budget: client.budget().clone(), names, kind, port }, refresh)
+        }
     };
     let mut ticks = tokio::time::interval(every.max(LOOK_MIN));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -67,7 +67,7 @@ pub(crate) async fn watch(source: Discovery, tls: Arc<Tls>, tell: impl Fn(News) 
 enum Looker {
     Files(Files, Vec<PathBuf>),
     Http { client: Box<Client>, url: String, refresh: Duration, http: Box<HttpConfig> },
-    Dns { names: Vec<String>, kind: DnsKind, port: u16 },
+    Dns { budget: Budget, names: Vec<String>, kind: DnsKind, port: u16 },
 }
 
 impl Looker {
@@ -75,7 +75,7 @@ impl Looker {
         match self {
             Self::Files(files, patterns) => files.look(patterns).await,
             Self::Http { client, url, refresh, http } => ask(client, url, *refresh, http).await,
-            Self::Dns { names, kind, port } => look_up(names, *kind, *port).await,
+            Self::Dns { budget, names, kind, port } => look_up(budget, names, *kind, *port).await,
         }
     }
 }
@@ -241,12 +241,12 @@ async fn asked(
 }
 
 /// Asks the system's resolver. One name that cannot be found leaves the others.
-async fn look_up(names: &[String], kind: DnsKind, port: u16) -> News {
+async fn look_up(budget: &Budget, names: &[String], kind: DnsKind, port: u16) -> News {
     let (mut groups, mut errors) = (Vec::new(), Vec::new());
     for name in names {
-        match tokio::net::lookup_host((name.as_str(), port)).await {
+        match budget.look_up(name, port).await {
             Ok(found) => {
-                let wanted = found.filter(|a| a.is_ipv4() == (kind == DnsKind::A));
+                let wanted = found.into_iter().filter(|a| a.is_ipv4() == (kind == DnsKind::A));
                 let mut targets: Vec<String> = wanted.map(|a| a.to_string()).collect();
                 targets.sort();
                 targets.dedup();
@@ -320,10 +320,16 @@ mod tests {
 
     #[tokio::test]
     async fn names_become_addresses() {
-        let news = look_up(&["localhost".to_owned()], DnsKind::A, 9100).await;
+        let news = look_up(&Budget::default(), &["localhost".to_owned()], DnsKind::A, 9100).await;
         let expected = group(&["127.0.0.1:9100"], &[("__meta_dns_name", "localhost")]);
         assert_eq!(news.groups, Some(vec![expected]));
-        let news = look_up(&["localhost".to_owned(), "no.such.name.invalid".to_owned()], DnsKind::A, 1).await;
+        let news = look_up(
+            &Budget::default(),
+            &["localhost".to_owned(), "no.such.name.invalid".to_owned()],
+            DnsKind::A,
+            1,
+        )
+        .await;
         assert!(news.groups.is_none() && news.error.is_some_and(|e| e.contains("no.such.name")));
     }
 }

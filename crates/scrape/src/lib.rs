@@ -25,5 +25,5 @@ mod url;
 
 pub use client::ClientError;
 pub use scrape::Health;
-pub use seam::{Encoder, NewEncoder, NewParser, Outgoing, Outlet, Parser, Pending, Scraped};
+pub use seam::{Encoder, NewEncoder, NewParser, Outgoing, Outlet, Page, Parser, Pending, Scraped};
 pub use secret::{Secret, SecretSource};

@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::client::Budget;
 use crate::config::{Config, ScrapeConfig};
 use crate::scrape::Shared;
 use crate::seam::{NewParser, Outlet};
-use crate::tls::Tls;
 use pool::Pool;
 
 pub use view::{ActiveTarget, DroppedTarget, SourceError, Targets};
@@ -32,7 +32,7 @@ impl Manager {
     /// Begins with nothing to scrape.
     #[must_use]
     pub fn new(new_parser: NewParser, outlet: Arc<dyn Outlet>) -> Self {
-        let shared = Shared { new_parser, outlet, tls: Arc::new(Tls::default()) };
+        let shared = Shared { new_parser, outlet, tls: Arc::default(), budget: Budget::default() };
         Self { shared: Arc::new(shared), pools: Mutex::default() }
     }
 

@@ -15,16 +15,16 @@ use tokio::sync::watch::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior};
 use wellkept_model::TimestampMs;
 
-use crate::client::{Answer, Ask, Client};
+use crate::client::{Answer, Ask, Budget, Client};
 use crate::clock;
 use crate::config::{HttpConfig, Protocol, ScrapeConfig};
 use crate::ingest::{Cache, Counts, Report, ReportSeries, Round, Settings, empty};
-use crate::seam::{NewParser, Outlet, Parser, Scraped};
+use crate::seam::{NewParser, Outlet, Page, Parser, Scraped};
 use crate::target::Target;
 use crate::tls::Tls;
 
 /// Longest answer of a target where the operator names no bound, bytes without compression.
-const BODY_MAX: u64 = 256 << 20;
+const BODY_MAX: u64 = 64 << 20;
 /// Longest text of an error that is kept.
 const ERROR_MAX: usize = 500;
 /// How far from its instant a scrape may begin and still be stamped with it.
@@ -57,6 +57,7 @@ pub(crate) struct How {
     pub(crate) protocols: Vec<Protocol>,
     pub(crate) fallback: Option<Protocol>,
     pub(crate) compression: bool,
+    pub(crate) classic_histograms: bool,
     /// Why it may not be asked at all; its scrapes fail with this.
     pub(crate) refused: Option<String>,
 }
@@ -77,6 +78,7 @@ impl How {
             protocols: config.protocols.clone(),
             fallback: config.fallback,
             compression: config.compression,
+            classic_histograms: config.classic_histograms,
             refused: None,
         }
     }
@@ -93,11 +95,18 @@ pub(crate) enum Order {
     Quit,
 }
 
+impl Order {
+    fn is_to_run(&self, how: &Arc<How>) -> bool {
+        matches!(self, Self::Run(now) if Arc::ptr_eq(now, how))
+    }
+}
+
 /// What all tasks share.
 pub(crate) struct Shared {
     pub(crate) new_parser: NewParser,
     pub(crate) outlet: Arc<dyn Outlet>,
     pub(crate) tls: Arc<Tls>,
+    pub(crate) budget: Budget,
 }
 
 /// The state of one task.
@@ -119,7 +128,7 @@ pub(crate) async fn run(
     health: Arc<Mutex<Health>>,
     mut orders: watch::Receiver<Order>,
 ) {
-    let client = Client::new(Arc::clone(&shared.tls));
+    let client = Client::new(Arc::clone(&shared.tls), shared.budget.clone());
     let report = ReportSeries::new(&target.labels);
     let parser = (shared.new_parser)();
     let mut task =
@@ -147,26 +156,31 @@ pub(crate) async fn run(
 
 impl Task {
     /// Scrapes at each instant until there is another order; an error when nobody is left to give one.
-    async fn repeat(&mut self, how: &How, orders: &mut watch::Receiver<Order>) -> Result<(), RecvError> {
+    async fn repeat(&mut self, how: &Arc<How>, orders: &mut watch::Receiver<Order>) -> Result<(), RecvError> {
         let (wait, first) = first_instant(clock::wall(), how.interval, self.target.phase());
         let mut ticks = tokio::time::interval_at(Instant::now() + wait, how.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut began: Option<Instant> = None;
-        loop {
+        while orders.borrow().is_to_run(how) {
             let tick = tokio::select! {
                 biased;
-                changed = orders.changed() => return changed,
+                changed = orders.changed() => {
+                    changed?;
+                    continue;
+                }
                 tick = ticks.tick() => tick,
             };
             let since_first = tick.duration_since(*began.get_or_insert(tick));
             let at = stamp(clock::wall(), first + since_first);
+            // New settings wait for the scrape under way; an end does not.
             let scraped = tokio::select! {
                 biased;
-                changed = orders.changed() => return changed,
+                ended = orders.wait_for(|order| !matches!(order, Order::Run(_))) => return ended.map(drop),
                 answer = self.fetch(how) => self.digest(how, at, answer),
             };
             self.hand_over(scraped).await;
         }
+        Ok(())
     }
 
     /// Asks the target; also gives when that began.
@@ -233,9 +247,9 @@ impl Task {
         let said = answer.header(header::CONTENT_TYPE);
         let media_type = media_type(said, how.fallback).map_err(|e| (e, Counts::default()))?;
         let mut round = Round::begin(&mut self.cache, &how.settings, &self.target.labels, at);
+        let page = Page { body: &answer.body, media_type, at, classic_too: how.classic_histograms };
         let parser = &mut self.parser;
-        let parsed =
-            catch_unwind(AssertUnwindSafe(|| parser.parse(&answer.body, media_type, at, &mut round)));
+        let parsed = catch_unwind(AssertUnwindSafe(|| parser.parse(&page, &mut round)));
         match parsed {
             Ok(Ok(())) => round.finish(),
             Ok(Err(error)) => Err((error, round.abandon())),

@@ -16,22 +16,29 @@ use crate::config::WireVersion;
 /// A future that a trait object can return.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// One answer of a target.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// Without compression.
+    pub body: &'a [u8],
+    /// One of those that were asked for, such as `text/plain;version=0.0.4`; see
+    /// [`crate::config::Protocol::media_type`].
+    pub media_type: &'static str,
+    /// Time of samples that have none of their own.
+    pub at: TimestampMs,
+    /// Whether the classic buckets of a native histogram are wanted beside it.
+    pub classic_too: bool,
+}
+
 /// Reads what one target answers, scrape after scrape; it may keep buffers.
 pub trait Parser: Send + 'static {
-    /// Gives every sample of `body` to `sink`; samples without a time of their own get `at`.
+    /// Gives every sample of the page to `sink`.
     ///
-    /// `media_type` is one that was asked for, such as `text/plain;version=0.0.4`. What has reached the sink before an
-    /// error is thrown away by the caller.
+    /// What has reached the sink before an error is thrown away by the caller.
     ///
     /// # Errors
     /// In words, when the body is not of that format.
-    fn parse(
-        &mut self,
-        body: &[u8],
-        media_type: &str,
-        at: TimestampMs,
-        sink: &mut dyn Sink,
-    ) -> Result<(), String>;
+    fn parse(&mut self, page: &Page<'_>, sink: &mut dyn Sink) -> Result<(), String>;
 }
 
 /// One series with what is to be sent of it.

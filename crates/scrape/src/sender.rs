@@ -1,7 +1,7 @@
 //! Sends samples on by remote write, through a queue on disk.
 //!
-//! What is offered is relabeled, written to the queue and synced; from there it is sent in order, at least once. A
-//! receiver that is away costs disk up to a bound, then the oldest samples, which are counted. What a receiver refuses
+//! What is offered is relabeled, written to the queue, and synced within a second; from there it is sent in order, at
+//! least once. A receiver that is away costs disk up to a bound, then the oldest samples, which are counted. What a receiver refuses
 //! for good (4xx) is dropped and counted, because sending it again would block everything behind it for ever.
 //! One connection sends in order: receivers want the samples of a series so.
 
@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use wellkept_model::Labels;
 
 use crate::config::RemoteWrite;
@@ -30,8 +31,10 @@ pub use stats::SenderStats;
 
 /// Most offers that wait to be written to the queue; further ones are dropped and counted.
 const OFFERS_MAX: usize = 1024;
-/// Most offers that are written with one sync.
+/// Most offers that are written in one go.
 const OFFERS_AT_ONCE: usize = 64;
+/// How long what was written may be lost to a power cut. A kill of the process loses nothing that was written.
+const SYNC_AFTER: Duration = Duration::from_secs(1);
 /// How long stopping waits for what is in hand.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -204,15 +207,20 @@ async fn write(
 ) {
     let relabeler = Arc::new(Mutex::new(relabeler));
     let mut offers = Vec::new();
+    // When what was written has to be synced.
+    let mut sync_at: Option<Instant> = None;
     loop {
+        let due = sync_at.unwrap_or_else(Instant::now);
         tokio::select! {
             biased;
-            count = inbox.recv_many(&mut offers, OFFERS_AT_ONCE) => if count == 0 { return },
-            // Only when nothing is left to be written.
-            stop = stopped.wait_for(|stop| *stop) => {
-                let _ = stop;
-                return;
+            () = tokio::time::sleep_until(due), if sync_at.is_some() => {
+                sync(&state).await;
+                sync_at = None;
+                continue;
             }
+            count = inbox.recv_many(&mut offers, OFFERS_AT_ONCE) => if count == 0 { break },
+            // Only when nothing is left to be written.
+            () = told_to_stop(&mut stopped) => break,
         }
         let (offers, shared) = (std::mem::take(&mut offers), Arc::clone(&state));
         let relabeler = Arc::clone(&relabeler);
@@ -222,11 +230,24 @@ async fn write(
         };
         // It panics only when the disk's layer does; then there is nothing to be done here.
         let _ = tokio::task::spawn_blocking(work).await;
+        sync_at.get_or_insert_with(|| Instant::now() + SYNC_AFTER);
         state.added.notify_one();
+    }
+    sync(&state).await;
+}
+
+/// Returns when it is time to end, also when nobody is left to say so.
+async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+async fn sync(state: &Arc<State>) {
+    if let Err(error) = state.with_queue(Queue::sync).await {
+        state.stats().last_error = format!("queue: {error}");
     }
 }
 
-/// Writes offers to the queue with one sync; blocks.
+/// Writes offers to the queue; blocks.
 fn append(state: &State, offers: &[Offer], relabeler: &mut Relabeler) {
     let mut series = Vec::new();
     let mut left_out = 0;
@@ -256,9 +277,6 @@ fn append(state: &State, offers: &[Offer], relabeler: &mut Relabeler) {
                 problem = Some(error.to_string());
             }
         }
-    }
-    if let Err(error) = queue.sync() {
-        problem = Some(error.to_string());
     }
     let counts = queue.counts();
     drop(queue);

@@ -205,3 +205,14 @@ fn targets_are_the_same(manager: &Manager, theirs: &Value) {
     let theirs_dropped = theirs["data"]["droppedTargets"].as_array().expect("a list").iter();
     assert_eq!(dropped, theirs_dropped.map(|t| pairs(&t["discoveredLabels"])).collect());
 }
+
+#[test]
+fn the_file_that_the_package_installs_is_read() {
+    let path = "/etc/prometheus/prometheus.yml";
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return skipped("prometheus is not installed");
+    };
+    let config = config(&text);
+    let jobs: Vec<&str> = config.scrapes.iter().map(|s| s.job.as_str()).collect();
+    assert!(jobs.contains(&"prometheus") && jobs.contains(&"node"), "{jobs:?}");
+}

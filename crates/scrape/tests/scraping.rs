@@ -253,13 +253,11 @@ struct Panics;
 impl wellkept_scrape::Parser for Panics {
     fn parse(
         &mut self,
-        body: &[u8],
-        media_type: &str,
-        at: wellkept_model::TimestampMs,
+        page: &wellkept_scrape::Page<'_>,
         sink: &mut dyn wellkept_model::Sink,
     ) -> Result<(), String> {
-        assert!(!body.starts_with(b"bad"), "a fault of the parser");
-        Lines.parse(body, media_type, at, sink)
+        assert!(!page.body.starts_with(b"bad"), "a fault of the parser");
+        Lines.parse(page, sink)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A connection to a server, plain or with TLS.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
+use super::Budget;
 use crate::config::TlsConfig;
 use crate::tls::Tls;
 use crate::url::Url;
@@ -30,11 +31,12 @@ impl Drop for Driver {
 /// Connects and greets. `local`: addresses of this host and its link are allowed.
 pub(super) async fn connect(
     tls: &Tls,
+    budget: &Budget,
     config: &TlsConfig,
     url: &Url,
     local: bool,
 ) -> Result<(SendRequest<Full<Bytes>>, Driver, IpAddr), String> {
-    let stream = reach(url, local).await?;
+    let stream = reach(budget, url, local).await?;
     let peer = stream.peer_addr().map_err(|e| reason(&e))?.ip();
     let (sender, driver) = if url.secure {
         greet(tls.handshake(config, &url.host, stream).await?).await?
@@ -45,9 +47,9 @@ pub(super) async fn connect(
 }
 
 /// Looks the name up once and connects to what it gave, so that what was checked is what is used.
-async fn reach(url: &Url, local: bool) -> Result<TcpStream, String> {
-    let found = tokio::net::lookup_host((url.host.as_str(), url.port)).await;
-    let found: Vec<SocketAddr> = found.map_err(|e| format!("{}: {}", url.host, reason(&e)))?.collect();
+async fn reach(budget: &Budget, url: &Url, local: bool) -> Result<TcpStream, String> {
+    let found = budget.look_up(&url.host, url.port).await;
+    let found = found.map_err(|e| format!("{}: {}", url.host, reason(&e)))?;
     let mut failure = format!("{}: has no address", url.host);
     for address in found {
         if !local && is_local(address.ip()) {
@@ -120,8 +122,8 @@ mod tests {
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = socket.local_addr().expect("it is bound").port();
         let url = Url::parse(&format!("http://localhost:{port}/")).expect("a good address");
-        let refused = reach(&url, false).await.expect_err("it is local");
+        let refused = reach(&Budget::default(), &url, false).await.expect_err("it is local");
         assert!(refused.contains("may not lead to this host"), "{refused}");
-        reach(&url, true).await.expect("it listens");
+        reach(&Budget::default(), &url, true).await.expect("it listens");
     }
 }

@@ -13,7 +13,7 @@ use super::yaml::{Fields, Node};
 use crate::duration;
 use crate::relabel::Rule;
 
-const KEYS: [&str; 28] = [
+const KEYS: [&str; 29] = [
     "job_name",
     "scrape_interval",
     "scrape_timeout",
@@ -42,14 +42,14 @@ const KEYS: [&str; 28] = [
     "metric_name_validation_scheme",
     "scrape_classic_histograms",
     "always_scrape_classic_histograms",
+    "scrape_native_histograms",
 ];
-const KEYS_KNOWN: [&str; 32] = [
+const KEYS_KNOWN: [&str; 31] = [
     "scrape_failure_log_file",
     "metric_name_escaping_scheme",
     "native_histogram_bucket_limit",
     "native_histogram_min_bucket_factor",
     "convert_classic_histograms_to_nhcb",
-    "scrape_native_histograms",
     "azure_sd_configs",
     "consul_sd_configs",
     "digitalocean_sd_configs",
@@ -209,6 +209,8 @@ pub struct ScrapeConfig {
     pub fallback: Option<Protocol>,
     /// Whether compressed answers are asked for.
     pub compression: bool,
+    /// Whether classic buckets are wanted beside native histograms.
+    pub classic_histograms: bool,
 }
 
 pub(super) fn scrape(
@@ -227,7 +229,7 @@ pub(super) fn scrape(
     let interval = fields.duration("scrape_interval", problems).unwrap_or(global.scrape_interval);
     let timeout = timeout(&fields, interval, problems).unwrap_or(global.scrape_timeout.min(interval));
     validation_scheme(&fields, problems);
-    classic_histograms(&fields, problems);
+    let protocols = protocols(&fields, problems).unwrap_or_else(|| global.protocols.clone());
     let fallback = fields
         .get("fallback_scrape_protocol")
         .and_then(|n| n.parsed("scrape.accept.protocol", problems, Protocol::from_word));
@@ -247,7 +249,8 @@ pub(super) fn scrape(
         metric_relabel: relabeling::rules(&fields, "metric_relabel_configs", problems),
         http: http::http(&fields, context, problems),
         limits: limits(&fields, global.limits, problems),
-        protocols: protocols(&fields, problems).unwrap_or_else(|| global.protocols.clone()),
+        protocols: native(&fields, protocols, problems),
+        classic_histograms: classic(&fields, global.classic_histograms, problems),
         fallback,
         compression: fields.truth("enable_compression", true, problems),
     })
@@ -328,13 +331,20 @@ pub(super) fn validation_scheme(fields: &Fields<'_>, problems: &mut Problems<'_>
     }
 }
 
-/// Classic histograms are always taken; the key may say so and nothing else.
-fn classic_histograms(fields: &Fields<'_>, problems: &mut Problems<'_>) {
-    for name in ["scrape_classic_histograms", "always_scrape_classic_histograms"] {
-        if let Some(node) = fields.get(name) {
-            fields.truth(name, true, problems);
-            let message = Text::new("scrape.not_used").with("key", name);
-            problems.note(node.place, &node.path, message, Text::new("scrape.accept.classic"));
-        }
+/// Whether native histograms are asked for; they come in the binary format only.
+pub(super) fn native(
+    fields: &Fields<'_>,
+    protocols: Vec<Protocol>,
+    problems: &mut Problems<'_>,
+) -> Vec<Protocol> {
+    if !fields.truth("scrape_native_histograms", false, problems) || protocols.contains(&Protocol::Proto) {
+        return protocols;
     }
+    std::iter::once(Protocol::Proto).chain(protocols).collect()
+}
+
+/// Whether classic buckets are wanted beside native ones; an older name of the key counts, too.
+pub(super) fn classic(fields: &Fields<'_>, above: bool, problems: &mut Problems<'_>) -> bool {
+    let older = fields.truth("scrape_classic_histograms", above, problems);
+    fields.truth("always_scrape_classic_histograms", older, problems)
 }

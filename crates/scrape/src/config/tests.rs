@@ -157,6 +157,21 @@ fn wrong_values_are_errors_with_their_place() {
 }
 
 #[test]
+fn native_histograms_are_asked_for_where_the_file_says_so() {
+    let config = good(
+        "global: { scrape_native_histograms: true }
+scrape_configs:
+  - { job_name: a, always_scrape_classic_histograms: true }
+  - { job_name: b, scrape_protocols: [PrometheusText0.0.4] }
+  - { job_name: c, scrape_protocols: [PrometheusText0.0.4, PrometheusProto], scrape_native_histograms: true }\n",
+    );
+    let [a, b, c] = config.scrapes.as_slice() else { panic!("three jobs") };
+    assert_eq!((a.protocols[0], a.protocols.len(), a.classic_histograms), (Protocol::Proto, 5, true));
+    assert_eq!((b.protocols.as_slice(), b.classic_histograms), ([Protocol::Text0].as_slice(), false));
+    assert_eq!(c.protocols, [Protocol::Text0, Protocol::Proto]);
+}
+
+#[test]
 fn a_job_has_a_name_of_its_own() {
     check("scrape_configs: [{ scheme: http }]\n", (1, 18), "scrape_configs[0]", "scrape.missing_key");
     check("scrape_configs: [{ job_name: a }, { job_name: a }]\n", (1, 35), "", "scrape.name_twice");

@@ -8,6 +8,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use wellkept_model::Labels;
 
 use super::view::{ActiveTarget, DroppedTarget, SourceError, Targets};
+use crate::client::Client;
 use crate::config::{Discovery, Group, ScrapeConfig};
 use crate::discovery::{self, News};
 use crate::scrape::{self, Health, How, Order, Shared};
@@ -120,7 +121,8 @@ impl Pool {
                 pool.hear(id, news);
             }
         };
-        let task = tokio::spawn(discovery::watch(from.clone(), Arc::clone(&self.shared.tls), tell));
+        let client = Client::new(Arc::clone(&self.shared.tls), self.shared.budget.clone());
+        let task = tokio::spawn(discovery::watch(from.clone(), client, tell));
         source.task = Some(task.abort_handle());
         source
     }

@@ -9,15 +9,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use wellkept_model::TimestampMs;
 
-use super::State;
 use super::outgoing::{merge, samples_of};
 use super::queue::{Position, Record};
 use super::record;
-use crate::client::{Answer, Ask, Client};
+use super::{State, told_to_stop};
+use crate::client::{Answer, Ask, Budget, Client};
 use crate::clock;
 use crate::config::WireVersion;
 use crate::seam::{Encoder, Outgoing};
-use crate::tls::Tls;
 use crate::url::Url;
 
 /// Longest answer that is read, bytes.
@@ -36,12 +35,12 @@ pub(super) async fn run(
     encoder: Box<dyn Encoder>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let client = Client::new(Arc::new(Tls::default()));
+    let client = Client::new(Arc::default(), Budget::default());
     let saved = Instant::now();
     let mut push = Push { state, url, encoder, client, carried: None, saved };
     tokio::select! {
         biased;
-        stop = stopped.wait_for(|stop| *stop) => drop(stop),
+        () = told_to_stop(&mut stopped) => {}
         () = push.forever() => {}
     }
 }

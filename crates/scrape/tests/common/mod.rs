@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wellkept_model::{Labels, METRIC_NAME, Sink, TimestampMs, is_stale};
 use wellkept_scrape::config::{Config, parse};
-use wellkept_scrape::{Outlet, Parser, Pending, Scraped};
+use wellkept_scrape::{Outlet, Page, Parser, Pending, Scraped};
 
 /// How long a test waits for something that is to happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -151,10 +151,10 @@ pub fn redirect(to: &str) -> Reply {
 pub struct Lines;
 
 impl Parser for Lines {
-    fn parse(&mut self, body: &[u8], _: &str, at: TimestampMs, sink: &mut dyn Sink) -> Result<(), String> {
-        let text = std::str::from_utf8(body).map_err(|e| e.to_string())?;
+    fn parse(&mut self, page: &Page<'_>, sink: &mut dyn Sink) -> Result<(), String> {
+        let text = std::str::from_utf8(page.body).map_err(|e| e.to_string())?;
         for line in text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
-            one(line, at, sink).ok_or_else(|| format!("no sample: {line:?}"))?;
+            one(line, page.at, sink).ok_or_else(|| format!("no sample: {line:?}"))?;
         }
         Ok(())
     }
