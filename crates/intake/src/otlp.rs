@@ -12,6 +12,7 @@
 mod answer;
 mod attributes;
 mod delta;
+mod distributions;
 mod exponential;
 mod json;
 mod names;

@@ -4,7 +4,7 @@ use wellkept_model::{Metadata, MetricKind, Sink, TimestampMs, stale_marker};
 
 use super::Request;
 use super::delta::DeltaProblem;
-use super::exponential::Point;
+use super::distributions::EXEMPLARS_MAX;
 use super::names::{self, Shape};
 use crate::error::readable;
 use crate::metadata::Raw;
@@ -12,13 +12,8 @@ use crate::number;
 use crate::proto::{Field, ProtoError};
 use crate::{DecodeError, Refusal};
 
-/// Exemplars of one data point that are looked at.
-const EXEMPLARS_MAX: usize = 100;
-/// Characters that the labels of an exemplar may have together.
-const EXEMPLAR_CHARS_MAX: usize = 128;
-
 /// Why a point was not taken: the request is damaged, or only this point is wrong.
-enum Fault {
+pub(super) enum Fault {
     Body(DecodeError),
     Point(Refusal),
 }
@@ -42,33 +37,33 @@ impl From<Refusal> for Fault {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Temporality {
+pub(super) enum Temporality {
     Cumulative,
     Delta,
 }
 
 /// A metric while its points are read.
-struct Metric<'a> {
+pub(super) struct Metric<'a> {
     /// As it was sent, for messages.
     sent_name: &'a str,
     /// As the series are called.
-    name: String,
+    pub(super) name: String,
     temporality: Temporality,
 }
 
 impl Metric<'_> {
-    fn wrong(&self, problem: &'static str) -> Fault {
+    pub(super) fn wrong(&self, problem: &'static str) -> Fault {
         Fault::Point(Refusal::Metric { metric: readable(self.sent_name), problem })
     }
 }
 
 /// What all kinds of points have.
 #[derive(Clone, Copy)]
-struct Stamp {
-    at: TimestampMs,
-    created: Option<TimestampMs>,
+pub(super) struct Stamp {
+    pub(super) at: TimestampMs,
+    pub(super) created: Option<TimestampMs>,
     /// The source says that it has no value for this time.
-    missing: bool,
+    pub(super) missing: bool,
 }
 
 impl Stamp {
@@ -178,7 +173,7 @@ impl<S: Sink + ?Sized> Request<'_, S> {
     }
 
     /// Time, beginning and flags: fields 2 and 3 of every kind of point, and `flags`.
-    fn stamp(&mut self, point: &Field<'_>, flags: u32) -> Result<Stamp, ProtoError> {
+    pub(super) fn stamp(&mut self, point: &Field<'_>, flags: u32) -> Result<Stamp, ProtoError> {
         let mut stamp = Stamp { at: self.now, created: None, missing: false };
         let mut reader = point.message()?;
         while let Some(field) = reader.next_field()? {
@@ -194,7 +189,7 @@ impl<S: Sink + ?Sized> Request<'_, S> {
     }
 
     /// One float of one of the metric's series, added up when it is a difference.
-    fn put(
+    pub(super) fn put(
         &mut self,
         metric: &Metric<'_>,
         suffix: &str,
@@ -282,150 +277,9 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         self.put(metric, "_sum", None, &stamp, sum)?;
         self.put(metric, "_count", None, &stamp, count as f64)
     }
-
-    fn histogram(&mut self, metric: &Metric<'_>, point: &Field<'_>) -> Result<(), Fault> {
-        let stamp = self.stamp(point, 10)?;
-        let (mut count, mut sum) = (0, None);
-        let (mut counts, mut bounds, mut exemplars) = (Vec::new(), Vec::new(), Vec::new());
-        let most = self.limits.buckets;
-        let mut reader = point.message()?;
-        while let Some(field) = reader.next_field()? {
-            match field.number {
-                4 => count = field.fixed64()?,
-                5 => sum = Some(field.double()?),
-                6 => field.each_fixed64(|bits| push(&mut counts, bits, most, metric))?,
-                7 => field.each_fixed64(|bits| push(&mut bounds, f64::from_bits(bits), most, metric))?,
-                8 if exemplars.len() < EXEMPLARS_MAX => exemplars.push((exemplar_value(&field)?, field)),
-                _ => {}
-            }
-        }
-        if counts.len() != bounds.len() + 1 && !(counts.is_empty() && bounds.is_empty()) {
-            return Err(metric.wrong("a histogram needs one bucket more than bounds"));
-        }
-        if bounds.iter().any(|b| b.is_nan()) || !bounds.is_sorted_by(|a, b| a < b) {
-            return Err(metric.wrong("the bounds of a histogram must rise"));
-        }
-        if let Some(sum) = sum {
-            self.put(metric, "_sum", None, &stamp, sum)?;
-        }
-        self.put(metric, "_count", None, &stamp, count as f64)?;
-        let (mut total, mut below) = (0_u64, f64::NEG_INFINITY);
-        for (bound, in_bucket) in bounds.iter().zip(&counts).filter(|(b, _)| **b < f64::INFINITY) {
-            total = total.saturating_add(*in_bucket);
-            let le = number::shortest(*bound);
-            self.put(metric, "_bucket", Some(("le", &le)), &stamp, total as f64)?;
-            for (value, field) in &exemplars {
-                if *value <= *bound && (*value > below || below == f64::NEG_INFINITY) {
-                    self.exemplar(field)?;
-                }
-            }
-            below = *bound;
-        }
-        self.put(metric, "_bucket", Some(("le", "+Inf")), &stamp, count as f64)?;
-        let above = |value: f64| value > below || below == f64::NEG_INFINITY;
-        exemplars.iter().filter(|(value, _)| above(*value)).try_for_each(|(_, field)| self.exemplar(field))
-    }
-
-    fn exponential(&mut self, metric: &Metric<'_>, point: &Field<'_>) -> Result<(), Fault> {
-        let stamp = self.stamp(point, 10)?;
-        let mut parts = Point::default();
-        let mut reader = point.message()?;
-        while let Some(field) = reader.next_field()? {
-            match field.number {
-                4 => parts.count = field.fixed64()?,
-                5 => parts.sum = field.double()?,
-                6 => parts.scale = field.sint32()?,
-                7 => parts.zero_count = field.fixed64()?,
-                8 => parts.positive.read(&field, self.limits)?,
-                9 => parts.negative.read(&field, self.limits)?,
-                14 => parts.zero_threshold = field.double()?,
-                _ => {}
-            }
-        }
-        let histogram = if stamp.missing {
-            wellkept_model::Histogram { sum: stale_marker(), ..wellkept_model::Histogram::default() }
-        } else {
-            parts.histogram().map_err(|problem| metric.wrong(problem))?
-        };
-        self.put_key(&metric.name, None)?;
-        self.announce()?;
-        if let Some(created) = stamp.created {
-            self.sink.created(created);
-        }
-        self.check_samples()?;
-        self.tally.histograms += 1;
-        self.sink.histogram(stamp.at, histogram);
-        let mut left = EXEMPLARS_MAX;
-        let mut reader = point.message()?;
-        while let Some(field) = reader.next_field()? {
-            if field.number == 11 && left > 0 {
-                left -= 1;
-                self.exemplar(&field)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Hands an exemplar of the sink's current series on.
-    fn exemplar(&mut self, field: &Field<'_>) -> Result<(), Fault> {
-        let value = exemplar_value(field)?;
-        let mut at = self.now;
-        let (mut trace, mut span) = (String::new(), String::new());
-        let mut reader = field.message()?;
-        while let Some(field) = reader.next_field()? {
-            match field.number {
-                2 => at = milliseconds(field.fixed64()?).unwrap_or(self.now),
-                4 => span = hex(field.bytes()?),
-                5 => trace = hex(field.bytes()?),
-                _ => {}
-            }
-        }
-        let mut more = super::LabelSet::default();
-        more.read(field, 7, self.limits)?;
-        let mut pairs: Vec<(&str, &str)> = Vec::new();
-        pairs.extend(
-            [("trace_id", trace.as_str()), ("span_id", span.as_str())].iter().filter(|(_, v)| !v.is_empty()),
-        );
-        let chars: usize = pairs.iter().copied().chain(more.iter()).map(|(n, v)| n.len() + v.len()).sum();
-        if chars <= EXEMPLAR_CHARS_MAX && more.broken.is_none() {
-            pairs.extend(more.iter());
-        }
-        self.tally.exemplars += 1;
-        self.sink.exemplar(at, value, &pairs);
-        Ok(())
-    }
-}
-
-fn exemplar_value(field: &Field<'_>) -> Result<f64, ProtoError> {
-    let mut value = 0.0;
-    let mut reader = field.message()?;
-    while let Some(field) = reader.next_field()? {
-        match field.number {
-            3 => value = field.double()?,
-            6 => value = field.fixed64()?.cast_signed() as f64,
-            _ => {}
-        }
-    }
-    Ok(value)
-}
-
-fn push<T>(into: &mut Vec<T>, value: T, most: usize, metric: &Metric<'_>) -> Result<(), Fault> {
-    if into.len() >= most {
-        return Err(metric.wrong("a histogram has too many buckets"));
-    }
-    into.push(value);
-    Ok(())
 }
 
 /// Nanoseconds since the epoch in milliseconds; 0 means "not told".
-fn milliseconds(nanos: u64) -> Option<TimestampMs> {
+pub(super) fn milliseconds(nanos: u64) -> Option<TimestampMs> {
     (nanos != 0).then(|| TimestampMs((nanos / 1_000_000).cast_signed()))
-}
-
-/// At most 32 bytes in hexadecimal, as traces are named; ids of zeros mean "none".
-fn hex(bytes: &[u8]) -> String {
-    if bytes.iter().all(|b| *b == 0) {
-        return String::new();
-    }
-    bytes.iter().take(32).map(|b| format!("{b:02x}")).collect()
 }
