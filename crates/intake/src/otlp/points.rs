@@ -10,7 +10,7 @@ use crate::error::readable;
 use crate::metadata::Raw;
 use crate::number;
 use crate::proto::{Field, ProtoError};
-use crate::{DecodeError, Refusal};
+use crate::{DecodeError, Limits, Refusal};
 
 /// Why a point was not taken: the request is damaged, or only this point is wrong.
 pub(super) enum Fault {
@@ -40,6 +40,68 @@ impl From<Refusal> for Fault {
 pub(super) enum Temporality {
     Cumulative,
     Delta,
+}
+
+/// A metric as it was sent.
+struct Sent<'a> {
+    name: &'a [u8],
+    help: &'a [u8],
+    unit: &'a [u8],
+    /// Gauge (5), sum (7), histogram (9), exponential histogram (10) or summary (11).
+    data: Field<'a>,
+    /// How many data points there are; at least one.
+    points: u64,
+    temporality: u64,
+    monotonic: bool,
+}
+
+impl<'a> Sent<'a> {
+    /// Nothing when there are no points.
+    fn read(metric: &Field<'a>) -> Result<Option<Self>, ProtoError> {
+        let (mut name, mut help, mut unit, mut data) = (&b""[..], &b""[..], &b""[..], None);
+        let mut reader = metric.message()?;
+        while let Some(field) = reader.next_field()? {
+            match field.number {
+                1 => name = field.bytes()?,
+                2 => help = field.bytes()?,
+                3 => unit = field.bytes()?,
+                5 | 7 | 9 | 10 | 11 => data = Some(field),
+                _ => {}
+            }
+        }
+        let Some(data) = data else { return Ok(None) };
+        let mut sent = Self { name, help, unit, data, points: 0, temporality: 0, monotonic: false };
+        let mut reader = data.message()?;
+        while let Some(field) = reader.next_field()? {
+            match field.number {
+                1 => sent.points += 1,
+                2 => sent.temporality = field.uint()?,
+                3 => sent.monotonic = field.uint()? != 0,
+                _ => {}
+            }
+        }
+        Ok((sent.points > 0).then_some(sent))
+    }
+
+    /// Name and unit.
+    fn texts(&self, limits: &Limits) -> Result<(&'a str, &'a str), Refusal> {
+        let most = limits.name_bytes;
+        if self.name.len() > most || self.unit.len() > most {
+            return Err(Refusal::NameTooLong { limit: most });
+        }
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Refusal::NotUtf8);
+        Ok((text(self.name)?, text(self.unit)?))
+    }
+
+    fn shape(&self) -> (Shape, MetricKind) {
+        match self.data.number {
+            5 => (Shape::Gauge, MetricKind::Gauge),
+            7 if self.monotonic => (Shape::Counter, MetricKind::Counter),
+            7 => (Shape::Other, MetricKind::Gauge),
+            11 => (Shape::Other, MetricKind::Summary),
+            _ => (Shape::Other, MetricKind::Histogram),
+        }
+    }
 }
 
 /// A metric while its points are read.
@@ -74,60 +136,31 @@ impl Stamp {
 
 impl<S: Sink + ?Sized> Request<'_, S> {
     pub(super) fn metric(&mut self, field: &Field<'_>) -> Result<(), DecodeError> {
-        let (mut name, mut help, mut unit, mut data) = (&b""[..], &b""[..], &b""[..], None);
-        let mut reader = field.message()?;
-        while let Some(field) = reader.next_field()? {
-            match field.number {
-                1 => name = field.bytes()?,
-                2 => help = field.bytes()?,
-                3 => unit = field.bytes()?,
-                5 | 7 | 9 | 10 | 11 => data = Some(field),
-                _ => {}
+        let Some(sent) = Sent::read(field)? else { return Ok(()) };
+        let (name, unit) = match sent.texts(self.limits) {
+            Ok(texts) => texts,
+            Err(why) => {
+                self.tally.refuse(sent.points, why);
+                return Ok(());
             }
-        }
-        let Some(data) = data else { return Ok(()) };
-        let mut points = 0;
-        let (mut temporality, mut monotonic) = (0, false);
-        let mut reader = data.message()?;
-        while let Some(field) = reader.next_field()? {
-            match field.number {
-                1 => points += 1,
-                2 => temporality = field.uint()?,
-                3 => monotonic = field.uint()? != 0,
-                _ => {}
-            }
-        }
-        let (shape, kind) = match data.number {
-            5 => (Shape::Gauge, MetricKind::Gauge),
-            7 if monotonic => (Shape::Counter, MetricKind::Counter),
-            7 => (Shape::Other, MetricKind::Gauge),
-            11 => (Shape::Other, MetricKind::Summary),
-            _ => (Shape::Other, MetricKind::Histogram),
         };
-        let (Ok(name), Ok(unit_text)) = (std::str::from_utf8(name), std::str::from_utf8(unit)) else {
-            self.tally.refuse(points, Refusal::NotUtf8);
-            return Ok(());
-        };
-        if name.len() > self.limits.name_bytes || unit.len() > self.limits.name_bytes {
-            self.tally.refuse(points, Refusal::NameTooLong { limit: self.limits.name_bytes });
-            return Ok(());
-        }
-        let translated = names::metric(name, unit_text, shape, self.options.translation);
-        let problem = match (data.number, temporality) {
+        let (shape, kind) = sent.shape();
+        let translated = names::metric(name, unit, shape, self.options.translation);
+        let problem = match (sent.data.number, sent.temporality) {
             _ if translated.is_empty() => Some("its name has no character that Prometheus allows"),
             (7 | 9 | 10, 0) => Some("its aggregation temporality is missing; send cumulative or delta"),
             (10, 1) => Some("delta exponential histograms are not supported; send cumulative ones"),
             _ => None,
         };
         if let Some(problem) = problem {
-            self.tally.refuse(points, Refusal::Metric { metric: readable(name), problem });
+            self.tally.refuse(sent.points, Refusal::Metric { metric: readable(name), problem });
             return Ok(());
         }
-        let raw = Raw { family: translated.as_bytes(), kind, help, unit };
+        let raw = Raw { family: translated.as_bytes(), kind, help: sent.help, unit: sent.unit };
         self.metadata_seen.hand_on(&raw, self.limits, self.sink, |_: &mut Metadata| {});
-        let delta = matches!(data.number, 7 | 9) && temporality == 1;
+        let delta = matches!(sent.data.number, 7 | 9) && sent.temporality == 1;
         let temporality = if delta { Temporality::Delta } else { Temporality::Cumulative };
-        self.points(&Metric { sent_name: name, name: translated, temporality }, &data)
+        self.points(&Metric { sent_name: name, name: translated, temporality }, &sent.data)
     }
 
     fn points(&mut self, metric: &Metric<'_>, data: &Field<'_>) -> Result<(), DecodeError> {
