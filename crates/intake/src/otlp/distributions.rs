@@ -78,8 +78,7 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         } else {
             parts.histogram().map_err(|problem| metric.wrong(problem))?
         };
-        self.put_key(&metric.name, None)?;
-        self.announce()?;
+        self.series(&metric.name, "", None)?;
         if let Some(created) = stamp.created {
             self.sink.created(created);
         }

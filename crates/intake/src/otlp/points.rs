@@ -174,7 +174,7 @@ impl<S: Sink + ?Sized> Request<'_, S> {
                 10 => 1,
                 _ => 7,
             };
-            let outcome = self.labels_of(&field, attributes).and_then(|()| match data.number {
+            let outcome = self.begin_point(&field, attributes).and_then(|()| match data.number {
                 9 => self.histogram(metric, &field),
                 10 => self.exponential(metric, &field),
                 11 => self.summary(metric, &field),
@@ -186,22 +186,6 @@ impl<S: Sink + ?Sized> Request<'_, S> {
                 Ok(()) => {}
             }
         }
-        Ok(())
-    }
-
-    /// Reads the point's attributes and puts its labels together.
-    fn labels_of(&mut self, point: &Field<'_>, number: u32) -> Result<(), Fault> {
-        self.labels.clear();
-        self.labels.read(point, number, self.limits)?;
-        let broken = [&self.labels, &self.resource, &self.scope].iter().find_map(|set| set.broken.clone());
-        if let Some(why) = broken {
-            return Err(why.into());
-        }
-        self.labels.translate(self.options.translation);
-        // What a point inherits is merged by comparing names: a small point must not buy endless comparisons.
-        let inherited = self.scope.len() + self.promoted.len();
-        self.budget.spend(8 * inherited * (inherited + self.labels.len()))?;
-        self.labels.inherit(&self.promoted, &self.scope, &self.identity);
         Ok(())
     }
 
@@ -230,19 +214,12 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         stamp: &Stamp,
         value: f64,
     ) -> Result<(), Fault> {
-        let suffixed;
-        let name = if suffix.is_empty() {
-            metric.name.as_str()
-        } else {
-            suffixed = format!("{}{suffix}", metric.name);
-            &suffixed
-        };
         let mut value = stamp.value(value);
-        self.put_key(name, extra)?;
         if metric.temporality == Temporality::Delta {
             if stamp.missing {
                 return Ok(());
             }
+            self.delta_key(&metric.name, suffix, extra)?;
             value = self.deltas.add(&self.key, stamp.at, value).map_err(|problem| {
                 metric.wrong(match problem {
                     DeltaProblem::NotNewer => "a delta that is not newer than the one before",
@@ -250,7 +227,7 @@ impl<S: Sink + ?Sized> Request<'_, S> {
                 })
             })?;
         }
-        self.announce()?;
+        self.series(&metric.name, suffix, extra)?;
         if let (Some(created), Temporality::Cumulative) = (stamp.created, metric.temporality) {
             self.sink.created(created);
         }
