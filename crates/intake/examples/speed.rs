@@ -1,10 +1,14 @@
 //! CPU time of the decoders, with a sink that knows every series: `cargo run --release -p wellkept-intake --example speed`.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement, not part of the product")]
 
+use std::fmt::Write as _;
+
 use wellkept_intake::Limits;
+use wellkept_intake::proto::Writer;
 use wellkept_intake::remote_write::{Decoder, Encoder, OutgoingSeries, Version};
 use wellkept_intake::text::{self, Format, Options};
 use wellkept_intake::unpack::{Encoding, Unpacker};
+use wellkept_intake::{influx, otlp};
 use wellkept_model::{Histogram, Labels, Sample, Sink, TimestampMs};
 
 const SERIES: usize = 2000;
@@ -101,6 +105,57 @@ fn text(fleet: &[Labels], samples: &[Sample], sink: &mut KnowsAll) {
     });
 }
 
+/// Every series as a point of one gauge, the labels as attributes.
+fn otlp(fleet: &[Labels], samples: &[Sample], sink: &mut KnowsAll) {
+    let mut body = Vec::new();
+    Writer::new(&mut body).message(1, |w| {
+        w.message(2, |w| {
+            w.message(2, |w| {
+                w.bytes(1, b"disk.io.time");
+                w.message(5, |w| {
+                    fleet.iter().zip(samples).for_each(|(l, s)| w.message(1, |w| point(w, l, s)))
+                });
+            });
+        });
+    });
+    println!("OTLP: {} bytes per point", body.len() / SERIES);
+    let mut decoder = otlp::Decoder::default();
+    let mut deltas = otlp::Deltas::default();
+    measure("  decode", SERIES, || {
+        let tally = decoder.decode(otlp::Format::Protobuf, &body, TimestampMs(0), &mut deltas, sink).unwrap();
+        assert_eq!(tally.samples as usize, SERIES);
+    });
+}
+
+fn point(w: &mut Writer<'_>, labels: &Labels, sample: &Sample) {
+    for (name, value) in labels.iter().filter(|(name, _)| *name != "__name__") {
+        w.message(7, |w| {
+            w.bytes(1, name.as_bytes());
+            w.message(2, |w| w.bytes(1, value.as_bytes()));
+        });
+    }
+    w.fixed64(3, sample.at.0.cast_unsigned() * 1_000_000);
+    w.double(4, sample.value);
+}
+
+fn lines(fleet: &[Labels], samples: &[Sample], sink: &mut KnowsAll) {
+    let mut body = String::new();
+    for (labels, sample) in fleet.iter().zip(samples) {
+        let tags: String = labels.iter().skip(1).map(|(n, v)| format!(",{n}={v}")).collect();
+        writeln!(
+            body,
+            "disk{tags} a={},b={},c={} {}000000",
+            sample.value, sample.value, sample.value, sample.at
+        )
+        .unwrap();
+    }
+    println!("Influx: {} bytes per line of three fields", body.len() / SERIES);
+    let mut decoder = influx::Decoder::default();
+    measure("  fields", 3 * SERIES, || {
+        decoder.decode(body.as_bytes(), influx::Precision::Nanoseconds, "", TimestampMs(0), sink).unwrap();
+    });
+}
+
 fn main() {
     let fleet = fleet();
     let samples: Vec<Sample> = (0..SERIES)
@@ -135,5 +190,7 @@ fn main() {
         });
     }
     text(&fleet, &samples, &mut sink);
+    otlp(&fleet, &samples, &mut sink);
+    lines(&fleet, &samples, &mut sink);
     println!("(checksum {})", sink.0);
 }

@@ -50,6 +50,93 @@ pub(crate) fn push_label(key: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     });
 }
 
+/// A text with what follows it in its body: short texts are copied in whole words, over their end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Symbol<'a> {
+    tail: &'a [u8],
+    length: usize,
+}
+
+impl<'a> Symbol<'a> {
+    /// The first `length` bytes of `tail`.
+    pub(crate) fn new(tail: &'a [u8], length: usize) -> Option<Self> {
+        (length <= tail.len()).then_some(Self { tail, length })
+    }
+
+    #[inline]
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        self.tail.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// A key while it is put together from symbols; what [`push_label`] would give, at a third of its cost.
+#[derive(Debug, Default)]
+pub(crate) struct KeyBuffer {
+    /// Longer than the key: what lies behind it is left over.
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl KeyBuffer {
+    const WORD: usize = 16;
+
+    pub(crate) fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    pub(crate) fn key(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, name: Symbol<'_>, value: Symbol<'_>) {
+        if name.length > Self::WORD || value.length > 2 * Self::WORD {
+            self.push_long(name.bytes(), value.bytes());
+            return;
+        }
+        let needed = self.length + 5 * Self::WORD;
+        if self.bytes.len() < needed {
+            self.bytes.resize(needed * 2, 0);
+        }
+        let (name_length, value_length) = (name.length as u8, value.length as u8);
+        self.put(&[0x0a, name_length + value_length + 4, 0x0a, name_length], 4);
+        self.put_symbol(name);
+        self.put(&[0x12, value_length], 2);
+        self.put_symbol(value);
+    }
+
+    /// Writes `N` bytes, of which `length` count.
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: &[u8; N], length: usize) {
+        if let Some(room) = self.bytes.get_mut(self.length..).and_then(|b| b.first_chunk_mut::<N>()) {
+            *room = *bytes;
+            self.length += length;
+        }
+    }
+
+    #[inline]
+    fn put_symbol(&mut self, symbol: Symbol<'_>) {
+        match symbol.tail.first_chunk::<{ Self::WORD }>() {
+            Some(word) if symbol.length <= Self::WORD => self.put(word, symbol.length),
+            _ => self.put_slowly(symbol.bytes()),
+        }
+    }
+
+    fn put_slowly(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.bytes.get_mut(self.length..self.length + bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.length += bytes.len();
+        }
+    }
+
+    #[cold]
+    fn push_long(&mut self, name: &[u8], value: &[u8]) {
+        self.bytes.truncate(self.length);
+        push_label(&mut self.bytes, name, value);
+        self.length = self.bytes.len();
+    }
+}
+
 /// Name and value of one label message.
 #[inline]
 pub(crate) fn label(message: &[u8]) -> Result<(&[u8], &[u8]), ProtoError> {
@@ -100,18 +187,22 @@ pub(crate) fn push_pair<'a>(
 }
 
 /// Refuses a label that is longer, or one more, than is allowed.
+#[inline]
 pub(crate) fn check_pair(before: usize, name: &[u8], value: &[u8], limits: &Limits) -> Result<(), Refusal> {
+    let fits = before < limits.labels && name.len() <= limits.name_bytes && value.len() <= limits.value_bytes;
+    if fits { Ok(()) } else { Err(too_much(before, name, limits)) }
+}
+
+#[cold]
+fn too_much(before: usize, name: &[u8], limits: &Limits) -> Refusal {
     if before >= limits.labels {
-        return Err(Refusal::TooManyLabels { limit: limits.labels });
+        return Refusal::TooManyLabels { limit: limits.labels };
     }
     if name.len() > limits.name_bytes {
-        return Err(Refusal::NameTooLong { limit: limits.name_bytes });
+        return Refusal::NameTooLong { limit: limits.name_bytes };
     }
-    if value.len() > limits.value_bytes {
-        let name = crate::error::readable(&String::from_utf8_lossy(name));
-        return Err(Refusal::ValueTooLong { name, limit: limits.value_bytes });
-    }
-    Ok(())
+    let name = crate::error::readable(&String::from_utf8_lossy(name));
+    Refusal::ValueTooLong { name, limit: limits.value_bytes }
 }
 
 #[cfg(test)]
@@ -133,6 +224,25 @@ mod tests {
             let field = Reader::new(&key).next_field().unwrap().unwrap();
             assert_eq!(label(field.bytes().unwrap()), Ok((&name[..], &value[..])));
         }
+    }
+
+    #[test]
+    fn a_key_of_symbols_is_the_key_of_labels() {
+        let text = b"0123456789abcdefghijklmnopqrstuvwxyz".repeat(10);
+        let mut buffer = KeyBuffer::default();
+        for lengths in [[0, 0], [5, 9], [16, 16], [16, 17], [16, 32], [17, 3], [3, 33], [200, 100], [0, 1]] {
+            for start in [0, text.len() - lengths[0].max(lengths[1])] {
+                buffer.clear();
+                let mut expected = Vec::new();
+                for _ in 0..20 {
+                    let [name, value] = lengths.map(|n| Symbol::new(&text[start..], n).unwrap());
+                    buffer.push(name, value);
+                    push_label(&mut expected, name.bytes(), value.bytes());
+                }
+                assert_eq!(buffer.key(), expected, "{lengths:?} {start}");
+            }
+        }
+        assert!(Symbol::new(b"ab", 3).is_none());
     }
 
     #[test]

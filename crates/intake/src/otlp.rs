@@ -12,10 +12,12 @@
 mod answer;
 mod attributes;
 mod delta;
+mod distributions;
 mod exponential;
 mod json;
 mod names;
 mod points;
+mod series;
 #[cfg(test)]
 mod tests;
 
@@ -23,12 +25,12 @@ pub use answer::answer;
 pub use delta::Deltas;
 pub use names::Translation;
 
-use wellkept_model::{METRIC_NAME, Sink, TimestampMs};
+use wellkept_model::{Sink, TimestampMs};
 
-use crate::key::{Budget, announce, push_label};
+use crate::key::Budget;
 use crate::metadata::Seen;
 use crate::proto::{Field, Reader};
-use crate::{DecodeError, Limits, Refusal, Tally};
+use crate::{DecodeError, Limits, Tally};
 use attributes::LabelSet;
 
 /// How a request is written.
@@ -131,7 +133,10 @@ impl Decoder {
             promoted: LabelSet::default(),
             identity: LabelSet::default(),
             scope: LabelSet::default(),
+            context: Vec::new(),
+            attributes: Vec::new(),
             labels: LabelSet::default(),
+            labels_ready: false,
             key: Vec::new(),
             newest: None,
             budget: Budget::new(&self.limits),
@@ -166,8 +171,12 @@ struct Request<'l, S: ?Sized> {
     identity: LabelSet,
     /// Labels that the current scope adds.
     scope: LabelSet,
-    /// Labels of the current point.
+    /// What the current point inherits, and its own attributes, as parts of a key.
+    context: Vec<u8>,
+    attributes: Vec<u8>,
+    /// Labels of the current point, once they are needed.
     labels: LabelSet,
+    labels_ready: bool,
     key: Vec<u8>,
     /// Time of the newest point of the current resource.
     newest: Option<TimestampMs>,
@@ -208,6 +217,7 @@ impl<S: Sink + ?Sized> Request<'_, S> {
                 self.scope.read_scope(&field, self.options.translation, self.limits)?;
             }
         }
+        self.begin_scope();
         let mut reader = field.message()?;
         while let Some(field) = reader.next_field()? {
             if field.number == 2 {
@@ -226,36 +236,13 @@ impl<S: Sink + ?Sized> Request<'_, S> {
             return Ok(());
         }
         self.labels.inherit(&LabelSet::default(), &LabelSet::default(), &self.identity);
-        self.put_key("target_info", None)?;
-        match self.announce() {
+        match self.target_info_series()? {
             Ok(()) => self.float(at, 1.0),
             Err(why) => {
                 self.tally.refuse(1, why);
                 Ok(())
             }
         }
-    }
-
-    /// Makes the series of the key the sink's current one.
-    fn announce(&mut self) -> Result<(), Refusal> {
-        announce(&self.key, self.limits, self.sink)?;
-        self.tally.series += 1;
-        Ok(())
-    }
-
-    /// Puts the key of a series with the current point's labels together.
-    fn put_key(&mut self, name: &str, extra: Option<(&str, &str)>) -> Result<(), DecodeError> {
-        self.key.clear();
-        push_label(&mut self.key, METRIC_NAME.as_bytes(), name.as_bytes());
-        for (name, value) in self.labels.iter() {
-            if extra.is_none_or(|(extra, _)| extra != name) {
-                push_label(&mut self.key, name.as_bytes(), value.as_bytes());
-            }
-        }
-        if let Some((name, value)) = extra {
-            push_label(&mut self.key, name.as_bytes(), value.as_bytes());
-        }
-        self.budget.spend(self.key.len())
     }
 
     fn float(&mut self, at: TimestampMs, value: f64) -> Result<(), DecodeError> {

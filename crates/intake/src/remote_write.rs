@@ -25,7 +25,7 @@ use crate::{DecodeError, Limits, Tally};
 pub struct Decoder {
     limits: Limits,
     unpacker: Unpacker,
-    key: Vec<u8>,
+    key: crate::key::KeyBuffer,
     metadata_seen: crate::metadata::Seen,
 }
 

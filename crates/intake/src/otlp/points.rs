@@ -4,21 +4,16 @@ use wellkept_model::{Metadata, MetricKind, Sink, TimestampMs, stale_marker};
 
 use super::Request;
 use super::delta::DeltaProblem;
-use super::exponential::Point;
+use super::distributions::EXEMPLARS_MAX;
 use super::names::{self, Shape};
 use crate::error::readable;
 use crate::metadata::Raw;
 use crate::number;
 use crate::proto::{Field, ProtoError};
-use crate::{DecodeError, Refusal};
-
-/// Exemplars of one data point that are looked at.
-const EXEMPLARS_MAX: usize = 100;
-/// Characters that the labels of an exemplar may have together.
-const EXEMPLAR_CHARS_MAX: usize = 128;
+use crate::{DecodeError, Limits, Refusal};
 
 /// Why a point was not taken: the request is damaged, or only this point is wrong.
-enum Fault {
+pub(super) enum Fault {
     Body(DecodeError),
     Point(Refusal),
 }
@@ -42,33 +37,95 @@ impl From<Refusal> for Fault {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Temporality {
+pub(super) enum Temporality {
     Cumulative,
     Delta,
 }
 
+/// A metric as it was sent.
+struct Sent<'a> {
+    name: &'a [u8],
+    help: &'a [u8],
+    unit: &'a [u8],
+    /// Gauge (5), sum (7), histogram (9), exponential histogram (10) or summary (11).
+    data: Field<'a>,
+    /// How many data points there are; at least one.
+    points: u64,
+    temporality: u64,
+    monotonic: bool,
+}
+
+impl<'a> Sent<'a> {
+    /// Nothing when there are no points.
+    fn read(metric: &Field<'a>) -> Result<Option<Self>, ProtoError> {
+        let (mut name, mut help, mut unit, mut data) = (&b""[..], &b""[..], &b""[..], None);
+        let mut reader = metric.message()?;
+        while let Some(field) = reader.next_field()? {
+            match field.number {
+                1 => name = field.bytes()?,
+                2 => help = field.bytes()?,
+                3 => unit = field.bytes()?,
+                5 | 7 | 9 | 10 | 11 => data = Some(field),
+                _ => {}
+            }
+        }
+        let Some(data) = data else { return Ok(None) };
+        let mut sent = Self { name, help, unit, data, points: 0, temporality: 0, monotonic: false };
+        let mut reader = data.message()?;
+        while let Some(field) = reader.next_field()? {
+            match field.number {
+                1 => sent.points += 1,
+                2 => sent.temporality = field.uint()?,
+                3 => sent.monotonic = field.uint()? != 0,
+                _ => {}
+            }
+        }
+        Ok((sent.points > 0).then_some(sent))
+    }
+
+    /// Name and unit.
+    fn texts(&self, limits: &Limits) -> Result<(&'a str, &'a str), Refusal> {
+        let most = limits.name_bytes;
+        if self.name.len() > most || self.unit.len() > most {
+            return Err(Refusal::NameTooLong { limit: most });
+        }
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Refusal::NotUtf8);
+        Ok((text(self.name)?, text(self.unit)?))
+    }
+
+    fn shape(&self) -> (Shape, MetricKind) {
+        match self.data.number {
+            5 => (Shape::Gauge, MetricKind::Gauge),
+            7 if self.monotonic => (Shape::Counter, MetricKind::Counter),
+            7 => (Shape::Other, MetricKind::Gauge),
+            11 => (Shape::Other, MetricKind::Summary),
+            _ => (Shape::Other, MetricKind::Histogram),
+        }
+    }
+}
+
 /// A metric while its points are read.
-struct Metric<'a> {
+pub(super) struct Metric<'a> {
     /// As it was sent, for messages.
     sent_name: &'a str,
     /// As the series are called.
-    name: String,
+    pub(super) name: String,
     temporality: Temporality,
 }
 
 impl Metric<'_> {
-    fn wrong(&self, problem: &'static str) -> Fault {
+    pub(super) fn wrong(&self, problem: &'static str) -> Fault {
         Fault::Point(Refusal::Metric { metric: readable(self.sent_name), problem })
     }
 }
 
 /// What all kinds of points have.
 #[derive(Clone, Copy)]
-struct Stamp {
-    at: TimestampMs,
-    created: Option<TimestampMs>,
+pub(super) struct Stamp {
+    pub(super) at: TimestampMs,
+    pub(super) created: Option<TimestampMs>,
     /// The source says that it has no value for this time.
-    missing: bool,
+    pub(super) missing: bool,
 }
 
 impl Stamp {
@@ -79,60 +136,31 @@ impl Stamp {
 
 impl<S: Sink + ?Sized> Request<'_, S> {
     pub(super) fn metric(&mut self, field: &Field<'_>) -> Result<(), DecodeError> {
-        let (mut name, mut help, mut unit, mut data) = (&b""[..], &b""[..], &b""[..], None);
-        let mut reader = field.message()?;
-        while let Some(field) = reader.next_field()? {
-            match field.number {
-                1 => name = field.bytes()?,
-                2 => help = field.bytes()?,
-                3 => unit = field.bytes()?,
-                5 | 7 | 9 | 10 | 11 => data = Some(field),
-                _ => {}
+        let Some(sent) = Sent::read(field)? else { return Ok(()) };
+        let (name, unit) = match sent.texts(self.limits) {
+            Ok(texts) => texts,
+            Err(why) => {
+                self.tally.refuse(sent.points, why);
+                return Ok(());
             }
-        }
-        let Some(data) = data else { return Ok(()) };
-        let mut points = 0;
-        let (mut temporality, mut monotonic) = (0, false);
-        let mut reader = data.message()?;
-        while let Some(field) = reader.next_field()? {
-            match field.number {
-                1 => points += 1,
-                2 => temporality = field.uint()?,
-                3 => monotonic = field.uint()? != 0,
-                _ => {}
-            }
-        }
-        let (shape, kind) = match data.number {
-            5 => (Shape::Gauge, MetricKind::Gauge),
-            7 if monotonic => (Shape::Counter, MetricKind::Counter),
-            7 => (Shape::Other, MetricKind::Gauge),
-            11 => (Shape::Other, MetricKind::Summary),
-            _ => (Shape::Other, MetricKind::Histogram),
         };
-        let (Ok(name), Ok(unit_text)) = (std::str::from_utf8(name), std::str::from_utf8(unit)) else {
-            self.tally.refuse(points, Refusal::NotUtf8);
-            return Ok(());
-        };
-        if name.len() > self.limits.name_bytes || unit.len() > self.limits.name_bytes {
-            self.tally.refuse(points, Refusal::NameTooLong { limit: self.limits.name_bytes });
-            return Ok(());
-        }
-        let translated = names::metric(name, unit_text, shape, self.options.translation);
-        let problem = match (data.number, temporality) {
+        let (shape, kind) = sent.shape();
+        let translated = names::metric(name, unit, shape, self.options.translation);
+        let problem = match (sent.data.number, sent.temporality) {
             _ if translated.is_empty() => Some("its name has no character that Prometheus allows"),
             (7 | 9 | 10, 0) => Some("its aggregation temporality is missing; send cumulative or delta"),
             (10, 1) => Some("delta exponential histograms are not supported; send cumulative ones"),
             _ => None,
         };
         if let Some(problem) = problem {
-            self.tally.refuse(points, Refusal::Metric { metric: readable(name), problem });
+            self.tally.refuse(sent.points, Refusal::Metric { metric: readable(name), problem });
             return Ok(());
         }
-        let raw = Raw { family: translated.as_bytes(), kind, help, unit };
+        let raw = Raw { family: translated.as_bytes(), kind, help: sent.help, unit: sent.unit };
         self.metadata_seen.hand_on(&raw, self.limits, self.sink, |_: &mut Metadata| {});
-        let delta = matches!(data.number, 7 | 9) && temporality == 1;
+        let delta = matches!(sent.data.number, 7 | 9) && sent.temporality == 1;
         let temporality = if delta { Temporality::Delta } else { Temporality::Cumulative };
-        self.points(&Metric { sent_name: name, name: translated, temporality }, &data)
+        self.points(&Metric { sent_name: name, name: translated, temporality }, &sent.data)
     }
 
     fn points(&mut self, metric: &Metric<'_>, data: &Field<'_>) -> Result<(), DecodeError> {
@@ -146,7 +174,7 @@ impl<S: Sink + ?Sized> Request<'_, S> {
                 10 => 1,
                 _ => 7,
             };
-            let outcome = self.labels_of(&field, attributes).and_then(|()| match data.number {
+            let outcome = self.begin_point(&field, attributes).and_then(|()| match data.number {
                 9 => self.histogram(metric, &field),
                 10 => self.exponential(metric, &field),
                 11 => self.summary(metric, &field),
@@ -161,24 +189,8 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         Ok(())
     }
 
-    /// Reads the point's attributes and puts its labels together.
-    fn labels_of(&mut self, point: &Field<'_>, number: u32) -> Result<(), Fault> {
-        self.labels.clear();
-        self.labels.read(point, number, self.limits)?;
-        let broken = [&self.labels, &self.resource, &self.scope].iter().find_map(|set| set.broken.clone());
-        if let Some(why) = broken {
-            return Err(why.into());
-        }
-        self.labels.translate(self.options.translation);
-        // What a point inherits is merged by comparing names: a small point must not buy endless comparisons.
-        let inherited = self.scope.len() + self.promoted.len();
-        self.budget.spend(8 * inherited * (inherited + self.labels.len()))?;
-        self.labels.inherit(&self.promoted, &self.scope, &self.identity);
-        Ok(())
-    }
-
     /// Time, beginning and flags: fields 2 and 3 of every kind of point, and `flags`.
-    fn stamp(&mut self, point: &Field<'_>, flags: u32) -> Result<Stamp, ProtoError> {
+    pub(super) fn stamp(&mut self, point: &Field<'_>, flags: u32) -> Result<Stamp, ProtoError> {
         let mut stamp = Stamp { at: self.now, created: None, missing: false };
         let mut reader = point.message()?;
         while let Some(field) = reader.next_field()? {
@@ -194,7 +206,7 @@ impl<S: Sink + ?Sized> Request<'_, S> {
     }
 
     /// One float of one of the metric's series, added up when it is a difference.
-    fn put(
+    pub(super) fn put(
         &mut self,
         metric: &Metric<'_>,
         suffix: &str,
@@ -202,19 +214,12 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         stamp: &Stamp,
         value: f64,
     ) -> Result<(), Fault> {
-        let suffixed;
-        let name = if suffix.is_empty() {
-            metric.name.as_str()
-        } else {
-            suffixed = format!("{}{suffix}", metric.name);
-            &suffixed
-        };
         let mut value = stamp.value(value);
-        self.put_key(name, extra)?;
         if metric.temporality == Temporality::Delta {
             if stamp.missing {
                 return Ok(());
             }
+            self.delta_key(&metric.name, suffix, extra)?;
             value = self.deltas.add(&self.key, stamp.at, value).map_err(|problem| {
                 metric.wrong(match problem {
                     DeltaProblem::NotNewer => "a delta that is not newer than the one before",
@@ -222,7 +227,7 @@ impl<S: Sink + ?Sized> Request<'_, S> {
                 })
             })?;
         }
-        self.announce()?;
+        self.series(&metric.name, suffix, extra)?;
         if let (Some(created), Temporality::Cumulative) = (stamp.created, metric.temporality) {
             self.sink.created(created);
         }
@@ -282,150 +287,9 @@ impl<S: Sink + ?Sized> Request<'_, S> {
         self.put(metric, "_sum", None, &stamp, sum)?;
         self.put(metric, "_count", None, &stamp, count as f64)
     }
-
-    fn histogram(&mut self, metric: &Metric<'_>, point: &Field<'_>) -> Result<(), Fault> {
-        let stamp = self.stamp(point, 10)?;
-        let (mut count, mut sum) = (0, None);
-        let (mut counts, mut bounds, mut exemplars) = (Vec::new(), Vec::new(), Vec::new());
-        let most = self.limits.buckets;
-        let mut reader = point.message()?;
-        while let Some(field) = reader.next_field()? {
-            match field.number {
-                4 => count = field.fixed64()?,
-                5 => sum = Some(field.double()?),
-                6 => field.each_fixed64(|bits| push(&mut counts, bits, most, metric))?,
-                7 => field.each_fixed64(|bits| push(&mut bounds, f64::from_bits(bits), most, metric))?,
-                8 if exemplars.len() < EXEMPLARS_MAX => exemplars.push((exemplar_value(&field)?, field)),
-                _ => {}
-            }
-        }
-        if counts.len() != bounds.len() + 1 && !(counts.is_empty() && bounds.is_empty()) {
-            return Err(metric.wrong("a histogram needs one bucket more than bounds"));
-        }
-        if bounds.iter().any(|b| b.is_nan()) || !bounds.is_sorted_by(|a, b| a < b) {
-            return Err(metric.wrong("the bounds of a histogram must rise"));
-        }
-        if let Some(sum) = sum {
-            self.put(metric, "_sum", None, &stamp, sum)?;
-        }
-        self.put(metric, "_count", None, &stamp, count as f64)?;
-        let (mut total, mut below) = (0_u64, f64::NEG_INFINITY);
-        for (bound, in_bucket) in bounds.iter().zip(&counts).filter(|(b, _)| **b < f64::INFINITY) {
-            total = total.saturating_add(*in_bucket);
-            let le = number::shortest(*bound);
-            self.put(metric, "_bucket", Some(("le", &le)), &stamp, total as f64)?;
-            for (value, field) in &exemplars {
-                if *value <= *bound && (*value > below || below == f64::NEG_INFINITY) {
-                    self.exemplar(field)?;
-                }
-            }
-            below = *bound;
-        }
-        self.put(metric, "_bucket", Some(("le", "+Inf")), &stamp, count as f64)?;
-        let above = |value: f64| value > below || below == f64::NEG_INFINITY;
-        exemplars.iter().filter(|(value, _)| above(*value)).try_for_each(|(_, field)| self.exemplar(field))
-    }
-
-    fn exponential(&mut self, metric: &Metric<'_>, point: &Field<'_>) -> Result<(), Fault> {
-        let stamp = self.stamp(point, 10)?;
-        let mut parts = Point::default();
-        let mut reader = point.message()?;
-        while let Some(field) = reader.next_field()? {
-            match field.number {
-                4 => parts.count = field.fixed64()?,
-                5 => parts.sum = field.double()?,
-                6 => parts.scale = field.sint32()?,
-                7 => parts.zero_count = field.fixed64()?,
-                8 => parts.positive.read(&field, self.limits)?,
-                9 => parts.negative.read(&field, self.limits)?,
-                14 => parts.zero_threshold = field.double()?,
-                _ => {}
-            }
-        }
-        let histogram = if stamp.missing {
-            wellkept_model::Histogram { sum: stale_marker(), ..wellkept_model::Histogram::default() }
-        } else {
-            parts.histogram().map_err(|problem| metric.wrong(problem))?
-        };
-        self.put_key(&metric.name, None)?;
-        self.announce()?;
-        if let Some(created) = stamp.created {
-            self.sink.created(created);
-        }
-        self.check_samples()?;
-        self.tally.histograms += 1;
-        self.sink.histogram(stamp.at, histogram);
-        let mut left = EXEMPLARS_MAX;
-        let mut reader = point.message()?;
-        while let Some(field) = reader.next_field()? {
-            if field.number == 11 && left > 0 {
-                left -= 1;
-                self.exemplar(&field)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Hands an exemplar of the sink's current series on.
-    fn exemplar(&mut self, field: &Field<'_>) -> Result<(), Fault> {
-        let value = exemplar_value(field)?;
-        let mut at = self.now;
-        let (mut trace, mut span) = (String::new(), String::new());
-        let mut reader = field.message()?;
-        while let Some(field) = reader.next_field()? {
-            match field.number {
-                2 => at = milliseconds(field.fixed64()?).unwrap_or(self.now),
-                4 => span = hex(field.bytes()?),
-                5 => trace = hex(field.bytes()?),
-                _ => {}
-            }
-        }
-        let mut more = super::LabelSet::default();
-        more.read(field, 7, self.limits)?;
-        let mut pairs: Vec<(&str, &str)> = Vec::new();
-        pairs.extend(
-            [("trace_id", trace.as_str()), ("span_id", span.as_str())].iter().filter(|(_, v)| !v.is_empty()),
-        );
-        let chars: usize = pairs.iter().copied().chain(more.iter()).map(|(n, v)| n.len() + v.len()).sum();
-        if chars <= EXEMPLAR_CHARS_MAX && more.broken.is_none() {
-            pairs.extend(more.iter());
-        }
-        self.tally.exemplars += 1;
-        self.sink.exemplar(at, value, &pairs);
-        Ok(())
-    }
-}
-
-fn exemplar_value(field: &Field<'_>) -> Result<f64, ProtoError> {
-    let mut value = 0.0;
-    let mut reader = field.message()?;
-    while let Some(field) = reader.next_field()? {
-        match field.number {
-            3 => value = field.double()?,
-            6 => value = field.fixed64()?.cast_signed() as f64,
-            _ => {}
-        }
-    }
-    Ok(value)
-}
-
-fn push<T>(into: &mut Vec<T>, value: T, most: usize, metric: &Metric<'_>) -> Result<(), Fault> {
-    if into.len() >= most {
-        return Err(metric.wrong("a histogram has too many buckets"));
-    }
-    into.push(value);
-    Ok(())
 }
 
 /// Nanoseconds since the epoch in milliseconds; 0 means "not told".
-fn milliseconds(nanos: u64) -> Option<TimestampMs> {
+pub(super) fn milliseconds(nanos: u64) -> Option<TimestampMs> {
     (nanos != 0).then(|| TimestampMs((nanos / 1_000_000).cast_signed()))
-}
-
-/// At most 32 bytes in hexadecimal, as traces are named; ids of zeros mean "none".
-fn hex(bytes: &[u8]) -> String {
-    if bytes.iter().all(|b| *b == 0) {
-        return String::new();
-    }
-    bytes.iter().take(32).map(|b| format!("{b:02x}")).collect()
 }

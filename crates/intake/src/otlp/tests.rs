@@ -253,3 +253,18 @@ fn packed_numbers_are_read_as_sdks_send_them() {
         ["h_count 9000 3", r#"h_bucket{le="1"} 9000 1"#, r#"h_bucket{le="+Inf"} 9000 3"#]
     );
 }
+
+#[test]
+fn points_are_known_by_their_attributes_bytes_and_all_that_they_inherit() {
+    let mut fixture = Fixture::new(Options::default());
+    let body = request(GAUGE);
+    for round in 0..2 {
+        fixture.decode(Format::Json, body.as_bytes()).unwrap();
+        assert_eq!(fixture.sink.known, 3 * round, "two points and target_info");
+    }
+    assert_eq!(fixture.sink.samples[..3], fixture.sink.samples[3..]);
+    let other = body.replace("\"i1\"", "\"i2\"");
+    fixture.decode(Format::Json, other.as_bytes()).unwrap();
+    assert_eq!(fixture.sink.known, 3, "the same points of another instance are other series");
+    assert!(fixture.sink.samples[6].contains(r#"instance="i2""#), "{}", fixture.sink.samples[6]);
+}

@@ -8,9 +8,9 @@ use wellkept_model::{METRIC_NAME, MetricKind, Sink, TimestampMs};
 
 use super::{count, v1};
 use crate::histogram::{self, Fault};
-use crate::key::{Budget, Pairs, announce, push_label, push_pair};
+use crate::key::{Budget, KeyBuffer, Pairs, Symbol, announce, check_pair, push_pair};
 use crate::metadata::{Raw, Seen};
-use crate::proto::{Field, ProtoError, Reader};
+use crate::proto::{Field, ProtoError, Reader, Value, Writer};
 use crate::{DecodeError, Limits, Refusal, Tally};
 
 /// Distinct strings in one request. The largest senders use some ten thousand.
@@ -19,7 +19,7 @@ const SYMBOLS_MAX: usize = 1 << 20;
 pub(super) fn decode<S: Sink + ?Sized>(
     message: &[u8],
     limits: &Limits,
-    key: &mut Vec<u8>,
+    key: &mut KeyBuffer,
     metadata_seen: &mut Seen,
     sink: &mut S,
 ) -> Result<Tally, DecodeError> {
@@ -44,7 +44,7 @@ pub(super) fn decode<S: Sink + ?Sized>(
     Ok(request.tally)
 }
 
-fn symbols(message: &[u8]) -> Result<Vec<&[u8]>, DecodeError> {
+fn symbols(message: &[u8]) -> Result<Vec<Symbol<'_>>, DecodeError> {
     let mut symbols = Vec::new();
     let mut reader = Reader::new(message);
     while let Some(field) = reader.next_field()? {
@@ -52,7 +52,9 @@ fn symbols(message: &[u8]) -> Result<Vec<&[u8]>, DecodeError> {
             if symbols.len() >= SYMBOLS_MAX {
                 return Err(DecodeError::TooManySymbols { limit: SYMBOLS_MAX });
             }
-            symbols.push(field.bytes()?);
+            let length = field.bytes()?.len();
+            let tail = message.get(message.len() - reader.rest().len() - length..).unwrap_or_default();
+            symbols.push(Symbol::new(tail, length).ok_or(ProtoError::Truncated)?);
         }
     }
     Ok(symbols)
@@ -63,8 +65,8 @@ type MetadataRefs = (u64, u64, u64);
 
 struct Request<'a, 'l> {
     limits: &'l Limits,
-    symbols: Vec<&'a [u8]>,
-    key: &'l mut Vec<u8>,
+    symbols: Vec<Symbol<'a>>,
+    key: &'l mut KeyBuffer,
     /// The current series' metric name.
     name: &'a [u8],
     pairs: Pairs<'a>,
@@ -72,38 +74,6 @@ struct Request<'a, 'l> {
     metadata_last: Option<(&'a [u8], MetadataRefs)>,
     budget: Budget,
     tally: Tally,
-}
-
-/// The symbols behind a list of references: name, value, name, value.
-fn each_label<'a>(
-    symbols: &[&'a [u8]],
-    refs: &Field<'a>,
-    pending: &mut Option<&'a [u8]>,
-    mut each: impl FnMut(&'a [u8], &'a [u8]) -> Result<(), Refusal>,
-) -> Result<Result<(), Refusal>, DecodeError> {
-    enum Stop {
-        Body(ProtoError),
-        Series(Refusal),
-    }
-    impl From<ProtoError> for Stop {
-        fn from(error: ProtoError) -> Self {
-            Self::Body(error)
-        }
-    }
-    let outcome = refs.each_varint(|index| {
-        let symbol = usize::try_from(index).ok().and_then(|i| symbols.get(i));
-        let symbol = *symbol.ok_or(Stop::Series(Refusal::UnknownSymbol))?;
-        match pending.take() {
-            None => *pending = Some(symbol),
-            Some(name) => each(name, symbol).map_err(Stop::Series)?,
-        }
-        Ok(())
-    });
-    match outcome {
-        Ok(()) => Ok(Ok(())),
-        Err(Stop::Series(why)) => Ok(Err(why)),
-        Err(Stop::Body(error)) => Err(error.into()),
-    }
 }
 
 impl<'a> Request<'a, '_> {
@@ -147,21 +117,20 @@ impl<'a> Request<'a, '_> {
     ) -> Result<Result<(), Refusal>, DecodeError> {
         self.key.clear();
         self.name = b"";
-        let mut labels = 0;
-        let mut visit = |name: &'a [u8], value: &'a [u8]| {
-            labels += 1;
-            crate::key::check_pair(labels - 1, name, value, self.limits)?;
-            if name == METRIC_NAME.as_bytes() {
-                self.name = value;
+        let (key, name, limits) = (&mut *self.key, &mut self.name, self.limits);
+        let outcome = each_label(&self.symbols, message, |i, label, value| {
+            check_pair(i, label.bytes(), value.bytes(), limits)?;
+            if label.bytes() == METRIC_NAME.as_bytes() {
+                *name = value.bytes();
             }
-            push_label(self.key, name, value);
+            key.push(label, value);
             Ok(())
-        };
-        if let Err(why) = label_fields(&self.symbols, message, &mut visit)? {
+        })?;
+        if let Err(why) = outcome {
             return Ok(Err(why));
         }
-        self.budget.spend(self.key.len())?;
-        Ok(announce(self.key, self.limits, sink))
+        self.budget.spend(self.key.key().len())?;
+        Ok(announce(self.key.key(), self.limits, sink))
     }
 
     fn float<S: Sink + ?Sized>(&mut self, field: &Field<'a>, sink: &mut S) -> Result<(), DecodeError> {
@@ -213,9 +182,11 @@ impl<'a> Request<'a, '_> {
             }
         }
         self.pairs.clear();
-        let mut visit =
-            |name: &'a [u8], value: &'a [u8]| push_pair(&mut self.pairs, name, value, self.limits);
-        if let Err(why) = label_fields(&self.symbols, field.bytes()?, &mut visit)? {
+        let (pairs, limits) = (&mut self.pairs, self.limits);
+        let outcome = each_label(&self.symbols, field.bytes()?, |_, name, value| {
+            push_pair(pairs, name.bytes(), value.bytes(), limits)
+        })?;
+        if let Err(why) = outcome {
             self.tally.refuse(1, why);
             return Ok(());
         }
@@ -240,7 +211,7 @@ impl<'a> Request<'a, '_> {
             return Ok(());
         }
         self.metadata_last = Some((self.name, refs));
-        let symbol = |i: u64| usize::try_from(i).ok().and_then(|i| self.symbols.get(i)).copied();
+        let symbol = |i: u64| usize::try_from(i).ok().and_then(|i| self.symbols.get(i)).map(|s| s.bytes());
         let (Some(help), Some(unit)) = (symbol(help), symbol(unit)) else {
             self.tally.refuse(1, Refusal::UnknownSymbol);
             return Ok(());
@@ -252,19 +223,41 @@ impl<'a> Request<'a, '_> {
     }
 }
 
-/// Visits the labels of a series or an exemplar: both have their references in field 1.
-fn label_fields<'a>(
-    symbols: &[&'a [u8]],
+/// Visits the labels of a series or an exemplar, counted from 0: both have their references in field 1, name, value,
+/// name, value. The outer error is the body's, the inner one the series'.
+#[inline]
+fn each_label<'a>(
+    symbols: &[Symbol<'a>],
     message: &'a [u8],
-    each: &mut impl FnMut(&'a [u8], &'a [u8]) -> Result<(), Refusal>,
+    mut each: impl FnMut(usize, Symbol<'a>, Symbol<'a>) -> Result<(), Refusal>,
 ) -> Result<Result<(), Refusal>, DecodeError> {
     let mut pending = None;
+    let mut labels = 0;
     let mut reader = Reader::new(message);
     while let Some(field) = reader.next_field()? {
-        if field.number == 1
-            && let Err(why) = each_label(symbols, &field, &mut pending, &mut *each)?
-        {
-            return Ok(Err(why));
+        if field.number != 1 {
+            continue;
+        }
+        // Packed numbers are a sequence without tags; one that stands alone is made a sequence of one.
+        let mut alone = Vec::new();
+        let mut packed = match field.value {
+            Value::Bytes(packed) => Reader::new(packed),
+            _ => {
+                Writer::new(&mut alone).varint(field.uint()?);
+                Reader::new(&alone)
+            }
+        };
+        while !packed.rest().is_empty() {
+            let index = usize::try_from(packed.varint()?).unwrap_or(usize::MAX);
+            let Some(symbol) = symbols.get(index).copied() else { return Ok(Err(Refusal::UnknownSymbol)) };
+            let Some(name) = pending.take() else {
+                pending = Some(symbol);
+                continue;
+            };
+            if let Err(why) = each(labels, name, symbol) {
+                return Ok(Err(why));
+            }
+            labels += 1;
         }
     }
     Ok(if pending.is_some() { Err(Refusal::OddReferences) } else { Ok(()) })

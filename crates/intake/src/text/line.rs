@@ -24,7 +24,7 @@ pub(super) fn split_key(line: &[u8]) -> Result<(&[u8], &[u8]), Problem> {
         block @ [b'{', ..] => line.len() - block.len() + block_end(block)?,
         _ => name,
     };
-    if end == 0 {
+    if end == 0 || line.first().is_some_and(u8::is_ascii_control) {
         return Err("a line starts with a metric name or with `{`");
     }
     line.split_at_checked(end).ok_or("the line ends too early")

@@ -1,5 +1,6 @@
 //! A sink that holds a decoder to its word; the fuzz targets use it too.
 
+pub mod bodies;
 pub mod doors;
 
 use std::collections::HashMap;
