@@ -1,9 +1,11 @@
 //! Label sets that identify a series.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeSeq;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The label that holds a metric's name.
 pub const METRIC_NAME: &str = "__name__";
@@ -12,16 +14,19 @@ pub const METRIC_NAME: &str = "__name__";
 ///
 /// Invariant: names are unique and sorted by byte order; no value is empty (an empty value means "not there",
 /// as in Prometheus).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+///
+/// All pairs stand in one text, each length before what it measures, so that a set is one allocation and comparing
+/// two for equality is comparing bytes. A store holds millions of these.
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(from = "Vec<(String, String)>")]
-pub struct Labels(Arc<[(String, String)]>);
+pub struct Labels(Arc<str>);
 
 impl Labels {
     /// A set from pairs in any order. The last of two pairs with one name wins; empty values are dropped.
     pub fn new<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let map: std::collections::BTreeMap<String, String> =
             pairs.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
-        Self(map.into_iter().filter(|(_, v)| !v.is_empty()).collect())
+        Self::from_sorted(map.iter().map(|(n, v)| (n.as_str(), v.as_str())))
     }
 
     /// A metric name with further pairs.
@@ -29,10 +34,45 @@ impl Labels {
         Self::new(std::iter::once((METRIC_NAME, name)).chain(pairs))
     }
 
+    /// A set from pairs whose names rise strictly; without the sorting of [`Self::new`]. Pairs that do not rise make a
+    /// set that equals no other; empty values are dropped.
+    pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut packed = String::new();
+        Self::pack(&mut packed, pairs);
+        Self::from_packed(&packed)
+    }
+
+    /// Appends pairs, as [`Self::from_sorted`] takes them, to `out` in the form of [`Self::packed`]. With this a set can
+    /// be looked up without making one.
+    pub fn pack<'a>(out: &mut String, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        for (name, value) in pairs {
+            if value.is_empty() {
+                continue;
+            }
+            put_length(out, name.len());
+            out.push_str(name);
+            put_length(out, value.len());
+            out.push_str(value);
+        }
+    }
+
+    /// All pairs as one text: equal for equal sets. How it is made is this type's own affair and may change: it is not
+    /// to be stored.
+    #[must_use]
+    pub fn packed(&self) -> &str {
+        &self.0
+    }
+
+    /// The set whose [`Self::packed`] form [`Self::pack`] made. Any other text gives a set with some pairs missing.
+    #[must_use]
+    pub fn from_packed(packed: &str) -> Self {
+        Self(Arc::from(packed))
+    }
+
     /// The value of a label; the empty text when it is not there.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
-        self.0.binary_search_by(|(n, _)| n.as_str().cmp(name)).map_or("", |i| self.0[i].1.as_str())
+        self.pairs().find(|(n, _)| *n == name).map_or("", |(_, v)| v)
     }
 
     /// The metric name; empty when there is none.
@@ -43,7 +83,11 @@ impl Labels {
 
     /// Pairs in order of their names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+        self.pairs()
+    }
+
+    fn pairs(&self) -> Pairs<'_> {
+        Pairs { rest: &self.0 }
     }
 
     /// True when there is no label at all.
@@ -55,13 +99,98 @@ impl Labels {
     /// Number of labels.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.pairs().len()
     }
 
     /// A copy with only the labels that `keep` accepts.
     #[must_use]
     pub fn filter(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
-        Self(self.0.iter().filter(|(n, _)| keep(n)).cloned().collect())
+        Self::from_sorted(self.pairs().filter(|(n, _)| keep(n)))
+    }
+}
+
+/// Six bits a character, lowest first; all but the last have 64 added. So lengths are text too.
+fn put_length(out: &mut String, mut length: usize) {
+    while length >= 64 {
+        out.push(char::from((length & 63) as u8 | 64));
+        length >>= 6;
+    }
+    out.push(char::from(length as u8));
+}
+
+#[derive(Clone)]
+struct Pairs<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Pairs<'a> {
+    fn text(&mut self) -> Option<&'a str> {
+        let (mut length, mut shift, mut at) = (0_usize, 0_u32, 0_usize);
+        loop {
+            let byte = *self.rest.as_bytes().get(at)?;
+            length |= usize::from(byte & 63).checked_shl(shift)?;
+            (at, shift) = (at + 1, shift + 6);
+            if byte < 64 {
+                break;
+            }
+        }
+        let end = at.checked_add(length)?;
+        let text = self.rest.get(at..end)?;
+        self.rest = self.rest.get(end..)?;
+        Some(text)
+    }
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some((self.text()?, self.text()?))
+    }
+
+    /// Exact: counting means walking over the lengths.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let mut rest = self.clone();
+        let mut left = 0;
+        while rest.next().is_some() {
+            left += 1;
+        }
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Pairs<'_> {}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self(Arc::from(""))
+    }
+}
+
+/// Pair by pair: first name, first value, second name, …
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        self.pairs().cmp(other.pairs())
+    }
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// As a list of pairs.
+impl Serialize for Labels {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.len()))?;
+        for pair in self.pairs() {
+            list.serialize_element(&pair)?;
+        }
+        list.end()
     }
 }
 
@@ -103,6 +232,42 @@ mod tests {
         assert_eq!(a, Labels::new([("a", "1"), ("b", "2")]));
         assert_eq!(a.get("b"), "2");
         assert_eq!(a.get("c"), "");
+    }
+
+    #[test]
+    fn long_and_many_labels_come_back_in_order() {
+        for length in [1, 63, 64, 65, 4095, 4096, 70_000] {
+            let value = "é".repeat(length);
+            let labels = Labels::new([("z", "1"), ("b", value.as_str()), ("a", "x")]);
+            let pairs: Vec<_> = labels.iter().collect();
+            assert_eq!(pairs, [("a", "x"), ("b", value.as_str()), ("z", "1")]);
+            assert_eq!((labels.len(), labels.iter().len()), (3, 3));
+            assert_eq!(labels.filter(|n| n != "b"), Labels::new([("a", "x"), ("z", "1")]));
+            assert_eq!(Labels::from_packed(labels.packed()), labels);
+        }
+    }
+
+    #[test]
+    fn sets_are_ordered_pair_by_pair() {
+        let sets = [
+            vec![],
+            vec![("a", "1")],
+            vec![("a", "1"), ("b", "1")],
+            vec![("a", "11")],
+            vec![("a", "2")],
+            vec![("aa", "1")],
+            vec![("b", "1")],
+        ];
+        let sets: Vec<Labels> = sets.into_iter().map(Labels::new).collect();
+        assert!(sets.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn serde_sees_a_list_of_pairs() {
+        let labels = Labels::metric("up", [("job", "n")]);
+        let text = serde_json::to_string(&labels).unwrap();
+        assert_eq!(text, r#"[["__name__","up"],["job","n"]]"#);
+        assert_eq!(serde_json::from_str::<Labels>(&text).unwrap(), labels);
     }
 
     #[test]

@@ -15,10 +15,13 @@ const MAGIC: &[u8; 6] = b"WKBLK\n";
 const END: &[u8; 4] = b"KWB\n";
 
 /// Version of the block format.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 
 /// Magic, version, number, earliest and latest time, last covered log segment, checksum.
-pub(crate) const HEADER: usize = 6 + 2 + 8 + 8 + 8 + 8 + 4;
+const HEADER_1: usize = 6 + 2 + 8 + 8 + 8 + 8 + 4;
+
+/// As version 1, with precedence and resolution before the checksum.
+pub(crate) const HEADER: usize = HEADER_1 + 8 + 8;
 
 /// Place and length of the index, its checksum, the footer's own, end mark.
 pub(crate) const FOOTER: usize = 8 + 4 + 4 + 4 + 4;
@@ -30,13 +33,18 @@ pub(crate) const INLINE_MAX: usize = 8;
 pub(crate) const INDEX_MAX: u32 = 1 << 30;
 
 /// What the header says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) number: u64,
     pub(crate) min: i64,
     pub(crate) max: i64,
     /// All log segments up to this one are in blocks up to this one.
     pub(crate) covers: u64,
+    /// Where two blocks have the same time, the one with the larger precedence holds. A merged block has the largest of
+    /// those that it was made of, a block of the head its own number.
+    pub(crate) precedence: u64,
+    /// 0: samples as they came; else the length of time that one row stands for, milliseconds.
+    pub(crate) resolution: i64,
 }
 
 impl Header {
@@ -47,26 +55,38 @@ impl Header {
         out.extend_from_slice(&self.min.to_le_bytes());
         out.extend_from_slice(&self.max.to_le_bytes());
         out.extend_from_slice(&self.covers.to_le_bytes());
+        out.extend_from_slice(&self.precedence.to_le_bytes());
+        out.extend_from_slice(&self.resolution.to_le_bytes());
         let sum = crc32(&[&out]);
         out.extend_from_slice(&sum.to_le_bytes());
         out
     }
 
-    /// The format version and what it says.
+    /// The format version and what it says. Of a newer version only that is known.
     pub(crate) fn read(bytes: &[u8]) -> Result<(u16, Self), Corrupt> {
         let mut r = Reader::new(bytes);
         if r.take(MAGIC.len())? != MAGIC {
             return Err(Corrupt("the first bytes are not those of a block"));
         }
         let version = r.u16()?;
-        let header = Self { number: r.u64()?, min: r.i64()?, max: r.i64()?, covers: r.u64()? };
-        let sum = crc32(&[bytes.get(..HEADER - 4).unwrap_or_default()]);
+        let mut header =
+            Self { number: r.u64()?, min: r.i64()?, max: r.i64()?, covers: r.u64()?, ..Self::default() };
+        header.precedence = header.number;
+        if version != 1 {
+            (header.precedence, header.resolution) = (r.u64()?, r.i64()?);
+        }
+        let sum = crc32(&[bytes.get(..header_len(version) - 4).unwrap_or_default()]);
         if r.u32()? == sum {
             Ok((version, header))
         } else {
             Err(Corrupt("the header's checksum does not fit"))
         }
     }
+}
+
+/// Where the first column stands.
+pub(crate) fn header_len(version: u16) -> usize {
+    if version == 1 { HEADER_1 } else { HEADER }
 }
 
 /// Path of a block. The time range stands in the name, so it is known even of a block that cannot be read.
@@ -117,47 +137,97 @@ pub(crate) struct IndexGroup {
     pub(crate) series: Vec<IndexSeries>,
 }
 
-/// Writes the index. Columns must stand in the file in the order in which the groups name them.
-pub(crate) fn write_index(groups: &[IndexGroup]) -> Vec<u8> {
-    let texts = Texts::of(groups);
-    let mut out = Vec::new();
-    texts.write(&mut out);
-    put_varint(&mut out, groups.len() as u64);
-    for group in groups {
-        put_varint(&mut out, group.target.len() as u64);
-        texts.put_pairs(&mut out, group.target.iter());
-        put_varint(&mut out, u64::from(group.rows));
-        put_stretch(&mut out, group.times);
-        put_varint(&mut out, group.series.len() as u64);
-        for series in &group.series {
-            texts.put_series(&mut out, &group.target, series, group.rows);
-        }
-    }
-    out
+/// What an index says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Index {
+    /// Groups of floats, or of consolidated rows.
+    pub(crate) floats: Vec<IndexGroup>,
+    /// Groups of native histograms.
+    pub(crate) histograms: Vec<IndexGroup>,
+    /// Numbers of the blocks that this one stands for: they are removed wherever this one is.
+    pub(crate) replaces: Vec<u64>,
 }
 
-/// Reads an index back; `first`: where the first column stands.
-pub(crate) fn read_index(bytes: &[u8], first: u64) -> Result<Vec<IndexGroup>, Corrupt> {
-    let mut r = Reader::new(bytes);
+/// Longest index before compression, bytes.
+const INDEX_PLAIN_MAX: usize = 1 << 30;
+
+/// Writes the index. Columns must stand in the file in the order in which the groups name them.
+pub(crate) fn write_index(index: &Index) -> std::io::Result<Vec<u8>> {
+    let texts = Texts::of(index.floats.iter().chain(&index.histograms));
+    let mut plain = Vec::new();
+    texts.write(&mut plain);
+    for groups in [&index.floats, &index.histograms] {
+        put_varint(&mut plain, groups.len() as u64);
+        groups.iter().for_each(|g| put_group(&mut plain, &texts, g));
+    }
+    put_varint(&mut plain, index.replaces.len() as u64);
+    index.replaces.iter().for_each(|&n| put_varint(&mut plain, n));
+    let mut out = Vec::new();
+    put_varint(&mut out, plain.len() as u64);
+    out.extend_from_slice(&zstd::bulk::compress(&plain, 6)?);
+    Ok(out)
+}
+
+fn put_group(out: &mut Vec<u8>, texts: &Texts<'_>, group: &IndexGroup) {
+    put_varint(out, group.target.len() as u64);
+    texts.put_pairs(out, group.target.iter());
+    put_varint(out, u64::from(group.rows));
+    put_stretch(out, group.times);
+    put_varint(out, group.series.len() as u64);
+    for series in &group.series {
+        texts.put_series(out, &group.target, series, group.rows);
+    }
+}
+
+/// Reads the index of a block of a version back.
+pub(crate) fn read_index(bytes: &[u8], version: u16) -> Result<Index, Corrupt> {
+    let mut at = header_len(version) as u64;
+    if version == 1 {
+        let mut r = Reader::new(bytes);
+        let texts = read_texts(&mut r)?;
+        let floats = read_groups(&mut r, &texts, &mut at)?;
+        let index = Index { floats, ..Index::default() };
+        return if r.is_empty() { Ok(index) } else { Err(TOO_LONG) };
+    }
+    let plain = crate::histogram::unpack(&mut Reader::new(bytes), INDEX_PLAIN_MAX)?;
+    let mut r = Reader::new(&plain);
     let texts = read_texts(&mut r)?;
-    let mut at = first;
+    let floats = read_groups(&mut r, &texts, &mut at)?;
+    let histograms = read_groups(&mut r, &texts, &mut at)?;
+    let n = r.count()?;
+    let replaces = (0..n).map(|_| r.varint()).collect::<Result<_, _>>()?;
+    if r.is_empty() { Ok(Index { floats, histograms, replaces }) } else { Err(TOO_LONG) }
+}
+
+const TOO_LONG: Corrupt = Corrupt("the index is longer than it says");
+
+fn read_groups(r: &mut Reader<'_>, texts: &[String], at: &mut u64) -> Result<Vec<IndexGroup>, Corrupt> {
     let count = r.count()?;
     let mut groups = Vec::new();
     for _ in 0..count {
         let pairs = r.count()?;
-        let target = Labels::new(read_pairs(&mut r, &texts, pairs)?);
+        let target = read_pairs(r, texts, pairs)?;
         let rows = r.varint()?;
         if rows == 0 || rows > COLUMN_MAX as u64 {
             return Err(Corrupt("a group has no or too many rows"));
         }
         let rows = rows as u32;
-        let times = read_stretch(&mut r, &mut at)?;
+        let times = read_stretch(r, at)?;
         let n = r.count()?;
-        let series = (0..n).map(|_| read_series(&mut r, &texts, &target, rows, &mut at));
+        let series = (0..n).map(|_| read_series(r, texts, &target, rows, at));
         let series = series.collect::<Result<Vec<_>, Corrupt>>()?;
-        groups.push(IndexGroup { target, rows, times, series });
+        groups.push(IndexGroup { target: labels_of(target), rows, times, series });
     }
-    if r.is_empty() { Ok(groups) } else { Err(Corrupt("the index is longer than it says")) }
+    Ok(groups)
+}
+
+/// A set from pairs that stand in order as a rule.
+fn labels_of(mut pairs: Vec<(&str, &str)>) -> Labels {
+    if pairs.is_sorted_by(|a, b| a.0 < b.0) {
+        return Labels::from_sorted(pairs);
+    }
+    pairs.sort_by_key(|p| p.0);
+    if pairs.is_sorted_by(|a, b| a.0 < b.0) { Labels::from_sorted(pairs) } else { Labels::new(pairs) }
 }
 
 fn put_stretch(out: &mut Vec<u8>, stretch: Stretch) {
@@ -177,9 +247,8 @@ fn read_stretch(r: &mut Reader<'_>, at: &mut u64) -> Result<Stretch, Corrupt> {
 struct Texts<'a>(BTreeMap<&'a str, u64>);
 
 impl<'a> Texts<'a> {
-    fn of(groups: &'a [IndexGroup]) -> Self {
-        let series = groups.iter().flat_map(|g| g.series.iter().map(|s| &s.labels));
-        let all = groups.iter().map(|g| &g.target).chain(series);
+    fn of(groups: impl Iterator<Item = &'a IndexGroup>) -> Self {
+        let all = groups.flat_map(|g| g.series.iter().map(|s| &s.labels).chain([&g.target]));
         let mut texts: BTreeMap<&str, u64> = BTreeMap::new();
         for (name, value) in all.flat_map(Labels::iter) {
             texts.insert(name, 0);
@@ -254,10 +323,14 @@ fn read_texts(r: &mut Reader<'_>) -> Result<Vec<String>, Corrupt> {
     Ok(texts)
 }
 
-fn read_pairs(r: &mut Reader<'_>, texts: &[String], count: usize) -> Result<Vec<(String, String)>, Corrupt> {
+fn read_pairs<'a>(
+    r: &mut Reader<'_>,
+    texts: &'a [String],
+    count: usize,
+) -> Result<Vec<(&'a str, &'a str)>, Corrupt> {
     let mut text = || {
         let number = r.size()?;
-        texts.get(number).cloned().ok_or(Corrupt("the index names a text that it does not have"))
+        texts.get(number).map(String::as_str).ok_or(Corrupt("the index names a text that it does not have"))
     };
     (0..count).map(|_| Ok((text()?, text()?))).collect()
 }
@@ -265,14 +338,14 @@ fn read_pairs(r: &mut Reader<'_>, texts: &[String], count: usize) -> Result<Vec<
 fn read_series(
     r: &mut Reader<'_>,
     texts: &[String],
-    target: &Labels,
+    target: &[(&str, &str)],
     rows: u32,
     at: &mut u64,
 ) -> Result<IndexSeries, Corrupt> {
     let head = r.size()?;
     let mut pairs = read_pairs(r, texts, head >> 1)?;
     if head & 1 == 1 {
-        pairs.extend(target.iter().map(|(n, v)| (n.to_owned(), v.to_owned())));
+        pairs.extend_from_slice(target);
     }
     let absent = r.varint()?;
     let count = u64::from(rows).checked_sub(absent).filter(|&c| c > 0);
@@ -286,7 +359,7 @@ fn read_series(
         *at += u64::from(len);
         Place::At(stretch)
     };
-    Ok(IndexSeries { labels: Labels::new(pairs), count, place })
+    Ok(IndexSeries { labels: labels_of(pairs), count, place })
 }
 
 /// Place, length and checksum of the index, with the footer's own checksum and end mark.
@@ -330,7 +403,7 @@ mod tests {
                 0..4,
             ),
         ) {
-            let mut at = 50;
+            let mut at = HEADER as u64;
             let mut stretch = |len: u32| { let s = Stretch { offset: at, len, sum: len * 3 }; at += u64::from(len); s };
             let mut groups = Vec::new();
             for (target, rows, series) in raw {
@@ -342,12 +415,15 @@ mod tests {
                 });
                 groups.push(IndexGroup { series: series.collect(), target, rows, times });
             }
-            prop_assert_eq!(read_index(&write_index(&groups), 50).unwrap(), groups);
+            let half = groups.split_off(groups.len() / 2);
+            let index = Index { floats: groups, histograms: half, replaces: vec![3, 700] };
+            prop_assert_eq!(read_index(&write_index(&index).unwrap(), VERSION).unwrap(), index);
         }
 
         #[test]
         fn any_bytes_are_read_or_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            let _ = read_index(&bytes, 50);
+            let _ = read_index(&bytes, 1);
+            let _ = read_index(&bytes, VERSION);
             let _ = read_footer(&bytes, 1);
             let _ = Header::read(&bytes);
         }
@@ -355,7 +431,7 @@ mod tests {
 
     #[test]
     fn the_time_range_can_be_read_from_the_name() {
-        let header = Header { number: 12, min: -5, max: 7000, covers: 3 };
+        let header = Header { number: 12, min: -5, max: 7000, covers: 3, precedence: 9, resolution: 300_000 };
         let name = block_name(&header);
         assert_eq!(parse_name(name.rsplit('/').next().unwrap()), Some((12, -5, 7000)));
         assert_eq!(Header::read(&header.write()).unwrap(), (VERSION, header));

@@ -4,6 +4,8 @@
 //! is written; otherwise run lengths of absent and present rows come before it, so the cost follows the number
 //! of samples, never rows times series.
 
+use wellkept_model::{HistogramSample, TimestampMs};
+
 use crate::codec::{Corrupt, Reader, put_varint};
 use crate::column::{self, Effort};
 
@@ -17,9 +19,38 @@ pub(crate) fn encode(times: &[i64], cells: &[Cell], effort: Effort) -> Vec<u8> {
     if cells.len() == times.len() {
         return column;
     }
-    let mut out = presence(times, cells);
+    let mut out = presence(times, cells.iter().map(|c| c.0));
     out.extend_from_slice(&column);
     out
+}
+
+/// Bytes that it takes to say which of `times` the cells have.
+pub(crate) fn presence_len(times: &[i64], cells: &[Cell]) -> usize {
+    presence(times, cells.iter().map(|c| c.0)).len()
+}
+
+/// Writes histograms (not empty, rising times, every time one of `times`).
+pub(crate) fn encode_histograms(times: &[i64], samples: &[HistogramSample]) -> std::io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    if samples.len() < times.len() {
+        out = presence(times, samples.iter().map(|s| s.at.0));
+    }
+    let histograms: Vec<_> = samples.iter().map(|s| std::sync::Arc::clone(&s.histogram)).collect();
+    out.extend_from_slice(&crate::histogram::encode_column(&histograms)?);
+    Ok(out)
+}
+
+/// Reads `count` histograms of `times` back.
+pub(crate) fn decode_histograms(
+    times: &[i64],
+    count: usize,
+    bytes: &[u8],
+) -> Result<Vec<HistogramSample>, Corrupt> {
+    let mut r = Reader::new(bytes);
+    let rows = if count == times.len() { times.to_vec() } else { decode_presence(&mut r, times, count)? };
+    let histograms = crate::histogram::decode_column(r.rest(), count)?;
+    let samples = rows.into_iter().zip(histograms);
+    Ok(samples.map(|(at, histogram)| HistogramSample { at: TimestampMs(at), histogram }).collect())
 }
 
 /// Reads `count` cells of `times` back.
@@ -34,12 +65,12 @@ pub(crate) fn decode(times: &[i64], count: usize, bytes: &[u8]) -> Result<Vec<Ce
 }
 
 /// Run lengths: absent, present, absent, … until all cells are named.
-fn presence(times: &[i64], cells: &[Cell]) -> Vec<u8> {
+pub(crate) fn presence(times: &[i64], own: impl Iterator<Item = i64>) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut cells = cells.iter().peekable();
+    let mut cells = own.peekable();
     let (mut run, mut present) = (0, false);
     for &time in times {
-        let here = cells.next_if(|c| c.0 == time).is_some();
+        let here = cells.next_if(|c| *c == time).is_some();
         if here != present {
             put_varint(&mut out, run);
             (run, present) = (0, here);
@@ -53,7 +84,7 @@ fn presence(times: &[i64], cells: &[Cell]) -> Vec<u8> {
     out
 }
 
-fn decode_presence(r: &mut Reader<'_>, times: &[i64], count: usize) -> Result<Vec<i64>, Corrupt> {
+pub(crate) fn decode_presence(r: &mut Reader<'_>, times: &[i64], count: usize) -> Result<Vec<i64>, Corrupt> {
     let bad = Corrupt("the rows of a series do not fit its group");
     let mut rows = Vec::with_capacity(count.min(times.len()));
     let mut at = 0_usize;

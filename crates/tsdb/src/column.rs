@@ -21,9 +21,9 @@ pub(crate) const COLUMN_MAX: usize = 1 << 22;
 /// How hard to look for the smallest form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// For the head: one form is guessed.
+    /// For a block that will be merged into another soon: one form is guessed.
     Quick,
-    /// For blocks: all forms are tried, the smallest is kept.
+    /// For blocks that stay: all forms are tried, the smallest is kept.
     Best,
 }
 
@@ -82,18 +82,46 @@ pub(crate) fn decode(bytes: &[u8], n: usize) -> Result<Vec<f64>, Corrupt> {
 /// Writes rising timestamps, milliseconds.
 pub(crate) fn encode_times(times: &[i64]) -> Vec<u8> {
     let mut plain = vec![RUNS];
-    let (mut last, mut step) = (0_i64, 0_i64);
-    for &t in times {
-        let new_step = t.wrapping_sub(last);
-        put_varint(&mut plain, crate::codec::zigzag(new_step.wrapping_sub(step)));
-        (last, step) = (t, new_step);
-    }
+    put_steps(&mut plain, times);
     if times.len() < 16 {
         return plain;
     }
     let tries = [DeltaSpec::Auto, fixed_delta(1), fixed_delta(2)];
     let squeezed = tries.into_iter().filter_map(|d| squeeze(PCO_DECIMAL, times, 8, d));
     squeezed.chain([plain]).min_by_key(Vec::len).unwrap_or_default()
+}
+
+/// Appends rising timestamps without looking for the smallest form: for memory only.
+pub(crate) fn encode_times_quick(times: &[i64]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(times.len() + 16);
+    put_steps(&mut out, times);
+    out
+}
+
+/// Takes [`encode_times_quick`] back.
+pub(crate) fn decode_times_quick(r: &mut Reader<'_>, n: usize) -> Result<Vec<i64>, Corrupt> {
+    read_steps(r, n)
+}
+
+/// Second differences.
+fn put_steps(out: &mut Vec<u8>, times: &[i64]) {
+    let (mut last, mut step) = (0_i64, 0_i64);
+    for &t in times {
+        let new_step = t.wrapping_sub(last);
+        put_varint(out, crate::codec::zigzag(new_step.wrapping_sub(step)));
+        (last, step) = (t, new_step);
+    }
+}
+
+fn read_steps(r: &mut Reader<'_>, n: usize) -> Result<Vec<i64>, Corrupt> {
+    let (mut last, mut step) = (0_i64, 0_i64);
+    (0..n)
+        .map(|_| {
+            step = step.wrapping_add(r.signed()?);
+            last = last.wrapping_add(step);
+            Ok(last)
+        })
+        .collect()
 }
 
 /// Reads `n` timestamps back; refuses any that do not rise strictly.
@@ -103,16 +131,7 @@ pub(crate) fn decode_times(bytes: &[u8], n: usize) -> Result<Vec<i64>, Corrupt> 
     }
     let mut r = Reader::new(bytes);
     let times = match r.u8()? {
-        RUNS => {
-            let (mut last, mut step) = (0_i64, 0_i64);
-            (0..n)
-                .map(|_| {
-                    step = step.wrapping_add(r.signed()?);
-                    last = last.wrapping_add(step);
-                    Ok(last)
-                })
-                .collect::<Result<Vec<_>, Corrupt>>()?
-        }
+        RUNS => read_steps(&mut r, n)?,
         PCO_DECIMAL => expand::<i64>(r.rest(), n)?,
         _ => return Err(Corrupt("timestamps have an unknown form")),
     };

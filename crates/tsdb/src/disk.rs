@@ -27,6 +27,12 @@ pub trait Disk: Send + Sync {
     /// As the operating system gives them.
     fn read(&self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>>;
 
+    /// Opens a file to read from it often; it can be read on after it was removed.
+    ///
+    /// # Errors
+    /// As the operating system gives them.
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskReader>>;
+
     /// Length of a file, bytes.
     ///
     /// # Errors
@@ -76,6 +82,15 @@ pub trait Disk: Send + Sync {
     fn lock(&self, name: &str) -> io::Result<DiskLock>;
 }
 
+/// A file that is being read.
+pub trait DiskReader: Send + Sync {
+    /// Up to `len` bytes from `offset`; fewer where the file ends.
+    ///
+    /// # Errors
+    /// As the operating system gives them.
+    fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>>;
+}
+
 /// A file that is being written.
 pub trait DiskFile: Send {
     /// Adds bytes at the end.
@@ -116,11 +131,11 @@ impl Disk for OsDisk {
     }
 
     fn read(&self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let file = File::open(self.path(name))?;
-        let left = usize::try_from(file.metadata()?.len().saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; len.min(left)];
-        file.read_exact_at(&mut bytes, offset)?;
-        Ok(bytes)
+        self.open(name)?.read(offset, len)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskReader>> {
+        Ok(Box::new(OsReader(File::open(self.path(name))?)))
     }
 
     fn len(&self, name: &str) -> io::Result<u64> {
@@ -166,6 +181,32 @@ impl Disk for OsDisk {
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(e)) => Err(e),
         }
+    }
+}
+
+struct OsReader(File);
+
+impl DiskReader for OsReader {
+    fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        // What is asked for comes from checked places as a rule: the length is only asked when it does not fit.
+        const TRUSTED: usize = 8 << 20;
+        let mut len = len;
+        if len > TRUSTED {
+            let left = self.0.metadata()?.len().saturating_sub(offset);
+            len = len.min(usize::try_from(left).unwrap_or(usize::MAX));
+        }
+        let mut bytes = vec![0; len];
+        let mut read = 0;
+        while let Some(rest) = bytes.get_mut(read..).filter(|r| !r.is_empty()) {
+            match self.0.read_at(rest, offset + read as u64) {
+                Ok(0) => break,
+                Ok(n) => read += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        bytes.truncate(read);
+        Ok(bytes)
     }
 }
 

@@ -1,394 +1,504 @@
-//! The samples of the last hours, in memory: per target group one row of time for all its series.
+//! The samples of the last hours, in memory: per target group rows in the order in which they came.
 //!
-//! New rows are kept plain; every [`SEAL_ROWS`] of them are sealed into a compressed [`Chunk`]. A row that comes
-//! late goes into the plain part like any other, so chunks may overlap in time: readers join them, the later
-//! write wins. The head knows nothing of disks; log and blocks read it.
+//! New rows are kept as they are; when there are enough, they are sealed into a packed [`Chunk`], outside of the
+//! store's lock. A row that comes late goes behind the others like any other, so chunks may overlap in time: readers
+//! join them, the later write wins. When the head becomes a block, its groups stay and only their rows go: series that
+//! are still there need not be looked up again. The head knows nothing of disks; log and blocks read it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use wellkept_model::{Batch, Labels};
+use wellkept_model::Labels;
 
-use crate::cells::{self, Cell};
-use crate::codec::Corrupt;
-use crate::column::{self, COLUMN_MAX, Effort};
-use crate::error::StoreError;
-use crate::registry::{Registry, SeriesId};
+use crate::chunk::Chunk;
+use crate::column::COLUMN_MAX;
+use crate::registry::{HeadPlace, Registry, SeriesId};
+use crate::row::{GroupDef, Prepared, Row};
+use crate::wal_record::GROUP_SERIES_MAX;
 
-/// Rows after which a chunk is sealed: enough for `pco` to learn a column, few enough to be cheap while plain.
-const SEAL_ROWS: usize = 240;
+/// Rows after which a group is sealed: enough to pack well, few enough to be cheap while plain.
+const SEAL_ROWS: usize = 60;
 
-/// Plain cells of one group after which a chunk is sealed early, so that wide groups stay bounded (64 MB).
-const SEAL_CELLS: usize = 4 << 20;
-
-/// What the log needs to know of a target group. Series are only ever added, so a slot keeps its meaning.
-#[derive(Debug)]
-pub(crate) struct GroupDef {
-    pub(crate) target: Labels,
-    series: RwLock<Vec<Labels>>,
-}
-
-impl GroupDef {
-    pub(crate) fn len(&self) -> usize {
-        self.series.read().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// Labels of the slots from `first` on.
-    pub(crate) fn labels_from(&self, first: usize) -> Vec<Labels> {
-        let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        series.get(first..).unwrap_or_default().to_vec()
-    }
-}
-
-/// A batch with its series resolved to slots, on its way to the log.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(crate) group: Arc<GroupDef>,
-    pub(crate) at: i64,
-    /// Slot and value, slots rising.
-    pub(crate) values: Vec<(u32, f64)>,
-}
-
-/// Sealed rows of one group.
-#[derive(Debug)]
-pub(crate) struct Chunk {
-    pub(crate) min: i64,
-    pub(crate) max: i64,
-    rows: usize,
-    times_len: usize,
-    data: Vec<u8>,
-    /// By slot: where in `data`, and how many cells (0: none).
-    columns: Vec<ChunkColumn>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct ChunkColumn {
-    offset: u32,
-    len: u32,
-    count: u32,
-}
-
-impl Chunk {
-    pub(crate) fn times(&self) -> Result<Vec<i64>, Corrupt> {
-        column::decode_times(self.data.get(..self.times_len).unwrap_or_default(), self.rows)
-    }
-
-    /// Whether a slot has any cell here.
-    pub(crate) fn has(&self, slot: u32) -> bool {
-        self.columns.get(slot as usize).is_some_and(|c| c.count > 0)
-    }
-
-    /// Cells of one slot; `times` as [`Self::times`] gave them.
-    pub(crate) fn cells(&self, times: &[i64], slot: u32) -> Result<Vec<Cell>, Corrupt> {
-        let Some(c) = self.columns.get(slot as usize).filter(|c| c.count > 0) else { return Ok(Vec::new()) };
-        let (from, to) = (c.offset as usize, c.offset as usize + c.len as usize);
-        let bytes = self.data.get(from..to).ok_or(Corrupt("a chunk is too short"))?;
-        cells::decode(times, c.count as usize, bytes)
-    }
-
-    fn memory(&self) -> usize {
-        self.data.capacity() + self.columns.capacity() * size_of::<ChunkColumn>() + size_of::<Self>()
-    }
-}
-
-/// One series of a group.
-#[derive(Debug)]
-pub(crate) struct HeadSeries {
-    pub(crate) id: SeriesId,
-    pub(crate) labels: Labels,
-    /// Not yet sealed, times rising.
-    pub(crate) open: Vec<Cell>,
-}
+/// Cells after which a group is sealed, even when its rows have few of its series.
+const SEAL_CELLS: usize = 1 << 15;
 
 /// One target group.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) def: Arc<GroupDef>,
-    lookup: HashMap<Labels, u32>,
-    /// Slots in the order of the last batch: the next one most likely has the same.
-    order: Vec<u32>,
-    pub(crate) series: Vec<HeadSeries>,
-    /// Times of the plain rows, rising.
-    open_rows: Vec<i64>,
-    open_cells: usize,
+    /// By slot. Each stands for one reference in the registry.
+    pub(crate) ids: Vec<SeriesId>,
+    /// Not yet sealed, in order of coming.
+    pub(crate) rows: Vec<Arc<Row>>,
     pub(crate) chunks: Vec<Arc<Chunk>>,
-    rows: usize,
+    /// How many of the first rows are being sealed.
+    sealing: usize,
+    open_cells: usize,
+    /// Rows since the last block, sealed ones included.
+    n_rows: usize,
     newest: i64,
+    /// One bit per slot: has a sample since the last block.
+    seen: Vec<u64>,
+}
+
+/// Rows that are to become a chunk.
+pub(crate) struct SealJob {
+    group: Arc<GroupDef>,
+    rows: Vec<Arc<Row>>,
+}
+
+impl SealJob {
+    /// Packs the rows: the work that needs no lock.
+    pub(crate) fn run(self) -> (Self, Option<Chunk>) {
+        let chunk = Chunk::seal(&self.rows);
+        (self, chunk)
+    }
+}
+
+/// Why a row was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Older than the window allows; the oldest time that it does.
+    OutOfOrder(i64),
+    /// The group has too many rows for one block.
+    TooManyRows(usize),
 }
 
 /// All groups.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
-    pub(crate) groups: Vec<Group>,
-    by_target: HashMap<Labels, usize>,
-    by_series: HashMap<SeriesId, Vec<(u32, u32)>>,
+    /// A place that a group has left is used again.
+    groups: Vec<Option<Group>>,
+    free: Vec<u32>,
+    /// The group that takes new series of a target.
+    by_target: HashMap<Labels, u32>,
+    /// Places of series that a second group has: two targets wrote them.
+    elsewhere: HashMap<SeriesId, Vec<HeadPlace>>,
     /// Samples taken, overwritten ones included.
     pub(crate) samples: usize,
     /// Earliest and latest time, when there is a sample.
     pub(crate) range: Option<(i64, i64)>,
 }
 
+/// A group's rows, taken out of the head.
+#[derive(Debug)]
+pub(crate) struct FrozenGroup {
+    pub(crate) def: Arc<GroupDef>,
+    pub(crate) rows: Vec<Arc<Row>>,
+    pub(crate) chunks: Vec<Arc<Chunk>>,
+}
+
+/// What the head held, while it becomes a block.
+#[derive(Debug, Default)]
+pub(crate) struct Frozen {
+    /// At the places that they have in the head.
+    pub(crate) groups: Vec<Option<FrozenGroup>>,
+    /// Places of series whose group has been replaced since.
+    moved: HashMap<SeriesId, Vec<HeadPlace>>,
+    pub(crate) samples: usize,
+    pub(crate) range: Option<(i64, i64)>,
+}
+
 impl Head {
-    /// Takes a batch; a sample at a time that its series has already replaces the older value.
+    pub(crate) fn group(&self, index: u32) -> Option<&Group> {
+        self.groups.get(index as usize)?.as_ref()
+    }
+
+    fn group_mut(&mut self, index: u32) -> Option<&mut Group> {
+        self.groups.get_mut(index as usize)?.as_mut()
+    }
+
+    /// Groups that there are.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().flatten()
+    }
+
+    /// Whether `def` is what the head has at its place: slots of another must be looked up again.
+    pub(crate) fn has(&self, def: &Arc<GroupDef>) -> bool {
+        self.group(def.index).is_some_and(|g| Arc::ptr_eq(&g.def, def))
+    }
+
+    /// The group that takes new series of a target, when there is one.
+    pub(crate) fn of_target(&self, target: &Labels) -> Option<&Arc<GroupDef>> {
+        self.group(*self.by_target.get(target)?).map(|g| &g.def)
+    }
+
+    /// The group that takes new series of a target.
+    pub(crate) fn group_for(&mut self, target: &Labels) -> Arc<GroupDef> {
+        if let Some(def) = self.of_target(target)
+            && def.len() < GROUP_SERIES_MAX
+        {
+            return Arc::clone(def);
+        }
+        let index = self.free.pop().unwrap_or(self.groups.len() as u32);
+        let def = Arc::new(GroupDef::new(index, target.clone()));
+        let group = Some(Group::new(Arc::clone(&def)));
+        match self.groups.get_mut(index as usize) {
+            Some(place) => *place = group,
+            None => self.groups.push(group),
+        }
+        self.by_target.insert(target.clone(), index);
+        def
+    }
+
+    /// All places of a series.
+    pub(crate) fn places(&self, registry: &Registry, id: SeriesId) -> impl Iterator<Item = HeadPlace> {
+        registry.place(id).into_iter().chain(self.elsewhere.get(&id).into_iter().flatten().copied())
+    }
+
+    /// The slot of a series in one group.
+    pub(crate) fn slot(&self, registry: &Registry, id: SeriesId, group: u32) -> Option<u32> {
+        self.places(registry, id).find(|p| p.group == group).map(|p| p.slot)
+    }
+
+    /// The slot of a series in a group that the head has, made when it is new there.
+    pub(crate) fn slot_for(&mut self, registry: &mut Registry, def: &Arc<GroupDef>, labels: &Labels) -> u32 {
+        if let Some(id) = registry.lookup(labels.packed())
+            && let Some(slot) = self.slot(registry, id, def.index)
+        {
+            return slot;
+        }
+        let id = registry.acquire(labels);
+        // The registry's own copy, so that equal labels share memory.
+        let labels = registry.labels(id).unwrap_or(labels).clone();
+        let place = HeadPlace { group: def.index, slot: def.add(labels) };
+        if registry.place(id).is_none() {
+            registry.set_place(id, Some(place));
+        } else {
+            self.elsewhere.entry(id).or_default().push(place);
+        }
+        if let Some(group) = self.group_mut(def.index) {
+            group.ids.push(id);
+        }
+        place.slot
+    }
+
+    /// Gives a row of a group that the head no longer has the slots of the one in its place.
+    pub(crate) fn adopt(&mut self, registry: &mut Registry, row: Prepared) -> Prepared {
+        if self.has(&row.group) {
+            return row;
+        }
+        let group = self.group_for(&row.group.target);
+        let old: Vec<Labels> = row.group.labels().clone();
+        let slot = |slot: u32| old.get(slot as usize).map(|labels| self.slot_for(registry, &group, labels));
+        let row = Arc::new(row.row.renamed(slot));
+        Prepared { group, row }
+    }
+
+    /// Takes a row of a group that the head has. Gives true when the group wants to be sealed.
     ///
-    /// `window` (ms): how much older than the newest row of its group a batch may be.
-    ///
-    /// # Errors
-    /// [`StoreError::OutOfOrder`] outside the window, [`StoreError::TooLarge`] when the group has too many rows.
-    pub(crate) fn insert(
-        &mut self,
-        registry: &mut Registry,
-        batch: &Batch,
-        window: i64,
-    ) -> Result<Prepared, StoreError> {
-        let at = batch.at.0;
-        let index = self.group_for(&batch.target);
-        let next_group = index as u32;
-        let Some(group) = self.groups.get_mut(index) else { return Err(too_many_rows(0)) };
+    /// `window` (ms): how much older than the newest row of its group it may be.
+    pub(crate) fn push(&mut self, row: &Prepared, window: i64) -> Result<bool, Refused> {
+        let at = row.row.at;
+        let Some(group) = self.group_mut(row.group.index) else { return Ok(false) };
         let oldest = group.newest.saturating_sub(window);
-        if group.rows > 0 && at < oldest {
-            let oldest = wellkept_model::TimestampMs(oldest);
-            return Err(StoreError::OutOfOrder { at: batch.at, oldest });
+        if group.newest > i64::MIN && at < oldest {
+            return Err(Refused::OutOfOrder(oldest));
         }
-        if group.rows >= COLUMN_MAX {
-            return Err(too_many_rows(group.rows));
+        if group.n_rows >= COLUMN_MAX {
+            return Err(Refused::TooManyRows(group.n_rows));
         }
-        let known = group.series.len();
-        let values = group.resolve(registry, batch);
-        for (slot, series) in group.series.iter().enumerate().skip(known) {
-            self.by_series.entry(series.id).or_default().push((next_group, slot as u32));
-        }
-        group.put(at, &values);
-        self.samples += values.len();
+        group.push(Arc::clone(&row.row));
+        let full = group.wants_seal();
+        self.samples += row.row.len();
         let (min, max) = self.range.unwrap_or((at, at));
         self.range = Some((min.min(at), max.max(at)));
-        Ok(Prepared { group: Arc::clone(&group.def), at, values })
+        Ok(full)
     }
 
-    /// Where a series is: group and slot.
-    pub(crate) fn places(&self, id: SeriesId) -> impl Iterator<Item = (&Group, u32)> {
-        let places = self.by_series.get(&id).map(Vec::as_slice).unwrap_or_default();
-        places.iter().filter_map(|&(group, slot)| Some((self.groups.get(group as usize)?, slot)))
+    /// The rows of a group that are to be sealed, when it is still full and nobody seals it.
+    pub(crate) fn begin_seal(&mut self, index: u32) -> Option<SealJob> {
+        let group = self.group_mut(index).filter(|g| g.wants_seal())?;
+        group.sealing = group.rows.len();
+        Some(SealJob { group: Arc::clone(&group.def), rows: group.rows.clone() })
     }
 
-    /// Ids of all its series; one id may come more than once. Each stands for one reference in the registry.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = SeriesId> {
-        self.groups.iter().flat_map(|g| g.series.iter().map(|s| s.id))
-    }
-
-    /// Memory of sealed chunks and plain cells, bytes; names and lists not counted.
-    pub(crate) fn memory(&self) -> usize {
-        let sealed: usize = self.groups.iter().flat_map(|g| &g.chunks).map(|c| c.memory()).sum();
-        let open = |g: &Group| g.series.iter().map(|s| s.open.capacity() * size_of::<Cell>()).sum::<usize>();
-        sealed + self.groups.iter().map(open).sum::<usize>()
-    }
-
-    fn group_for(&mut self, target: &Labels) -> usize {
-        if let Some(&index) = self.by_target.get(target) {
-            return index;
+    /// Puts a chunk in the place of its rows, if they are still there.
+    pub(crate) fn end_seal(&mut self, job: &SealJob, chunk: Chunk) {
+        let Some(group) = self.group_mut(job.group.index) else { return };
+        let first = |rows: &[Arc<Row>]| rows.first().map(Arc::as_ptr);
+        if group.sealing != job.rows.len() || first(&group.rows) != first(&job.rows) {
+            return;
         }
-        self.groups.push(Group {
-            def: Arc::new(GroupDef { target: target.clone(), series: RwLock::new(Vec::new()) }),
-            lookup: HashMap::new(),
-            order: Vec::new(),
-            series: Vec::new(),
-            open_rows: Vec::new(),
-            open_cells: 0,
-            chunks: Vec::new(),
-            rows: 0,
-            newest: i64::MIN,
-        });
-        self.by_target.insert(target.clone(), self.groups.len() - 1);
-        self.groups.len() - 1
+        group.rows.drain(..job.rows.len().min(group.rows.len()));
+        group.rows.shrink_to(SEAL_ROWS);
+        group.chunks.push(Arc::new(chunk));
+        group.sealing = 0;
+        group.open_cells = group.rows.iter().map(|r| r.len()).sum();
+    }
+
+    /// Memory of sealed chunks and plain rows, bytes; names and lists not counted.
+    pub(crate) fn memory(&self) -> usize {
+        let group = |g: &Group| {
+            g.chunks.iter().map(|c| c.memory()).sum::<usize>()
+                + g.rows.iter().map(|r| r.memory()).sum::<usize>()
+        };
+        self.groups().map(group).sum()
+    }
+
+    /// Rows of the group with the most of them, since the last block.
+    pub(crate) fn most_rows(&self) -> usize {
+        self.groups().map(|g| g.n_rows).max().unwrap_or(0)
+    }
+
+    /// Takes all rows out. Series without a sample since the last time are forgotten, where a quarter of a group or
+    /// more are such.
+    pub(crate) fn freeze(&mut self, registry: &mut Registry) -> Frozen {
+        let mut frozen = Frozen { samples: self.samples, range: self.range, ..Frozen::default() };
+        for index in 0..self.groups.len() as u32 {
+            frozen.groups.push(self.freeze_group(registry, index, &mut frozen.moved));
+        }
+        self.samples = 0;
+        self.range = None;
+        frozen
+    }
+
+    fn freeze_group(
+        &mut self,
+        registry: &mut Registry,
+        index: u32,
+        moved: &mut HashMap<SeriesId, Vec<HeadPlace>>,
+    ) -> Option<FrozenGroup> {
+        let group = self.group_mut(index)?;
+        let frozen = group.take();
+        let seen = std::mem::take(&mut group.seen);
+        let is_seen = |slot: usize| seen.get(slot / 64).is_some_and(|w| w >> (slot % 64) & 1 == 1);
+        let n_seen: usize = seen.iter().map(|w| w.count_ones() as usize).sum();
+        if n_seen * 4 > group.ids.len() * 3 {
+            return Some(frozen);
+        }
+        let newest = group.newest;
+        let ids = std::mem::take(&mut group.ids);
+        self.drop_group(&frozen.def);
+        for (slot, id) in (0..).zip(ids) {
+            let place = HeadPlace { group: index, slot };
+            self.forget_place(registry, id, place);
+            if is_seen(slot as usize) {
+                moved.entry(id).or_default().push(place);
+                let Some(labels) = registry.labels(id).cloned() else { continue };
+                let def = self.group_for(&frozen.def.target);
+                self.slot_for(registry, &def, &labels);
+                if let Some(group) = self.group_mut(def.index) {
+                    group.newest = group.newest.max(newest);
+                }
+            }
+            registry.release(id);
+        }
+        (n_seen > 0).then_some(frozen)
+    }
+
+    /// Forgets all groups; only while none has rows.
+    pub(crate) fn forget_all(&mut self, registry: &mut Registry) {
+        for index in 0..self.groups.len() as u32 {
+            self.freeze_group(registry, index, &mut HashMap::new());
+        }
+    }
+
+    fn drop_group(&mut self, def: &GroupDef) {
+        if self.by_target.get(&def.target) == Some(&def.index) {
+            self.by_target.remove(&def.target);
+        }
+        if let Some(place) = self.groups.get_mut(def.index as usize) {
+            *place = None;
+        }
+        self.free.push(def.index);
+    }
+
+    fn forget_place(&mut self, registry: &mut Registry, id: SeriesId, place: HeadPlace) {
+        if let Some(others) = self.elsewhere.get_mut(&id) {
+            if registry.place(id) == Some(place) {
+                registry.set_place(id, others.pop());
+            } else {
+                others.retain(|p| *p != place);
+            }
+            if others.is_empty() {
+                self.elsewhere.remove(&id);
+            }
+        } else {
+            registry.set_place(id, None);
+        }
+    }
+}
+
+impl Frozen {
+    /// Where the frozen head has a series.
+    pub(crate) fn places(
+        &self,
+        head: &Head,
+        registry: &Registry,
+        id: SeriesId,
+    ) -> impl Iterator<Item = HeadPlace> {
+        // The place of a group that was dropped may have been given to another.
+        let same = |p: &HeadPlace| self.group(p.group).is_some_and(|g| head.has(&g.def));
+        let moved = self.moved.get(&id).into_iter().flatten().copied();
+        moved.chain(head.places(registry, id).filter(same))
+    }
+
+    pub(crate) fn group(&self, index: u32) -> Option<&FrozenGroup> {
+        self.groups.get(index as usize)?.as_ref()
+    }
+
+    /// As [`Head::memory`].
+    pub(crate) fn memory(&self) -> usize {
+        let group = |g: &FrozenGroup| {
+            g.chunks.iter().map(|c| c.memory()).sum::<usize>()
+                + g.rows.iter().map(|r| r.memory()).sum::<usize>()
+        };
+        self.groups.iter().flatten().map(group).sum()
     }
 }
 
 impl Group {
-    /// Slots and values of a batch, slots rising, new series added. The last of two equal series wins.
-    fn resolve(&mut self, registry: &mut Registry, batch: &Batch) -> Vec<(u32, f64)> {
-        let mut values = Vec::with_capacity(batch.samples.len());
-        let mut rising = true;
-        for (position, (labels, value)) in batch.samples.iter().enumerate() {
-            let slot = self.slot(registry, position, labels);
-            rising &= values.last().is_none_or(|&(last, _)| last < slot);
-            values.push((slot, *value));
+    fn new(def: Arc<GroupDef>) -> Self {
+        Self {
+            def,
+            ids: Vec::new(),
+            rows: Vec::new(),
+            chunks: Vec::new(),
+            sealing: 0,
+            open_cells: 0,
+            n_rows: 0,
+            newest: i64::MIN,
+            seen: Vec::new(),
         }
-        self.order.truncate(batch.samples.len());
-        if !rising {
-            values.sort_by_key(|v| v.0);
-            values.dedup_by(|later, kept| {
-                let same = later.0 == kept.0;
-                if same {
-                    kept.1 = later.1;
+    }
+
+    fn push(&mut self, row: Arc<Row>) {
+        self.newest = self.newest.max(row.at);
+        self.n_rows += 1;
+        self.open_cells += row.len();
+        self.mark_seen(&row);
+        self.rows.push(row);
+    }
+
+    fn mark_seen(&mut self, row: &Row) {
+        let end = row.histograms.last().map_or(0, |h| h.0 + 1).max(row.slots_end().unwrap_or(0)) as usize;
+        if self.seen.len() < end.div_ceil(64) {
+            self.seen.resize(end.div_ceil(64), 0);
+        }
+        if row.is_dense() {
+            let mut left = row.n_values();
+            for word in &mut self.seen {
+                let bits = left.min(64);
+                *word |= if bits == 64 { u64::MAX } else { (1 << bits) - 1 };
+                left -= bits;
+                if left == 0 {
+                    break;
                 }
-                same
-            });
-        }
-        values
-    }
-
-    fn slot(&mut self, registry: &mut Registry, position: usize, labels: &Labels) -> u32 {
-        let guess = self.order.get(position).copied();
-        if let Some(slot) = guess
-            && self.series.get(slot as usize).is_some_and(|s| s.labels == *labels)
-        {
-            return slot;
-        }
-        let slot = match self.lookup.get(labels) {
-            Some(&slot) => slot,
-            None => self.add(registry, labels),
-        };
-        match self.order.get_mut(position) {
-            Some(place) => *place = slot,
-            None => self.order.push(slot),
-        }
-        slot
-    }
-
-    fn add(&mut self, registry: &mut Registry, labels: &Labels) -> u32 {
-        let slot = self.series.len() as u32;
-        let id = registry.acquire(labels);
-        let labels = registry.labels(id);
-        self.lookup.insert(labels.clone(), slot);
-        self.def.series.write().unwrap_or_else(PoisonError::into_inner).push(labels.clone());
-        self.series.push(HeadSeries { id, labels, open: Vec::new() });
-        slot
-    }
-
-    fn put(&mut self, at: i64, values: &[(u32, f64)]) {
-        if let Err(place) = self.open_rows.binary_search(&at) {
-            self.open_rows.insert(place, at);
-            self.rows += 1;
-        }
-        for &(slot, value) in values {
-            if let Some(series) = self.series.get_mut(slot as usize) {
-                put_cell(&mut series.open, at, value);
             }
         }
-        self.open_cells += values.len();
-        self.newest = self.newest.max(at);
-        if self.open_rows.len() >= SEAL_ROWS || self.open_cells >= SEAL_CELLS {
-            self.seal();
+        let sparse = row.iter().map(|c| c.0).take(if row.is_dense() { 0 } else { usize::MAX });
+        for slot in sparse.chain(row.histograms.iter().map(|h| h.0)) {
+            if let Some(word) = self.seen.get_mut(slot as usize / 64) {
+                *word |= 1 << (slot % 64);
+            }
         }
     }
 
-    /// Compresses the plain rows into a chunk.
-    fn seal(&mut self) {
-        let times = std::mem::take(&mut self.open_rows);
-        let (Some(&min), Some(&max)) = (times.first(), times.last()) else { return };
-        let mut data = column::encode_times(&times);
-        let times_len = data.len();
-        let mut columns = Vec::with_capacity(self.series.len());
-        for series in &mut self.series {
-            let open = std::mem::replace(&mut series.open, Vec::with_capacity(SEAL_ROWS.min(64)));
-            if open.is_empty() {
-                series.open = Vec::new();
-                columns.push(ChunkColumn::default());
-                continue;
-            }
-            let bytes = cells::encode(&times, &open, Effort::Quick);
-            let (offset, len) = (data.len() as u32, bytes.len() as u32);
-            columns.push(ChunkColumn { offset, len, count: open.len() as u32 });
-            data.extend_from_slice(&bytes);
-        }
-        data.shrink_to_fit();
+    fn wants_seal(&self) -> bool {
+        let enough = (self.ids.len() * SEAL_ROWS / 2).min(SEAL_CELLS);
+        self.sealing == 0 && self.rows.len() >= SEAL_ROWS && self.open_cells >= enough
+    }
+
+    fn take(&mut self) -> FrozenGroup {
+        self.sealing = 0;
         self.open_cells = 0;
-        self.chunks.push(Arc::new(Chunk { min, max, rows: times.len(), times_len, data, columns }));
-    }
-}
-
-fn put_cell(open: &mut Vec<Cell>, at: i64, value: f64) {
-    if open.last().is_none_or(|c| c.0 < at) {
-        open.push((at, value));
-        return;
-    }
-    match open.binary_search_by_key(&at, |c| c.0) {
-        Ok(place) => {
-            if let Some(cell) = open.get_mut(place) {
-                cell.1 = value;
-            }
+        self.n_rows = 0;
+        FrozenGroup {
+            def: Arc::clone(&self.def),
+            rows: std::mem::take(&mut self.rows),
+            chunks: std::mem::take(&mut self.chunks),
         }
-        Err(place) => open.insert(place, (at, value)),
     }
-}
-
-fn too_many_rows(got: usize) -> StoreError {
-    StoreError::TooLarge { what: "number of distinct times in one target group", got, limit: COLUMN_MAX }
 }
 
 #[cfg(test)]
 mod tests {
-    use wellkept_model::TimestampMs;
-
     use super::*;
 
-    fn batch(at: i64, samples: &[(&str, f64)]) -> Batch {
-        let samples = samples.iter().map(|(n, v)| (Labels::metric(n, []), *v)).collect();
-        Batch { at: TimestampMs(at), samples, ..Batch::default() }
+    struct Fixture {
+        head: Head,
+        registry: Registry,
     }
 
-    fn read(head: &Head, slot: u32) -> Vec<Cell> {
-        let group = &head.groups[0];
-        let mut runs: Vec<Vec<Cell>> =
-            group.chunks.iter().map(|c| c.cells(&c.times().unwrap(), slot).unwrap()).collect();
-        runs.push(group.series[slot as usize].open.clone());
-        cells::merge(runs)
-    }
+    impl Fixture {
+        fn new() -> Self {
+            Self { head: Head::default(), registry: Registry::default() }
+        }
 
-    #[test]
-    fn sealed_and_plain_rows_read_as_one() {
-        let (mut head, mut registry) = (Head::default(), Registry::default());
-        for i in 0..1000_i64 {
-            let mut samples = vec![("a", i as f64)];
-            if i % 3 == 0 {
-                samples.push(("b", 1.0));
+        fn push(&mut self, at: i64, samples: &[(&str, f64)]) -> Result<bool, Refused> {
+            let group = self.head.group_for(&Labels::default());
+            let mut cells = Vec::new();
+            for (name, value) in samples {
+                let labels = Labels::metric(name, []);
+                cells.push((self.head.slot_for(&mut self.registry, &group, &labels), *value));
             }
-            head.insert(&mut registry, &batch(i * 1000, &samples), 0).unwrap();
+            self.head.push(&Prepared { group, row: Arc::new(Row::new(at, cells, Vec::new())) }, 100_000)
         }
-        assert_eq!(head.groups[0].chunks.len(), 4);
-        assert_eq!(read(&head, 0), (0..1000).map(|i| (i * 1000, i as f64)).collect::<Vec<_>>());
-        assert_eq!(read(&head, 1).len(), 334);
     }
 
     #[test]
-    fn a_late_row_finds_its_place_and_a_repeated_one_wins() {
-        let (mut head, mut registry) = (Head::default(), Registry::default());
-        for i in 0..300_i64 {
-            head.insert(&mut registry, &batch(i * 10, &[("a", 1.0)]), 10_000).unwrap();
+    fn a_row_outside_the_window_is_refused() {
+        let mut f = Fixture::new();
+        f.push(200_000, &[("x", 1.0)]).unwrap();
+        assert_eq!(f.push(99_999, &[("x", 1.0)]), Err(Refused::OutOfOrder(100_000)));
+        f.push(100_000, &[("x", 1.0)]).unwrap();
+        assert_eq!(f.head.samples, 2);
+    }
+
+    #[test]
+    fn full_rows_are_sealed_and_freed() {
+        let mut f = Fixture::new();
+        let names: Vec<String> = (0..100).map(|i| format!("m{i}")).collect();
+        for at in 0..60_i64 {
+            let samples: Vec<(&str, f64)> = names.iter().map(|n| (n.as_str(), (at % 3) as f64)).collect();
+            let full = f.push(at * 1000, &samples).unwrap();
+            assert_eq!(full, at == 59);
         }
-        head.insert(&mut registry, &batch(5, &[("a", 2.0)]), 10_000).unwrap();
-        head.insert(&mut registry, &batch(10, &[("a", 3.0)]), 10_000).unwrap();
-        let got = read(&head, 0);
-        assert_eq!(got.len(), 301);
-        assert_eq!(got[..3], [(0, 1.0), (5, 2.0), (10, 3.0)]);
+        let plain = f.head.memory();
+        let (job, chunk) = f.head.begin_seal(0).unwrap().run();
+        assert!(f.head.begin_seal(0).is_none(), "one at a time");
+        f.push(60_000, &[("m0", 7.0)]).unwrap();
+        f.head.end_seal(&job, chunk.unwrap());
+        assert!(f.head.memory() < plain / 5, "{} of {plain} bytes", f.head.memory());
+        let group = f.head.group(0).unwrap();
+        assert_eq!((group.rows.len(), group.chunks.len()), (1, 1));
     }
 
     #[test]
-    fn a_batch_before_the_window_is_refused_and_changes_nothing() {
-        let (mut head, mut registry) = (Head::default(), Registry::default());
-        head.insert(&mut registry, &batch(10_000, &[("a", 1.0)]), 1000).unwrap();
-        let error = head.insert(&mut registry, &batch(8_999, &[("b", 1.0)]), 1000).unwrap_err();
-        assert!(matches!(error, StoreError::OutOfOrder { oldest: TimestampMs(9000), .. }));
-        assert_eq!(registry.len(), 1);
-    }
-
-    #[test]
-    fn a_series_named_twice_in_a_batch_keeps_its_last_value() {
-        let (mut head, mut registry) = (Head::default(), Registry::default());
-        head.insert(&mut registry, &batch(1, &[("a", 1.0), ("b", 2.0), ("a", 3.0)]), 0).unwrap();
-        assert_eq!(read(&head, 0), [(1, 3.0)]);
-    }
-
-    #[test]
-    fn sealed_samples_of_a_slow_gauge_take_less_than_two_bytes() {
-        let (mut head, mut registry) = (Head::default(), Registry::default());
-        for i in 0..240_i64 {
-            let samples: Vec<(String, f64)> =
-                (0..100).map(|s| (format!("s{s}"), (i * s % 7) as f64)).collect();
-            let named: Vec<(&str, f64)> = samples.iter().map(|(n, v)| (n.as_str(), *v)).collect();
-            head.insert(&mut registry, &batch(i * 1000, &named), 0).unwrap();
+    fn a_seal_that_ends_after_a_freeze_changes_nothing() {
+        let mut f = Fixture::new();
+        for at in 0..60 {
+            f.push(at, &[("x", 1.0)]).unwrap();
         }
-        let sealed: usize = head.groups[0].chunks.iter().map(|c| c.memory()).sum();
-        assert!(sealed < 2 * 24_000, "{sealed} bytes for 24,000 samples");
+        let (job, chunk) = f.head.begin_seal(0).unwrap().run();
+        let frozen = f.head.freeze(&mut f.registry);
+        assert_eq!(frozen.group(0).unwrap().rows.len(), 60);
+        f.push(60, &[("x", 1.0)]).unwrap();
+        f.head.end_seal(&job, chunk.unwrap());
+        assert_eq!(f.head.group(0).unwrap().rows.len(), 1);
+        assert!(f.head.group(0).unwrap().chunks.is_empty());
+    }
+
+    #[test]
+    fn series_that_have_ended_are_forgotten_and_the_others_keep_their_samples() {
+        let mut f = Fixture::new();
+        f.push(0, &[("a", 1.0), ("b", 1.0), ("c", 1.0)]).unwrap();
+        let old = f.head.group_for(&Labels::default());
+        f.head.freeze(&mut f.registry);
+        assert_eq!(f.registry.len(), 3);
+        f.push(1, &[("c", 2.0)]).unwrap();
+        let frozen = f.head.freeze(&mut f.registry);
+        assert_eq!(f.registry.len(), 1, "a and b had no sample");
+        let id = f.registry.lookup(Labels::metric("c", []).packed()).unwrap();
+        let place = f.registry.place(id).unwrap();
+        let then: Vec<HeadPlace> = frozen.places(&f.head, &f.registry, id).collect();
+        assert_eq!(then, [HeadPlace { group: old.index, slot: 2 }]);
+        assert!(!f.head.has(&old));
+        // A row that was made for the old group finds its series again.
+        let row = Prepared { group: old, row: Arc::new(Row::new(2, vec![(0, 5.0), (2, 6.0)], Vec::new())) };
+        let row = f.head.adopt(&mut f.registry, row);
+        assert_eq!(row.row.get(place.slot), Some(6.0));
+        assert_eq!(f.registry.len(), 2);
     }
 }

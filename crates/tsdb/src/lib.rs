@@ -14,10 +14,18 @@
 
 mod store;
 mod open;
+mod appender;
+mod limits;
 mod maintain;
 mod select;
 mod error;
 mod head;
+mod frozen;
+mod row;
+mod chunk;
+mod pack;
+mod wire;
+mod fingerprint;
 mod wal;
 mod wal_record;
 mod wal_decode;
@@ -28,11 +36,13 @@ mod block_write;
 mod registry;
 mod cells;
 mod column;
+mod histogram;
 mod codec;
 mod disk;
 pub mod sim;
 
-pub use disk::{Disk, DiskFile, DiskLock, OsDisk};
+pub use appender::{Accepted, Appender, LABELS_MAX, Refusals};
+pub use disk::{Disk, DiskFile, DiskLock, DiskReader, OsDisk};
 pub use error::{Quarantined, StoreError};
 pub use maintain::Maintained;
 pub use store::{AppendTicket, Stats, Store, StoreConfig};

@@ -10,9 +10,12 @@ use std::sync::{Arc, PoisonError};
 use wellkept_model::TimestampMs;
 
 use crate::block::{self, OpenError, SharedBlock};
-use crate::block_write::{header_for, write_head};
+use crate::block_format::Header;
+use crate::block_write::BlockWriter;
+use crate::column::{COLUMN_MAX, Effort};
 use crate::error::StoreError;
-use crate::head::Head;
+use crate::frozen::{FrozenColumns, histograms_of};
+use crate::head::{Frozen, Head};
 use crate::open::quarantine;
 use crate::store::Store;
 use crate::wal::{self, segment_name, segment_number};
@@ -45,13 +48,22 @@ pub(crate) struct Upkeep {
     head_since: Option<i64>,
     /// Last log segment that the frozen head covers.
     frozen_covers: u64,
+    /// Since when the head is empty.
+    empty_since: Option<i64>,
 }
 
 impl Upkeep {
     /// `newest`: latest time in the store; `oldest_in_head`: where the head that was read from the log begins.
     pub(crate) fn new(next_block: u64, newest: Option<i64>, oldest_in_head: Option<i64>) -> Self {
         let head_since = oldest_in_head;
-        Self { next_block, last_now: newest, hold_until: i64::MIN, head_since, frozen_covers: 0 }
+        Self {
+            next_block,
+            last_now: newest,
+            hold_until: i64::MIN,
+            head_since,
+            frozen_covers: 0,
+            empty_since: None,
+        }
     }
 
     /// Whether old blocks may go at `now`.
@@ -88,12 +100,14 @@ impl Store {
         let mut done = Maintained::default();
         let (due, many) = {
             let state = self.state();
-            let many = state.head.samples > self.config.head_samples_max / 2;
+            let many = state.head.samples > self.config.head_samples_max / 2
+                || state.head.most_rows() > COLUMN_MAX / 2;
             (upkeep.is_due(now.0, &state.head, span) || state.frozen.is_some(), many)
         };
         if due || many {
-            done.written = self.cut(&mut upkeep)?;
+            done.written = self.cut(&mut upkeep, Effort::Best)?;
         }
+        self.forget_idle(&mut upkeep, now.0, span);
         if upkeep.may_remove(now.0) {
             done.removed = self.remove_old(now)?;
         } else {
@@ -108,43 +122,72 @@ impl Store {
     /// As [`Self::maintain`].
     pub fn write_block(&self) -> Result<Option<String>, StoreError> {
         let mut upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
-        self.cut(&mut upkeep)
+        self.cut(&mut upkeep, Effort::Best)
     }
 
-    fn cut(&self, upkeep: &mut Upkeep) -> Result<Option<String>, StoreError> {
+    pub(crate) fn cut(&self, upkeep: &mut Upkeep, effort: Effort) -> Result<Option<String>, StoreError> {
         let Some(frozen) = self.freeze(upkeep)? else { return Ok(None) };
         let number = upkeep.next_block;
         // A failed attempt may leave its file; its number is not used again.
         upkeep.next_block += 1;
-        let Some(header) = header_for(&frozen, number, upkeep.frozen_covers) else { return Ok(None) };
-        let name = write_head(self.disk.as_ref(), header, &frozen)?;
-        let loaded = match block::load(self.disk.as_ref(), &name, number, (header.min, header.max)) {
-            Ok(loaded) => loaded,
-            Err(OpenError::Refused(e)) => return Err(e),
-            Err(OpenError::Damaged(damage)) => {
-                // Written and already bad: the head stays, the file goes.
-                let what = std::io::Error::other(damage.to_string());
-                self.state_mut().counters.note(damage);
-                quarantine(self.disk.as_ref(), &name);
-                return Err(StoreError::io("read back", &name)(what));
-            }
-        };
+        let Some((min, max)) = frozen.range else { return Ok(None) };
+        let covers = upkeep.frozen_covers;
+        let header = Header { number, min, max, covers, precedence: number, resolution: 0 };
+        let name = self.write_frozen(header, &frozen, effort)?;
+        let loaded = self.load_written(&name, number, (min, max))?;
         {
             let mut state = self.state_mut();
             let state = &mut *state;
             let block = loaded.register(&mut state.registry);
             state.blocks.push(Arc::new(block));
             state.frozen = None;
-            for id in frozen.ids() {
-                state.registry.release(id);
-            }
         }
         self.remove_segments(upkeep.frozen_covers)?;
         Ok(Some(name))
     }
 
+    fn write_frozen(&self, header: Header, frozen: &Frozen, effort: Effort) -> Result<String, StoreError> {
+        let mut writer = BlockWriter::begin(self.disk.as_ref(), header, effort)?;
+        let mut write = || {
+            for group in frozen.groups.iter().flatten() {
+                writer.floats(&mut FrozenColumns::new(group)?)?;
+            }
+            for group in frozen.groups.iter().flatten() {
+                writer.histograms(&group.def.target, histograms_of(group))?;
+            }
+            Ok(())
+        };
+        match write() {
+            Ok(()) => writer.finish(Vec::new()),
+            Err(e) => {
+                writer.abandon();
+                Err(e)
+            }
+        }
+    }
+
+    /// Opens a block that was just written.
+    pub(crate) fn load_written(
+        &self,
+        name: &str,
+        number: u64,
+        range: (i64, i64),
+    ) -> Result<block::Loaded, StoreError> {
+        match block::load(self.disk.as_ref(), name, number, range) {
+            Ok(loaded) => Ok(loaded),
+            Err(OpenError::Refused(e)) => Err(e),
+            Err(OpenError::Damaged(damage)) => {
+                // Written and already bad: what it was made of stays, the file goes.
+                let what = std::io::Error::other(damage.to_string());
+                self.state_mut().counters.note(damage);
+                quarantine(self.disk.as_ref(), name);
+                Err(StoreError::io("read back", name)(what))
+            }
+        }
+    }
+
     /// Sets the head aside for a block, with everything in it written to the log that the block covers.
-    fn freeze(&self, upkeep: &mut Upkeep) -> Result<Option<Arc<Head>>, StoreError> {
+    fn freeze(&self, upkeep: &mut Upkeep) -> Result<Option<Arc<Frozen>>, StoreError> {
         if let Some(frozen) = self.state().frozen.clone() {
             return Ok(Some(frozen));
         }
@@ -157,12 +200,33 @@ impl Store {
         }
         // What came since the commit is in the frozen head and stays pending: it goes to the next segment, twice
         // on disk for a while and equal.
-        let frozen = Arc::new(std::mem::take(&mut state.head));
+        let state = &mut *state;
+        let frozen = Arc::new(state.head.freeze(&mut state.registry));
         state.frozen = Some(Arc::clone(&frozen));
+        state.limits.renew();
+        self.wires.retain(|group| state.head.has(group));
         log.wal.roll();
         upkeep.frozen_covers = log.wal.last_number();
         upkeep.head_since = None;
         Ok(Some(frozen))
+    }
+
+    /// Forgets the names of series when for a whole block's span none of them had a sample.
+    fn forget_idle(&self, upkeep: &mut Upkeep, now: i64, span: i64) {
+        let empty = {
+            let state = self.state();
+            state.head.samples == 0 && state.frozen.is_none()
+        };
+        let since = empty.then(|| upkeep.empty_since.map_or(now, |s| s.min(now)));
+        upkeep.empty_since = since;
+        if since.is_some_and(|s| now.saturating_sub(s) >= span) {
+            let mut state = self.state_mut();
+            let state = &mut *state;
+            if state.head.samples == 0 {
+                state.head.forget_all(&mut state.registry);
+                self.wires.retain(|group| state.head.has(group));
+            }
+        }
     }
 
     fn remove_segments(&self, covers: u64) -> Result<(), StoreError> {
@@ -194,7 +258,6 @@ impl Store {
             old
         };
         for block in &old {
-            block.mark_removed();
             self.disk.remove(&block.name).map_err(StoreError::io("remove", &block.name))?;
         }
         if !old.is_empty() {

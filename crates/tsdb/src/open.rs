@@ -3,19 +3,23 @@
 //! Nothing here needs a person: what is damaged is set aside and named, half-written files are removed, the log
 //! is read up to where it is good. Only a newer format, a second process or a disk that does not answer stop it.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, RwLock};
 
 use crate::block::{self, Loaded, OpenError};
 use crate::block_format::parse_name;
 use crate::disk::Disk;
 use crate::error::{Quarantined, StoreError};
+use crate::head::SealJob;
 use crate::maintain::Upkeep;
 use crate::replay::{self, Replayed};
+use crate::row::{GroupDef, Prepared};
 use crate::store::{Log, State, Store, StoreConfig};
 use crate::wal::{self, Wal, segment_name, segment_number};
+use crate::wire::Wires;
 
 /// Version of the data directory as a whole.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "LOCK";
@@ -42,6 +46,7 @@ impl Store {
         remove_covered(disk.as_ref(), covers)?;
         let replayed = replay_into(disk.as_ref(), covers, &mut state)?;
         let wal = Wal::new(Arc::clone(&disk), replayed.good, replayed.last_number + 1, config.segment_bytes);
+        let wires = Wires::new(config.series_max);
         let newest =
             [state.head.range, state.blocks.iter().map(|b| (b.header.min, b.header.max)).max_by_key(|r| r.1)];
         let newest = newest.into_iter().flatten().map(|r| r.1).max();
@@ -50,6 +55,7 @@ impl Store {
             disk,
             config,
             state: RwLock::new(state),
+            wires,
             log: Mutex::new(Log { wal, durable: 0 }),
             upkeep: Mutex::new(upkeep),
             _lock: lock,
@@ -68,8 +74,9 @@ fn check_format(disk: &dyn Disk) -> Result<(), StoreError> {
         Some(found) if found > FORMAT => {
             Err(StoreError::NewerFormat { file: FORMAT_FILE.to_owned(), found, supported: FORMAT })
         }
-        Some(_) => Ok(()),
-        None => write_format(disk),
+        Some(FORMAT) => Ok(()),
+        // An older one is read as it is; from now on older programs could misread it.
+        Some(_) | None => write_format(disk),
     }
 }
 
@@ -116,11 +123,18 @@ fn open_blocks(disk: &dyn Disk, state: &mut State, config: &StoreConfig) -> Resu
             Err(OpenError::Damaged(damage)) => set_aside(disk, state, &name, damage),
         }
     }
-    loaded.sort_by_key(|b| b.header.number);
+    // A crash came between a merged block and the removal of those that it stands for.
+    let replaced: BTreeSet<u64> = loaded.iter().flat_map(|b| b.index.replaces.iter().copied()).collect();
+    let (gone, mut loaded): (Vec<Loaded>, Vec<Loaded>) =
+        loaded.into_iter().partition(|b| replaced.contains(&b.header.number));
+    for block in gone {
+        disk.remove(&block.name).map_err(StoreError::io("remove", &block.name))?;
+    }
+    loaded.sort_by_key(|b| (b.header.precedence, b.header.number));
     for block in loaded {
         let block = block.register(&mut state.registry);
         if config.verify_on_open {
-            for damage in block.verify(disk)? {
+            for damage in block.verify()? {
                 state.counters.note(damage);
             }
         }
@@ -157,10 +171,27 @@ fn remove_covered(disk: &dyn Disk, covers: u64) -> Result<(), StoreError> {
 fn replay_into(disk: &dyn Disk, covers: u64, state: &mut State) -> Result<Replayed, StoreError> {
     let State { head, registry, .. } = state;
     let mut refused = 0_u64;
-    let replayed = replay::replay(disk, covers, |batch| {
+    // Group of a segment: its place in the head, and the head's slots.
+    let mut known: HashMap<(u64, u64), (Arc<GroupDef>, Vec<u32>)> = HashMap::new();
+    let replayed = replay::replay(disk, covers, |found| {
+        let (group, slots) = known
+            .entry((found.segment, found.number))
+            .or_insert_with(|| (head.group_for(&found.group.target), Vec::new()));
+        for labels in found.group.series.get(slots.len()..).unwrap_or_default() {
+            slots.push(head.slot_for(registry, group, labels));
+        }
+        let same = slots.iter().zip(0..).all(|(&a, b)| a == b);
+        let row = if same { found.row } else { found.row.renamed(|slot| slots.get(slot as usize).copied()) };
+        let row = Prepared { group: Arc::clone(group), row: Arc::new(row) };
         // The window was checked when the batch came; only a bound on rows can refuse it now.
-        if head.insert(registry, &batch, i64::MAX).is_err() {
-            refused += 1;
+        match head.push(&row, i64::MAX) {
+            Ok(false) => {}
+            Ok(true) => {
+                if let Some((job, Some(chunk))) = head.begin_seal(group.index).map(SealJob::run) {
+                    head.end_seal(&job, chunk);
+                }
+            }
+            Err(_) => refused += 1,
         }
     })?;
     debug_assert_eq!(refused, 0, "what was taken once is taken again");

@@ -1,27 +1,50 @@
 //! Every series that the head or a block has, once, and the lists that find them by label.
 //!
 //! A series has an id while someone refers to it; ids are used again after that, so nothing outside the store's
-//! lock may keep one. The lists live in memory only and are rebuilt at every start from log and blocks.
+//! lock may keep one. The lists live in memory only and are rebuilt at every start from log and blocks: for each
+//! label pair a compressed bitmap of ids.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use hashbrown::{DefaultHashBuilder, HashTable};
+use roaring::RoaringBitmap;
 use wellkept_model::{Labels, MatchOp, Matcher};
 
 /// Number of a series, valid while it is referred to.
 pub(crate) type SeriesId = u32;
 
-#[derive(Debug, Default)]
-pub(crate) struct Registry {
-    by_labels: HashMap<Labels, SeriesId>,
-    series: Vec<Entry>,
-    free: Vec<SeriesId>,
-    postings: BTreeMap<String, BTreeMap<String, BTreeSet<SeriesId>>>,
+/// Where the head has a series: index of the group, and slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HeadPlace {
+    pub(crate) group: u32,
+    pub(crate) slot: u32,
 }
 
+impl HeadPlace {
+    const NONE: Self = Self { group: u32::MAX, slot: u32::MAX };
+}
+
+/// Selections of at least this many series are sorted by rank.
+const RANK_FROM: usize = 256;
+
 #[derive(Debug, Default)]
+pub(crate) struct Registry {
+    by_labels: HashTable<SeriesId>,
+    hasher: DefaultHashBuilder,
+    series: Vec<Entry>,
+    free: Vec<SeriesId>,
+    postings: BTreeMap<Box<str>, BTreeMap<Box<str>, RoaringBitmap>>,
+    /// Place of each id in the order of labels, while no series has come since.
+    ranks: Mutex<Option<Arc<Vec<u32>>>>,
+}
+
+#[derive(Debug)]
 struct Entry {
     labels: Labels,
     refs: u32,
+    place: HeadPlace,
 }
 
 impl Registry {
@@ -30,31 +53,62 @@ impl Registry {
         self.by_labels.len()
     }
 
+    /// The id of the series whose labels have this packed form.
+    pub(crate) fn lookup(&self, packed: &str) -> Option<SeriesId> {
+        let same = |id: &SeriesId| self.series.get(*id as usize).is_some_and(|e| e.labels.packed() == packed);
+        self.by_labels.find(self.hasher.hash_one(packed), same).copied()
+    }
+
     /// The id of a series, with one reference more.
     pub(crate) fn acquire(&mut self, labels: &Labels) -> SeriesId {
-        if let Some(&id) = self.by_labels.get(labels) {
-            if let Some(entry) = self.series.get_mut(id as usize) {
-                entry.refs += 1;
-            }
+        if let Some(id) = self.lookup(labels.packed()) {
+            self.refer(id);
             return id;
         }
-        let entry = Entry { labels: labels.clone(), refs: 1 };
+        let entry = Entry { labels: labels.clone(), refs: 1, place: HeadPlace::NONE };
         let id = match self.free.pop() {
-            Some(id) => id,
+            Some(id) => {
+                if let Some(slot) = self.series.get_mut(id as usize) {
+                    *slot = entry;
+                }
+                id
+            }
             None => {
-                self.series.push(Entry::default());
+                self.series.push(entry);
                 self.series.len() as SeriesId - 1
             }
         };
-        if let Some(slot) = self.series.get_mut(id as usize) {
-            *slot = entry;
-        }
-        self.by_labels.insert(labels.clone(), id);
-        for (name, value) in labels.iter() {
-            let values = self.postings.entry(name.to_owned()).or_default();
-            values.entry(value.to_owned()).or_default().insert(id);
-        }
+        let (series, hasher) = (&self.series, &self.hasher);
+        let rehash =
+            |id: &SeriesId| series.get(*id as usize).map_or(0, |e| hasher.hash_one(e.labels.packed()));
+        self.by_labels.insert_unique(hasher.hash_one(labels.packed()), id, rehash);
+        self.post(id, labels);
+        *self.ranks.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         id
+    }
+
+    fn post(&mut self, id: SeriesId, labels: &Labels) {
+        for (name, value) in labels.iter() {
+            if !self.postings.contains_key(name) {
+                self.postings.insert(name.into(), BTreeMap::new());
+            }
+            let Some(values) = self.postings.get_mut(name) else { continue };
+            match values.get_mut(value) {
+                Some(ids) => {
+                    ids.insert(id);
+                }
+                None => {
+                    values.insert(value.into(), RoaringBitmap::from_iter([id]));
+                }
+            }
+        }
+    }
+
+    /// One reference more to a series that has one.
+    pub(crate) fn refer(&mut self, id: SeriesId) {
+        if let Some(entry) = self.series.get_mut(id as usize) {
+            entry.refs += 1;
+        }
     }
 
     /// Gives one reference back.
@@ -65,12 +119,15 @@ impl Registry {
             return;
         }
         let labels = std::mem::take(&mut entry.labels);
-        self.by_labels.remove(&labels);
+        entry.place = HeadPlace::NONE;
+        if let Ok(found) = self.by_labels.find_entry(self.hasher.hash_one(labels.packed()), |i| *i == id) {
+            found.remove();
+        }
         self.free.push(id);
         for (name, value) in labels.iter() {
             let Some(values) = self.postings.get_mut(name) else { continue };
             if let Some(ids) = values.get_mut(value) {
-                ids.remove(&id);
+                ids.remove(id);
                 if ids.is_empty() {
                     values.remove(value);
                 }
@@ -79,52 +136,119 @@ impl Registry {
                 self.postings.remove(name);
             }
         }
+        *self.ranks.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    pub(crate) fn labels(&self, id: SeriesId) -> Labels {
-        self.series.get(id as usize).map(|e| e.labels.clone()).unwrap_or_default()
+    pub(crate) fn labels(&self, id: SeriesId) -> Option<&Labels> {
+        self.series.get(id as usize).map(|e| &e.labels)
+    }
+
+    /// Where the head has a series.
+    pub(crate) fn place(&self, id: SeriesId) -> Option<HeadPlace> {
+        self.series.get(id as usize).map(|e| e.place).filter(|&p| p != HeadPlace::NONE)
+    }
+
+    /// Says where the head has a series from now on.
+    pub(crate) fn set_place(&mut self, id: SeriesId, place: Option<HeadPlace>) {
+        if let Some(entry) = self.series.get_mut(id as usize) {
+            entry.place = place.unwrap_or(HeadPlace::NONE);
+        }
     }
 
     /// Names of all labels, sorted.
     pub(crate) fn label_names(&self) -> Vec<String> {
-        self.postings.keys().cloned().collect()
+        self.postings.keys().map(|n| n.as_ref().to_owned()).collect()
     }
 
     /// Values of one label, sorted.
     pub(crate) fn label_values(&self, name: &str) -> Vec<String> {
-        self.postings.get(name).map(|v| v.keys().cloned().collect()).unwrap_or_default()
+        self.values(name).map(|(v, _)| v.to_owned()).collect()
+    }
+
+    /// Names of all labels with their values and how many series have each.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = (&str, u64)>)> {
+        self.postings
+            .iter()
+            .map(|(n, values)| (n.as_ref(), values.iter().map(|(v, ids)| (v.as_ref(), ids.len()))))
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = (&str, &RoaringBitmap)> {
+        self.postings.get(name).into_iter().flatten().map(|(v, ids)| (v.as_ref(), ids))
     }
 
     /// Series that satisfy all matchers, sorted by labels.
     pub(crate) fn find(&self, matchers: &[Matcher]) -> Vec<(Labels, SeriesId)> {
-        let narrow = matchers.iter().filter_map(|m| self.candidates(m)).min_by_key(BTreeSet::len);
-        let all = || self.by_labels.values().copied().collect();
-        let mut found: Vec<(Labels, SeriesId)> = narrow
-            .unwrap_or_else(all)
-            .into_iter()
-            .map(|id| (self.labels(id), id))
-            .filter(|(labels, _)| matchers.iter().all(|m| m.matches(labels.get(m.name()))))
-            .collect();
-        found.sort();
+        let mut found: Option<RoaringBitmap> = None;
+        let mut barred = RoaringBitmap::new();
+        for matcher in matchers {
+            match self.judge(matcher) {
+                Judged::Only(ids) => found = Some(found.map_or_else(|| ids.clone(), |all| all & &ids)),
+                Judged::Without(ids) => barred |= ids,
+            }
+        }
+        let found = found.unwrap_or_else(|| self.by_labels.iter().copied().collect()) - barred;
+        self.sorted(found)
+    }
+
+    fn sorted(&self, ids: RoaringBitmap) -> Vec<(Labels, SeriesId)> {
+        let n = ids.len() as usize;
+        let entry = |id: SeriesId| Some((self.labels(id)?.clone(), id));
+        if n >= RANK_FROM
+            && let Some(ranks) = self.ranks(n)
+        {
+            let mut ids: Vec<SeriesId> = ids.into_iter().collect();
+            ids.sort_unstable_by_key(|&id| ranks.get(id as usize));
+            return ids.into_iter().filter_map(entry).collect();
+        }
+        let mut found: Vec<(Labels, SeriesId)> = ids.into_iter().filter_map(entry).collect();
+        found.sort_unstable();
         found
     }
 
-    /// The series that a matcher allows, where the lists can say so cheaply: not when it accepts an absent label.
-    fn candidates(&self, matcher: &Matcher) -> Option<BTreeSet<SeriesId>> {
-        if matcher.matches("") {
-            return None;
+    /// Ranks of all ids; made anew only for a selection that would cost as much by itself.
+    fn ranks(&self, n: usize) -> Option<Arc<Vec<u32>>> {
+        let mut ranks = self.ranks.lock().unwrap_or_else(PoisonError::into_inner);
+        if ranks.is_none() && n >= self.len() / 4 {
+            let mut all: Vec<(&Labels, SeriesId)> =
+                self.by_labels.iter().filter_map(|&id| Some((self.labels(id)?, id))).collect();
+            all.sort_unstable();
+            let mut places = vec![0; self.series.len()];
+            for (rank, (_, id)) in (0..).zip(all) {
+                if let Some(place) = places.get_mut(id as usize) {
+                    *place = rank;
+                }
+            }
+            *ranks = Some(Arc::new(places));
         }
-        let values = self.postings.get(matcher.name());
-        match matcher.op() {
-            MatchOp::Equal => Some(values.and_then(|v| v.get(matcher.value())).cloned().unwrap_or_default()),
-            MatchOp::Regex | MatchOp::NotRegex | MatchOp::NotEqual => {
-                let matching = values.into_iter().flatten().filter(|(value, _)| matcher.matches(value));
-                Some(matching.flat_map(|(_, ids)| ids.iter().copied()).collect())
+        ranks.clone()
+    }
+
+    /// What a matcher says, as a bitmap. One that accepts an absent label says which series it does not accept.
+    fn judge(&self, matcher: &Matcher) -> Judged {
+        let name = matcher.name();
+        let absent = matcher.matches("");
+        let mut ids = RoaringBitmap::new();
+        if matcher.op() == MatchOp::Equal && !absent {
+            let values = self.postings.get(name);
+            return Judged::Only(values.and_then(|v| v.get(matcher.value())).cloned().unwrap_or_default());
+        }
+        if matcher.op() == MatchOp::NotEqual && absent {
+            let values = self.postings.get(name);
+            return Judged::Without(values.and_then(|v| v.get(matcher.value())).cloned().unwrap_or_default());
+        }
+        for (value, with) in self.values(name) {
+            if matcher.matches(value) != absent {
+                ids |= with;
             }
         }
+        if absent { Judged::Without(ids) } else { Judged::Only(ids) }
     }
 }
 
+enum Judged {
+    Only(RoaringBitmap),
+    Without(RoaringBitmap),
+}
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use wellkept_model::{Batch, TimestampMs};
+use wellkept_model::TimestampMs;
 
 use crate::codec::Corrupt;
 use crate::disk::Disk;
 use crate::error::{Quarantined, StoreError};
+use crate::row::Row;
 use crate::wal::{self, Good, HEADER, segment_name, segment_number};
-use crate::wal_decode::{Decoded, Decoder};
+use crate::wal_decode::{Decoded, DecodedGroup, Decoder};
 use crate::wal_record::{FRAME, frame_at};
 
 /// Longest segment that is read, bytes: far above what is ever written.
@@ -27,14 +28,24 @@ pub(crate) struct Replayed {
     pub(crate) torn: Vec<Quarantined>,
 }
 
-/// Reads all segments above `covered` in order and hands their batches to `take`.
+/// Samples that the log gave.
+pub(crate) struct ReplayedRow<'a> {
+    pub(crate) segment: u64,
+    /// Number of the group within the segment.
+    pub(crate) number: u64,
+    /// What the segment says of the group; the row's slots are its.
+    pub(crate) group: &'a DecodedGroup,
+    pub(crate) row: Row,
+}
+
+/// Reads all segments above `covered` in order and hands their rows to `take`.
 ///
 /// # Errors
 /// A file that cannot be read, or one of a newer format.
 pub(crate) fn replay(
     disk: &dyn Disk,
     covered: u64,
-    mut take: impl FnMut(Batch),
+    mut take: impl FnMut(ReplayedRow<'_>),
 ) -> Result<Replayed, StoreError> {
     let mut out = Replayed { last_number: covered, ..Replayed::default() };
     let segments = load_headers(disk, covered, &mut out)?;
@@ -123,7 +134,7 @@ fn scan(
     end: Option<u64>,
     is_last: bool,
     out: &mut Replayed,
-    take: &mut impl FnMut(Batch),
+    take: &mut impl FnMut(ReplayedRow<'_>),
 ) -> Result<Option<u64>, StoreError> {
     let name = segment_name(number);
     let len = disk.len(&name).map_err(StoreError::io("measure", &name))?;
@@ -181,19 +192,22 @@ struct Scan<'a, F> {
     take: &'a mut F,
 }
 
-impl<F: FnMut(Batch)> Scan<'_, F> {
+impl<F: FnMut(ReplayedRow<'_>)> Scan<'_, F> {
     fn record(&mut self, at: usize, body: &[u8]) {
         match self.decoder.decode(body) {
             Ok(Decoded::Definition) => {}
-            Ok(Decoded::Batch(batch)) => {
+            Ok(Decoded::Row(number, row)) => {
+                let at = TimestampMs(row.at);
                 for open in std::mem::take(&mut self.open) {
                     if let Some(damage) = self.out.damaged.get_mut(open) {
-                        damage.to = Some(batch.at);
-                        damage.from = damage.from.or(Some(batch.at));
+                        damage.to = Some(at);
+                        damage.from = damage.from.or(Some(at));
                     }
                 }
-                self.last = Some(batch.at);
-                (self.take)(batch);
+                self.last = Some(at);
+                if let Some(group) = self.decoder.group(number) {
+                    (self.take)(ReplayedRow { segment: self.number, number, group, row });
+                }
             }
             Ok(Decoded::OutOfStep) => self.out_of_step(at, body.len()),
             Err(e) => self.damaged(at, FRAME + body.len(), &e.to_string()),

@@ -1,32 +1,63 @@
 //! Queries: what a selection needs is noted under the lock, read and joined without it.
+//!
+//! Everything is done group by group, because a group's series share their times: those are unpacked once, columns that
+//! stand side by side in a file are read at once, and plain rows are walked along instead of across. A large selection
+//! is divided between the processor's cores.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use wellkept_model::{
-    Labels, Matcher, Sample, SeriesData, SeriesSource, SourceError, SourceLimits, TimestampMs,
+    HistogramSample, Labels, Matcher, Sample, SeriesData, SeriesSource, SourceError, SourceLimits,
+    TimestampMs,
 };
 
-use crate::block::{BlockError, SharedBlock};
-use crate::cells::{self, Cell};
-use crate::disk::Disk;
-use crate::head::{Chunk, Head};
-use crate::registry::SeriesId;
+use crate::block::{self, BlockError, SharedBlock};
+use crate::chunk::Chunk;
+use crate::codec::Corrupt;
+use crate::registry::{HeadPlace, SeriesId};
+use crate::row::Row;
 use crate::store::{State, Store};
 
-/// Where some of a series' samples are.
-enum Piece {
-    Block(SharedBlock, usize),
-    Chunk(Arc<Chunk>, u32),
-    Open(Vec<Cell>),
+/// Series for which it pays to start another thread.
+const SERIES_PER_THREAD: usize = 1500;
+
+/// Most threads of one selection.
+const THREADS_MAX: usize = 4;
+
+/// Columns between two looks at the clock.
+const CLOCK_EVERY: usize = 32;
+
+/// Some of the series of a selection, with where their samples are.
+#[derive(Default)]
+pub(crate) struct Part {
+    /// In order of precedence. Places in order of file, each with the number of its series.
+    blocks: Vec<(SharedBlock, Vec<(usize, u32)>)>,
+    /// The frozen head first.
+    groups: Vec<GroupPart>,
 }
 
-/// A series that matches, with its pieces in order of writing.
-struct Found {
-    labels: Labels,
-    pieces: Vec<Piece>,
+struct GroupPart {
+    chunks: Vec<Arc<Chunk>>,
+    rows: Vec<Arc<Row>>,
+    /// Slot and number of the series.
+    wanted: Vec<(u32, u32)>,
 }
+
+/// Samples of one series while they are gathered.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) histograms: Vec<HistogramSample>,
+    /// Some came out of order: pieces overlap.
+    mixed: bool,
+}
+
+/// A series that a selection found: what it is called, and its id while the lock is held.
+pub(crate) type Found = (Labels, SeriesId);
 
 impl SeriesSource for Store {
     fn select(
@@ -36,18 +67,12 @@ impl SeriesSource for Store {
         to: TimestampMs,
         limits: &SourceLimits,
     ) -> Result<Vec<SeriesData>, SourceError> {
-        let mut reading = Reading::new(self, from, to, limits);
-        let mut out = Vec::new();
-        for found in self.find(matchers, from, to) {
-            let cells = reading.cells(found.pieces)?;
-            if cells.is_empty() {
-                continue;
-            }
-            reading.count(cells.len(), out.len() + 1)?;
-            let samples = cells.into_iter().map(|(at, value)| Sample { at: TimestampMs(at), value });
-            out.push(SeriesData::floats(found.labels, samples.collect()));
-        }
-        Ok(out)
+        let reading = Reading::new(self, from, to, limits);
+        let (found, parts) = self.plan(matchers, from, to)?;
+        let gathered = reading.run(&parts, found.len())?;
+        reading.check_series(gathered.iter().filter(|g| !g.is_empty()).count())?;
+        let series = found.into_iter().zip(gathered).filter(|(_, g)| !g.is_empty());
+        Ok(series.map(|((labels, _), g)| g.into_series(labels)).collect())
     }
 
     fn series(
@@ -57,16 +82,16 @@ impl SeriesSource for Store {
         to: TimestampMs,
         limits: &SourceLimits,
     ) -> Result<Vec<Labels>, SourceError> {
-        let mut reading = Reading::new(self, from, to, limits);
-        let mut out = Vec::new();
-        for found in self.find(matchers, from, to) {
-            let sure = found.pieces.iter().any(|p| p.lies_within(from.0, to.0));
-            if sure || !reading.cells(found.pieces)?.is_empty() {
-                reading.count(0, out.len() + 1)?;
-                out.push(found.labels);
-            }
-        }
-        Ok(out)
+        let reading = Reading::new(self, from, to, limits);
+        let (found, mut parts) = self.plan(matchers, from, to)?;
+        let mut sure = vec![false; found.len()];
+        parts.iter_mut().for_each(|p| p.keep_unsure(from.0, to.0, &mut sure));
+        let gathered = reading.run(&parts, found.len())?;
+        let there =
+            found.into_iter().zip(gathered.iter().zip(sure)).filter(|(_, (g, sure))| *sure || !g.is_empty());
+        let labels: Vec<Labels> = there.map(|((labels, _), _)| labels).collect();
+        reading.check_series(labels.len())?;
+        Ok(labels)
     }
 }
 
@@ -83,68 +108,158 @@ impl Store {
         self.state().registry.label_values(name)
     }
 
-    fn find(&self, matchers: &[Matcher], from: TimestampMs, to: TimestampMs) -> Vec<Found> {
+    /// Series that match, sorted by labels, and where their samples are.
+    fn plan(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+    ) -> Result<(Vec<Found>, Vec<Part>), SourceError> {
         let state = self.state();
-        let series = state.registry.find(matchers).into_iter();
-        let found = series.map(|(labels, id)| Found { labels, pieces: state.pieces(id, from.0, to.0) });
-        found.filter(|f| !f.pieces.is_empty()).collect()
+        let found = state.registry.find(matchers);
+        let mut ids: Vec<(SeriesId, u32)> = found.iter().zip(0..).map(|((_, id), n)| (*id, n)).collect();
+        ids.sort_unstable();
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
+        let each = ids.len().div_ceil(threads).max(SERIES_PER_THREAD);
+        let parts = ids.chunks(each).map(|ids| state.part(ids, from.0, to.0)).collect();
+        Ok((found, parts))
     }
 }
 
 impl State {
-    fn pieces(&self, id: SeriesId, from: i64, to: i64) -> Vec<Piece> {
-        let mut pieces = Vec::new();
-        for block in self.blocks.iter().filter(|b| b.overlaps(from, to)) {
-            pieces.extend(block.places(id).map(|place| Piece::Block(Arc::clone(block), place)));
+    /// Where the samples of some series are; `ids` rise.
+    pub(crate) fn part(&self, ids: &[(SeriesId, u32)], from: i64, to: i64) -> Part {
+        let mut part = Part::default();
+        for block in self.blocks.iter().filter(|b| b.header.resolution == 0 && b.overlaps(from, to)) {
+            let mut places = Vec::new();
+            block.places(ids, |place, number| places.push((place, number)));
+            places.sort_by_cached_key(|p| block.offset(p.0));
+            if !places.is_empty() {
+                part.blocks.push((Arc::clone(block), places));
+            }
         }
-        for head in self.frozen.as_deref().into_iter().chain([&self.head]) {
-            head_pieces(head, id, from, to, &mut pieces);
+        if let Some(frozen) = &self.frozen {
+            let places = |id| frozen.places(&self.head, &self.registry, id);
+            for (group, wanted) in by_group(ids, places) {
+                let Some(group) = frozen.group(group) else { continue };
+                part.groups.extend(GroupPart::new(&group.chunks, &group.rows, wanted, from, to));
+            }
         }
-        pieces
+        for (group, wanted) in by_group(ids, |id| self.head.places(&self.registry, id)) {
+            let Some(group) = self.head.group(group) else { continue };
+            part.groups.extend(GroupPart::new(&group.chunks, &group.rows, wanted, from, to));
+        }
+        part
     }
 }
 
-fn head_pieces(head: &Head, id: SeriesId, from: i64, to: i64, pieces: &mut Vec<Piece>) {
-    for (group, slot) in head.places(id) {
-        let chunks = group.chunks.iter().filter(|c| c.min <= to && c.max >= from && c.has(slot));
-        pieces.extend(chunks.map(|c| Piece::Chunk(Arc::clone(c), slot)));
-        let open = group.series.get(slot as usize).map(|s| s.open.as_slice()).unwrap_or_default();
-        let inside = within(open, from, to);
-        if !inside.is_empty() {
-            pieces.push(Piece::Open(inside.to_vec()));
-        }
+type Wanted = Vec<(u32, u32)>;
+
+fn by_group<P: Iterator<Item = HeadPlace>>(
+    ids: &[(SeriesId, u32)],
+    places: impl Fn(SeriesId) -> P,
+) -> Vec<(u32, Wanted)> {
+    let mut all: Vec<(u32, u32, u32)> = Vec::with_capacity(ids.len());
+    for &(id, number) in ids {
+        all.extend(places(id).map(|p| (p.group, p.slot, number)));
+    }
+    all.sort_unstable();
+    let groups = all.chunk_by(|a, b| a.0 == b.0);
+    groups.map(|g| (g.first().map_or(0, |w| w.0), g.iter().map(|w| (w.1, w.2)).collect())).collect()
+}
+
+impl GroupPart {
+    fn new(chunks: &[Arc<Chunk>], rows: &[Arc<Row>], wanted: Wanted, from: i64, to: i64) -> Option<Self> {
+        let chunks: Vec<_> = chunks.iter().filter(|c| c.min <= to && c.max >= from).cloned().collect();
+        let rows: Vec<_> = rows.iter().filter(|r| (from..=to).contains(&r.at)).cloned().collect();
+        (!chunks.is_empty() || !rows.is_empty()).then_some(Self { chunks, rows, wanted })
     }
 }
 
-fn within(cells: &[Cell], from: i64, to: i64) -> &[Cell] {
-    let first = cells.partition_point(|c| c.0 < from);
-    let end = cells.partition_point(|c| c.0 <= to);
-    cells.get(first..end).unwrap_or_default()
-}
-
-impl Piece {
-    /// Whether it surely has a sample in the range, told without reading it.
-    fn lies_within(&self, from: i64, to: i64) -> bool {
-        match self {
-            Self::Block(block, _) => from <= block.header.min && block.header.max <= to,
-            Self::Chunk(chunk, _) => from <= chunk.min && chunk.max <= to,
-            Self::Open(cells) => !cells.is_empty(),
+impl Part {
+    /// Leaves only the series of which it is not sure, without reading, that they have a sample in the range.
+    fn keep_unsure(&mut self, from: i64, to: i64, sure: &mut [bool]) {
+        let mut note = |number: u32| {
+            if let Some(place) = sure.get_mut(number as usize) {
+                *place = true;
+            }
+        };
+        for (block, places) in &self.blocks {
+            if from <= block.header.min && block.header.max <= to {
+                places.iter().for_each(|p| note(p.1));
+            }
         }
+        for group in &self.groups {
+            for &(slot, number) in &group.wanted {
+                let in_row = group.rows.iter().any(|r| r.get(slot).is_some() || r.histogram(slot).is_some());
+                let inside = |c: &&Arc<Chunk>| from <= c.min && c.max <= to;
+                if in_row || group.chunks.iter().filter(inside).any(|c| c.has(slot)) {
+                    note(number);
+                }
+            }
+        }
+        let unsure = |number: u32| sure.get(number as usize) == Some(&false);
+        self.blocks.iter_mut().for_each(|(_, places)| places.retain(|p| unsure(p.1)));
+        self.groups.iter_mut().for_each(|g| g.wanted.retain(|w| unsure(w.1)));
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = u32> {
+        let blocks = self.blocks.iter().flat_map(|b| b.1.iter().map(|p| p.1));
+        blocks.chain(self.groups.iter().flat_map(|g| g.wanted.iter().map(|w| w.1)))
     }
 }
 
-type Times = Option<Arc<Vec<i64>>>;
+impl Gathered {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.samples.is_empty() && self.histograms.is_empty()
+    }
 
-/// One selection while it reads: its limits, and the times it has read already.
-struct Reading<'a> {
+    fn float(&mut self, at: i64, value: f64) {
+        self.mixed |= self.samples.last().is_some_and(|s| s.at.0 >= at);
+        self.samples.push(Sample { at: TimestampMs(at), value });
+    }
+
+    fn histogram(&mut self, sample: HistogramSample) {
+        self.mixed |= self.histograms.last().is_some_and(|s| s.at >= sample.at);
+        self.histograms.push(sample);
+    }
+
+    /// Puts the pieces in order; of equal times the last one holds.
+    fn settle(&mut self) {
+        if self.mixed {
+            self.samples.sort_by_key(|s| s.at);
+            keep_last(&mut self.samples, |s| s.at);
+            self.histograms.sort_by_key(|s| s.at);
+            keep_last(&mut self.histograms, |s| s.at);
+        }
+        if !self.samples.is_empty() && !self.histograms.is_empty() {
+            let histograms = &self.histograms;
+            self.samples.retain(|s| histograms.binary_search_by_key(&s.at, |h| h.at).is_err());
+        }
+    }
+
+    fn into_series(self, labels: Labels) -> SeriesData {
+        SeriesData { labels, samples: self.samples, histograms: self.histograms }
+    }
+}
+
+fn keep_last<T>(items: &mut Vec<T>, key: impl Fn(&T) -> TimestampMs) {
+    items.dedup_by(|later, kept| {
+        let same = key(later) == key(kept);
+        if same {
+            std::mem::swap(later, kept);
+        }
+        same
+    });
+}
+
+/// One selection while it reads, with its limits.
+pub(crate) struct Reading<'a> {
     store: &'a Store,
-    disk: &'a dyn Disk,
     range: (i64, i64),
     limits: SourceLimits,
     started: Instant,
-    samples: usize,
-    block_times: HashMap<(u64, u32), Times>,
-    chunk_times: HashMap<usize, Times>,
+    samples: AtomicUsize,
 }
 
 impl<'a> Reading<'a> {
@@ -152,82 +267,192 @@ impl<'a> Reading<'a> {
         clippy::disallowed_methods,
         reason = "a query's time limit is about elapsed time, not about any sample's"
     )]
-    fn new(store: &'a Store, from: TimestampMs, to: TimestampMs, limits: &SourceLimits) -> Self {
-        Self {
-            store,
-            disk: store.disk.as_ref(),
-            range: (from.0, to.0),
-            limits: *limits,
-            started: Instant::now(),
-            samples: 0,
-            block_times: HashMap::new(),
-            chunk_times: HashMap::new(),
-        }
+    pub(crate) fn new(store: &'a Store, from: TimestampMs, to: TimestampMs, limits: &SourceLimits) -> Self {
+        let (range, limits) = ((from.0, to.0), *limits);
+        Self { store, range, limits, started: Instant::now(), samples: AtomicUsize::new(0) }
     }
 
-    fn count(&mut self, samples: usize, series: usize) -> Result<(), SourceError> {
-        self.samples += samples;
-        if series > self.limits.series {
-            return Err(SourceError::TooMuch { what: "series", limit: self.limits.series });
+    /// Reads all parts, and gives `n` series.
+    pub(crate) fn run(&self, parts: &[Part], n: usize) -> Result<Vec<Gathered>, SourceError> {
+        let mut all: Vec<Gathered> = Vec::with_capacity(n);
+        all.resize_with(n, Gathered::default);
+        let results: Vec<Result<Vec<(u32, Gathered)>, SourceError>> = match parts {
+            [] => Vec::new(),
+            [only] => vec![self.part(only)],
+            [first, others @ ..] => std::thread::scope(|scope| {
+                let threads: Vec<_> = others.iter().map(|part| scope.spawn(|| self.part(part))).collect();
+                let mut results = vec![self.part(first)];
+                results.extend(threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(stopped()))));
+                results
+            }),
+        };
+        for result in results {
+            for (number, gathered) in result? {
+                if let Some(place) = all.get_mut(number as usize) {
+                    *place = gathered;
+                }
+            }
         }
-        self.check_samples(0)
+        Ok(all)
     }
 
-    fn check_samples(&self, more: usize) -> Result<(), SourceError> {
-        if self.samples + more > self.limits.samples {
+    fn part(&self, part: &Part) -> Result<Vec<(u32, Gathered)>, SourceError> {
+        let mut numbers: Vec<u32> = part.numbers().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let places: HashMap<u32, usize> = numbers.iter().zip(0..).map(|(&n, i)| (n, i)).collect();
+        let mut out: Vec<(u32, Gathered)> = numbers.into_iter().map(|n| (n, Gathered::default())).collect();
+        let mut sink = |number: u32, act: &mut dyn FnMut(&mut Gathered)| {
+            if let Some((_, gathered)) = places.get(&number).and_then(|&i| out.get_mut(i)) {
+                act(gathered);
+            }
+        };
+        for (block, wanted) in &part.blocks {
+            self.block(block, wanted, &mut sink)?;
+        }
+        for group in &part.groups {
+            self.group(group, &mut sink)?;
+        }
+        out.iter_mut().for_each(|(_, g)| g.settle());
+        Ok(out)
+    }
+
+    fn block(
+        &self,
+        block: &SharedBlock,
+        wanted: &[(usize, u32)],
+        sink: &mut Into<'_>,
+    ) -> Result<(), SourceError> {
+        let group_of = |place: usize| block.series(place).map_or(0, |s| s.group);
+        for same in wanted.chunk_by(|a, b| group_of(a.0) == group_of(b.0)) {
+            let group = same.first().map_or(0, |w| group_of(w.0));
+            let Some(times) = block.times(group).map_err(|e| self.failed(e))? else { continue };
+            if times.last().is_none_or(|&t| t < self.range.0)
+                || times.first().is_none_or(|&t| t > self.range.1)
+            {
+                continue;
+            }
+            let histograms = block.groups().get(group as usize).is_some_and(|g| g.histograms);
+            let places: Vec<usize> = same.iter().map(|w| w.0).collect();
+            let mut columns = 0;
+            let mut over = None;
+            // Columns that are set aside are skipped, so places are matched, not counted.
+            let mut place_numbers = same.iter();
+            let result = block.read(&places, |place, count, bytes| {
+                let Some(&(_, number)) = place_numbers.by_ref().find(|w| w.0 == place) else { return Ok(()) };
+                columns += 1;
+                let n = if histograms {
+                    let samples = block::decode_histograms(&times, count, bytes)?;
+                    self.take_histograms(number, samples, sink)
+                } else {
+                    let cells = block::decode_cells(&times, count, bytes)?;
+                    self.take_cells(number, &cells, sink)
+                };
+                if over.is_none() {
+                    over = self.count(n, columns).err();
+                }
+                Ok(())
+            });
+            result.map_err(|e| self.failed(e))?;
+            if let Some(e) = over {
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_cells(&self, number: u32, cells: &[crate::cells::Cell], sink: &mut Into<'_>) -> usize {
+        let first = cells.partition_point(|c| c.0 < self.range.0);
+        let end = cells.partition_point(|c| c.0 <= self.range.1);
+        let inside = cells.get(first..end).unwrap_or_default();
+        sink(number, &mut |gathered| {
+            gathered.samples.reserve(inside.len());
+            inside.iter().for_each(|c| gathered.float(c.0, c.1));
+        });
+        inside.len()
+    }
+
+    fn take_histograms(&self, number: u32, samples: Vec<HistogramSample>, sink: &mut Into<'_>) -> usize {
+        let inside: Vec<HistogramSample> =
+            samples.into_iter().filter(|s| (self.range.0..=self.range.1).contains(&s.at.0)).collect();
+        let n = inside.len();
+        sink(number, &mut |gathered| inside.iter().for_each(|s| gathered.histogram(s.clone())));
+        n
+    }
+
+    fn group(&self, group: &GroupPart, sink: &mut Into<'_>) -> Result<(), SourceError> {
+        let broken =
+            |e: Corrupt| SourceError::Read { what: "a chunk in memory".to_owned(), source: Box::new(e) };
+        let (from, to) = self.range;
+        let times = group.chunks.iter().map(|c| c.times()).collect::<Result<Vec<_>, _>>().map_err(broken)?;
+        let expected = times.iter().map(Vec::len).sum::<usize>() + group.rows.len();
+        let mut loaded = 0;
+        for (columns, &(slot, number)) in group.wanted.iter().enumerate() {
+            let mut result = Ok(());
+            sink(number, &mut |gathered| {
+                let before = gathered.samples.len();
+                gathered.samples.reserve(expected);
+                for (chunk, times) in group.chunks.iter().zip(&times) {
+                    let take = |(at, value): (i64, f64)| {
+                        if from <= at && at <= to {
+                            gathered.float(at, value);
+                        }
+                    };
+                    if let Err(e) = chunk.cells(times, slot, take) {
+                        result = Err(e);
+                    }
+                }
+                for row in &group.rows {
+                    if let Some(value) = row.get(slot) {
+                        gathered.float(row.at, value);
+                    }
+                }
+                if gathered.samples.is_empty() {
+                    gathered.samples = Vec::new();
+                }
+                loaded += gathered.samples.len() - before.min(gathered.samples.len());
+            });
+            result.map_err(broken)?;
+            self.count(std::mem::take(&mut loaded), columns)?;
+        }
+        self.group_histograms(group, sink)
+    }
+
+    fn group_histograms(&self, group: &GroupPart, sink: &mut Into<'_>) -> Result<(), SourceError> {
+        let chunks = group.chunks.iter().flat_map(|c| c.histograms().iter().map(|(at, h)| (*at, h)));
+        let rows = group.rows.iter().flat_map(|r| r.histograms.iter().map(|h| (r.at, h)));
+        let mut n = 0;
+        for (at, (slot, histogram)) in chunks.chain(rows) {
+            if at < self.range.0 || at > self.range.1 {
+                continue;
+            }
+            let Ok(place) = group.wanted.binary_search_by_key(slot, |w| w.0) else { continue };
+            let Some(&(_, number)) = group.wanted.get(place) else { continue };
+            let sample = HistogramSample { at: TimestampMs(at), histogram: Arc::clone(histogram) };
+            sink(number, &mut |gathered| gathered.histogram(sample.clone()));
+            n += 1;
+        }
+        self.count(n, 0)
+    }
+
+    /// Counts what was loaded; `columns`: how many were read so far, for a look at the clock now and then.
+    fn count(&self, samples: usize, columns: usize) -> Result<(), SourceError> {
+        let all = self.samples.fetch_add(samples, Ordering::Relaxed) + samples;
+        if all > self.limits.samples {
             return Err(SourceError::TooMuch { what: "samples", limit: self.limits.samples });
         }
-        if self.started.elapsed() > self.limits.time {
+        if columns.is_multiple_of(CLOCK_EVERY) && self.started.elapsed() > self.limits.time {
             let limit = usize::try_from(self.limits.time.as_millis()).unwrap_or(usize::MAX);
             return Err(SourceError::TooMuch { what: "milliseconds", limit });
         }
         Ok(())
     }
 
-    fn cells(&mut self, pieces: Vec<Piece>) -> Result<Vec<Cell>, SourceError> {
-        let mut runs = Vec::with_capacity(pieces.len());
-        let mut loaded = 0;
-        for piece in pieces {
-            let run = match piece {
-                Piece::Block(block, place) => self.block(&block, place)?,
-                Piece::Chunk(chunk, slot) => self.chunk(&chunk, slot)?,
-                Piece::Open(cells) => cells,
-            };
-            loaded += run.len();
-            self.check_samples(loaded)?;
-            runs.push(run);
+    pub(crate) fn check_series(&self, series: usize) -> Result<(), SourceError> {
+        if series > self.limits.series {
+            return Err(SourceError::TooMuch { what: "series", limit: self.limits.series });
         }
-        Ok(cells::merge(runs))
-    }
-
-    fn block(&mut self, block: &SharedBlock, place: usize) -> Result<Vec<Cell>, SourceError> {
-        let Some(series) = block.series(place) else { return Ok(Vec::new()) };
-        let key = (block.header.number, series.group);
-        let times = match self.block_times.get(&key) {
-            Some(times) => times.clone(),
-            None => {
-                let times = block.times(self.disk, series.group).map_err(|e| self.failed(e))?.map(Arc::new);
-                self.block_times.entry(key).or_insert(times).clone()
-            }
-        };
-        let Some(times) = times else { return Ok(Vec::new()) };
-        let cells = block.cells(self.disk, &times, place).map_err(|e| self.failed(e))?;
-        Ok(within(&cells.unwrap_or_default(), self.range.0, self.range.1).to_vec())
-    }
-
-    fn chunk(&mut self, chunk: &Arc<Chunk>, slot: u32) -> Result<Vec<Cell>, SourceError> {
-        let broken = |e| SourceError::Read { what: "a chunk in memory".to_owned(), source: Box::new(e) };
-        let key = Arc::as_ptr(chunk).addr();
-        let times = match self.chunk_times.get(&key) {
-            Some(times) => times.clone(),
-            None => {
-                let times = Some(Arc::new(chunk.times().map_err(broken)?));
-                self.chunk_times.entry(key).or_insert(times).clone()
-            }
-        };
-        let Some(times) = times else { return Ok(Vec::new()) };
-        let cells = chunk.cells(&times, slot).map_err(broken)?;
-        Ok(within(&cells, self.range.0, self.range.1).to_vec())
+        Ok(())
     }
 
     /// Damage is named once in an error and remembered; from then on it is set aside and the rest serves.
@@ -235,11 +460,19 @@ impl<'a> Reading<'a> {
         match error {
             BlockError::Damaged(damage) => {
                 let what = damage.to_string();
-                let source = Box::new(crate::codec::Corrupt("a checksum does not fit"));
+                let source = Box::new(Corrupt("a checksum does not fit"));
                 self.store.state_mut().counters.note(damage);
                 SourceError::Read { what, source }
             }
             BlockError::Store(e) => SourceError::Read { what: "a block".to_owned(), source: Box::new(e) },
         }
     }
+}
+
+/// Where read samples go: the number of a series, and what to do with what was gathered of it.
+type Into<'a> = dyn FnMut(u32, &mut dyn FnMut(&mut Gathered)) + 'a;
+
+fn stopped() -> SourceError {
+    let source = Box::new(Corrupt("a reading thread stopped"));
+    SourceError::Read { what: "a part of the selection".to_owned(), source }
 }

@@ -11,7 +11,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::disk::{Disk, DiskFile, DiskLock};
+use crate::disk::{Disk, DiskFile, DiskLock, DiskReader};
 
 mod plane;
 
@@ -165,11 +165,12 @@ impl Disk for SimDisk {
     }
 
     fn read(&self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let mut plane = self.plane();
-        let live = &plane.inode(name)?.live;
-        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(live.len());
-        let to = from.saturating_add(len).min(live.len());
-        Ok(live.get(from..to).unwrap_or_default().to_vec())
+        self.open(name)?.read(offset, len)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskReader>> {
+        let inode = self.plane().number(name)?;
+        Ok(Box::new(SimReader { disk: self.clone(), inode }))
     }
 
     fn len(&self, name: &str) -> io::Result<u64> {
@@ -226,6 +227,21 @@ impl Disk for SimDisk {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(Box::new(SimLock { disk: self.clone(), name: name.to_owned() }))
+    }
+}
+
+struct SimReader {
+    disk: SimDisk,
+    inode: usize,
+}
+
+impl DiskReader for SimReader {
+    fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let plane = self.disk.plane();
+        let live = plane.inodes.get(self.inode).map(|i| i.live.as_slice()).unwrap_or_default();
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(live.len());
+        let to = from.saturating_add(len).min(live.len());
+        Ok(live.get(from..to).unwrap_or_default().to_vec())
     }
 }
 

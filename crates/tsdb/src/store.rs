@@ -9,19 +9,23 @@ use std::time::Duration;
 
 use wellkept_model::{Batch, TimestampMs};
 
+use crate::appender::Refusals;
 use crate::block::SharedBlock;
 use crate::disk::{Disk, DiskLock};
 use crate::error::{Quarantined, StoreError};
-use crate::head::{Head, Prepared};
+use crate::head::{Frozen, Head, Refused};
+use crate::limits::SeriesLimits;
 use crate::registry::Registry;
+use crate::row::{GroupDef, Prepared, Row, RowHistogram};
 use crate::wal::Wal;
 use crate::wal_record::GROUP_SERIES_MAX;
+use crate::wire::Wires;
 
 /// Most damaged stretches that are remembered by name; further ones are counted only.
 const QUARANTINED_MAX: usize = 1000;
 
 /// Most bytes of one label name or value, as generous as Prometheus' own wire limits allow.
-const LABEL_BYTES_MAX: usize = 64 << 10;
+pub(crate) const LABEL_BYTES_MAX: usize = 64 << 10;
 
 /// What can be set. The default is meant for one host up to some thousand series.
 #[derive(Debug, Clone)]
@@ -30,9 +34,19 @@ pub struct StoreConfig {
     pub block_span: Duration,
     /// How long samples are kept, by their own time.
     pub retention: Duration,
-    /// How much older than the newest batch of its target a batch may be. The default of 25 h lets a clock that
-    /// was a day ahead come back without loss.
+    /// How much older than the newest sample of its target a pushed sample may be.
     pub out_of_order: Duration,
+    /// The same for whole batches ([`Store::append`]): those were measured now, by whatever the clock says. The default
+    /// of 25 h lets a clock that was a day ahead come back without loss.
+    pub clock_step: Duration,
+    /// Labels that say which target a pushed series belongs to: those that are there name its group.
+    pub identity: Vec<String>,
+    /// Series in head and blocks beyond which a push makes no new ones.
+    pub series_max: usize,
+    /// Series of one target beyond which a push makes no new ones for it.
+    pub target_series_max: usize,
+    /// New series that one source may push between two blocks.
+    pub source_series_max: usize,
     /// Length at which a log segment is ended, bytes.
     pub segment_bytes: u64,
     /// Samples that may wait in memory for a disk that does not take them.
@@ -48,7 +62,12 @@ impl Default for StoreConfig {
         Self {
             block_span: Duration::from_secs(2 * 3600),
             retention: Duration::from_secs(15 * 86_400),
-            out_of_order: Duration::from_secs(25 * 3600),
+            out_of_order: Duration::from_secs(3600),
+            clock_step: Duration::from_secs(25 * 3600),
+            identity: vec!["instance".to_owned(), "job".to_owned()],
+            series_max: 10_000_000,
+            target_series_max: GROUP_SERIES_MAX,
+            source_series_max: 2_000_000,
             segment_bytes: 16 << 20,
             pending_max: 1 << 20,
             head_samples_max: 100_000_000,
@@ -58,7 +77,7 @@ impl Default for StoreConfig {
 }
 
 /// Names an append; tickets rise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AppendTicket(u64);
 
 /// What the store knows about itself.
@@ -90,6 +109,12 @@ pub struct Stats {
     pub out_of_order_total: u64,
     /// Samples refused because there was no room.
     pub full_total: u64,
+    /// Samples refused because their labels or their shape were wrong.
+    pub invalid_total: u64,
+    /// Samples refused because their series would have been one too many.
+    pub over_limit_total: u64,
+    /// Sources that met their limit, with how many series were refused to each.
+    pub limited: Vec<(String, u64)>,
     /// Damage found since the start; the first thousand by name.
     pub quarantined: Vec<Quarantined>,
     /// How many were found in all.
@@ -105,6 +130,7 @@ pub struct Store {
     pub(crate) config: StoreConfig,
     pub(crate) state: RwLock<State>,
     pub(crate) log: Mutex<Log>,
+    pub(crate) wires: Wires,
     /// Held by the one caller that makes blocks.
     pub(crate) upkeep: Mutex<crate::maintain::Upkeep>,
     pub(crate) _lock: DiskLock,
@@ -116,13 +142,14 @@ pub(crate) struct State {
     pub(crate) registry: Registry,
     pub(crate) head: Head,
     /// The head before this one, while it becomes a block.
-    pub(crate) frozen: Option<Arc<Head>>,
+    pub(crate) frozen: Option<Arc<Frozen>>,
     /// In order of their numbers; where times are equal, the later one holds.
     pub(crate) blocks: Vec<SharedBlock>,
     pub(crate) pending: Vec<Prepared>,
     pub(crate) pending_samples: usize,
     pub(crate) last_ticket: u64,
     pub(crate) counters: Counters,
+    pub(crate) limits: SeriesLimits,
 }
 
 #[derive(Debug, Default)]
@@ -130,6 +157,8 @@ pub(crate) struct Counters {
     appended: u64,
     out_of_order: u64,
     full: u64,
+    invalid: u64,
+    over_limit: u64,
     pub(crate) torn: Vec<Quarantined>,
     quarantined: Vec<Quarantined>,
     quarantined_total: u64,
@@ -143,6 +172,13 @@ impl Counters {
         }
     }
 
+    pub(crate) fn refuse(&mut self, refused: &Refusals) {
+        self.out_of_order += refused.out_of_order;
+        self.invalid += refused.invalid;
+        self.over_limit += refused.over_limit;
+        self.full += refused.too_many_times;
+    }
+
     pub(crate) fn damaged_files(&self) -> impl Iterator<Item = &str> {
         self.quarantined.iter().map(|q| q.file.as_str())
     }
@@ -153,6 +189,17 @@ pub(crate) struct Log {
     pub(crate) durable: u64,
 }
 
+/// What became of rows.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) ticket: AppendTicket,
+    pub(crate) samples: u64,
+    pub(crate) out_of_order: u64,
+    pub(crate) too_many_times: u64,
+    /// Why the last of those that were not taken was not.
+    refused: Option<Refused>,
+}
+
 impl Store {
     /// Takes a batch: queries see it at once, a crash may still lose it until [`Self::commit`].
     ///
@@ -161,35 +208,109 @@ impl Store {
     /// disk that does not take it. The batch is not stored then.
     pub fn append(&self, batch: &Batch) -> Result<AppendTicket, StoreError> {
         check_size(batch)?;
-        let mut state = self.state_mut();
-        let state = &mut *state;
-        let result = self.take(state, batch);
-        let samples = batch.samples.len() as u64;
-        match &result {
-            Ok(_) => state.counters.appended += samples,
-            Err(StoreError::OutOfOrder { .. }) => state.counters.out_of_order += samples,
-            Err(e) if e.is_full() => state.counters.full += samples,
-            Err(_) => {}
+        if batch.samples.is_empty() && batch.histograms.is_empty() {
+            return Ok(AppendTicket(self.state().last_ticket));
         }
-        result
+        let row = self.resolve(batch);
+        let taken = self.push(vec![row], self.config.clock_step)?;
+        match taken.refused {
+            None => Ok(taken.ticket),
+            Some(Refused::OutOfOrder(oldest)) => {
+                Err(StoreError::OutOfOrder { at: batch.at, oldest: TimestampMs(oldest) })
+            }
+            Some(Refused::TooManyRows(got)) => {
+                let limit = crate::column::COLUMN_MAX;
+                Err(StoreError::TooLarge { what: "number of distinct times in one target group", got, limit })
+            }
+        }
     }
 
-    fn take(&self, state: &mut State, batch: &Batch) -> Result<AppendTicket, StoreError> {
-        if state.pending_samples + batch.samples.len() > self.config.pending_max {
+    /// The row of a batch, with the slots of its target's group; series that are new to it are added.
+    fn resolve(&self, batch: &Batch) -> Prepared {
+        let mut cells = Vec::with_capacity(batch.samples.len());
+        let mut histograms: Vec<RowHistogram> = Vec::with_capacity(batch.histograms.len());
+        let found = {
+            let state = self.state();
+            let group = state.head.of_target(&batch.target).cloned();
+            group.filter(|group| state.find_slots(group, batch, &mut cells, &mut histograms))
+        };
+        let group = found.unwrap_or_else(|| {
+            let mut state = self.state_mut();
+            let State { head, registry, .. } = &mut *state;
+            let group = head.group_for(&batch.target);
+            cells.clear();
+            histograms.clear();
+            for (labels, value) in &batch.samples {
+                cells.push((head.slot_for(registry, &group, labels), *value));
+            }
+            for (labels, histogram) in &batch.histograms {
+                histograms.push((head.slot_for(registry, &group, labels), Arc::clone(histogram)));
+            }
+            group
+        });
+        Prepared { group, row: Arc::new(Row::new(batch.at.0, cells, histograms)) }
+    }
+
+    /// Puts rows into the head and into the log's queue: all of them, or none when there is no room.
+    pub(crate) fn push(&self, rows: Vec<Prepared>, window: Duration) -> Result<Taken, StoreError> {
+        let window = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+        let samples: usize = rows.iter().map(|r| r.row.len()).sum();
+        let mut taken = Taken::default();
+        let mut full = Vec::new();
+        {
+            let mut state = self.state_mut();
+            let state = &mut *state;
+            if let Err(e) = self.check_room(state, samples) {
+                state.counters.full += samples as u64;
+                return Err(e);
+            }
+            for row in rows {
+                let row = state.head.adopt(&mut state.registry, row);
+                let n = row.row.len() as u64;
+                match state.head.push(&row, window) {
+                    Ok(wants_seal) => {
+                        taken.samples += n;
+                        full.extend(wants_seal.then_some(row.group.index));
+                        state.pending.push(row);
+                    }
+                    Err(refused) => {
+                        taken.refused = Some(refused);
+                        match refused {
+                            Refused::OutOfOrder(_) => taken.out_of_order += n,
+                            Refused::TooManyRows(_) => taken.too_many_times += n,
+                        }
+                    }
+                }
+            }
+            state.pending_samples += taken.samples as usize;
+            state.counters.appended += taken.samples;
+            state.counters.out_of_order += taken.out_of_order;
+            state.counters.full += taken.too_many_times;
+            if taken.samples > 0 {
+                state.last_ticket += 1;
+            }
+            taken.ticket = AppendTicket(state.last_ticket);
+        }
+        full.into_iter().for_each(|group| self.seal(group));
+        Ok(taken)
+    }
+
+    fn check_room(&self, state: &State, samples: usize) -> Result<(), StoreError> {
+        if state.pending_samples + samples > self.config.pending_max {
             return Err(full("too many samples wait for the disk"));
         }
-        if state.head.samples + batch.samples.len() > self.config.head_samples_max {
+        if state.head.samples + samples > self.config.head_samples_max {
             return Err(full("too many samples in memory wait to become a block"));
         }
-        if batch.samples.is_empty() {
-            return Ok(AppendTicket(state.last_ticket));
+        Ok(())
+    }
+
+    /// Packs the rows of a group that has enough of them; the lock is only held before and after.
+    fn seal(&self, group: u32) {
+        let job = self.state_mut().head.begin_seal(group);
+        if let Some((job, Some(chunk))) = job.map(crate::head::SealJob::run) {
+            self.state_mut().head.end_seal(&job, chunk);
         }
-        let window = i64::try_from(self.config.out_of_order.as_millis()).unwrap_or(i64::MAX);
-        let prepared = state.head.insert(&mut state.registry, batch, window)?;
-        state.pending_samples += prepared.values.len();
-        state.pending.push(prepared);
-        state.last_ticket += 1;
-        Ok(AppendTicket(state.last_ticket))
     }
 
     /// Makes everything appended so far durable. Returns the last ticket that is.
@@ -208,12 +329,17 @@ impl Store {
     /// become durable later; taking it again changes nothing.
     pub fn append_durable(&self, batch: &Batch) -> Result<AppendTicket, StoreError> {
         let ticket = self.append(batch)?;
+        self.make_durable(ticket)?;
+        Ok(ticket)
+    }
+
+    /// Returns when an append is on disk.
+    pub(crate) fn make_durable(&self, ticket: AppendTicket) -> Result<(), StoreError> {
         let mut log = self.log();
         if log.durable >= ticket.0 {
-            return Ok(ticket);
+            return Ok(());
         }
-        self.commit_log(&mut log)?;
-        Ok(ticket)
+        self.commit_log(&mut log).map(|_| ())
     }
 
     pub(crate) fn commit_log(&self, log: &mut Log) -> Result<AppendTicket, StoreError> {
@@ -233,14 +359,14 @@ impl Store {
     pub fn stats(&self) -> Stats {
         let (segments, log_bytes) = self.log_size();
         let state = self.state();
-        let heads = || state.frozen.as_deref().into_iter().chain([&state.head]);
-        let ranges =
-            heads().filter_map(|h| h.range).chain(state.blocks.iter().map(|b| (b.header.min, b.header.max)));
+        let frozen = state.frozen.as_deref();
+        let heads = frozen.and_then(|f| f.range).into_iter().chain(state.head.range);
+        let ranges = heads.chain(state.blocks.iter().map(|b| (b.header.min, b.header.max)));
         let range = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         Stats {
             series: state.registry.len(),
-            head_samples: heads().map(|h| h.samples).sum(),
-            head_bytes: heads().map(Head::memory).sum(),
+            head_samples: frozen.map_or(0, |f| f.samples) + state.head.samples,
+            head_bytes: frozen.map_or(0, Frozen::memory) + state.head.memory(),
             pending_samples: state.pending_samples,
             block_samples: state.blocks.iter().map(|b| b.samples()).sum(),
             blocks: state.blocks.len(),
@@ -251,6 +377,9 @@ impl Store {
             appended_total: state.counters.appended,
             out_of_order_total: state.counters.out_of_order,
             full_total: state.counters.full,
+            invalid_total: state.counters.invalid,
+            over_limit_total: state.counters.over_limit,
+            limited: state.limits.limited(),
             quarantined: state.counters.quarantined.clone(),
             quarantined_total: state.counters.quarantined_total,
             torn: state.counters.torn.clone(),
@@ -279,9 +408,38 @@ impl Store {
 }
 
 impl State {
+    /// Finds the slots of a batch's series in a group; false when one is not there yet.
+    fn find_slots(
+        &self,
+        group: &Arc<GroupDef>,
+        batch: &Batch,
+        cells: &mut Vec<(u32, f64)>,
+        histograms: &mut Vec<RowHistogram>,
+    ) -> bool {
+        let known = group.labels();
+        let mut next = 0_u32;
+        let mut slot = |labels: &wellkept_model::Labels| {
+            // A source gives its series in the same order every time.
+            if known.get(next as usize) != Some(labels) {
+                next = self.head.slot(&self.registry, self.registry.lookup(labels.packed())?, group.index)?;
+            }
+            next += 1;
+            Some(next - 1)
+        };
+        for (labels, value) in &batch.samples {
+            let Some(slot) = slot(labels) else { return false };
+            cells.push((slot, *value));
+        }
+        for (labels, histogram) in &batch.histograms {
+            let Some(slot) = slot(labels) else { return false };
+            histograms.push((slot, Arc::clone(histogram)));
+        }
+        true
+    }
+
     /// What waits now: what the log could not write, and what came meanwhile.
     pub(crate) fn after_commit(&mut self, log: &Log) {
-        let new: usize = self.pending.iter().map(|p| p.values.len()).sum();
+        let new: usize = self.pending.iter().map(|p| p.row.len()).sum();
         self.pending_samples = new + log.wal.unwritten_samples();
     }
 }
@@ -297,7 +455,7 @@ fn full(what: &str) -> StoreError {
 }
 
 fn check_size(batch: &Batch) -> Result<(), StoreError> {
-    let got = batch.samples.len();
+    let got = batch.samples.len() + batch.histograms.len();
     if got > GROUP_SERIES_MAX {
         return Err(StoreError::TooLarge {
             what: "number of samples in one batch",
@@ -305,7 +463,17 @@ fn check_size(batch: &Batch) -> Result<(), StoreError> {
             limit: GROUP_SERIES_MAX,
         });
     }
-    let labels = batch.samples.iter().map(|s| &s.0).chain([&batch.target]);
+    let unsound = batch.histograms.iter().find(|h| !crate::histogram::is_sound(&h.1));
+    if let Some((_, histogram)) = unsound {
+        let (got, limit) = (histogram.positive.len(), crate::histogram::BUCKETS_MAX);
+        return Err(StoreError::TooLarge {
+            what: "number of buckets, or they do not fit the spans,",
+            got,
+            limit,
+        });
+    }
+    let histograms = batch.histograms.iter().map(|h| &h.0);
+    let labels = batch.samples.iter().map(|s| &s.0).chain(histograms).chain([&batch.target]);
     let longest = labels.flat_map(|l| l.iter()).map(|(n, v)| n.len().max(v.len())).max().unwrap_or(0);
     if longest > LABEL_BYTES_MAX {
         let limit = LABEL_BYTES_MAX;

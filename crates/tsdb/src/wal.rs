@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::codec::{Corrupt, Reader, crc32};
 use crate::disk::{Disk, DiskFile};
 use crate::error::StoreError;
-use crate::head::Prepared;
+use crate::row::Prepared;
 use crate::wal_record::Encoder;
 
 /// Folder of the segments.
@@ -19,7 +19,7 @@ pub(crate) const DIR: &str = "wal";
 const MAGIC: &[u8; 6] = b"WKLOG\n";
 
 /// Version of the segment format.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 
 /// Magic, version, number, number before, good length of that one, checksum.
 pub(crate) const HEADER: usize = 6 + 2 + 8 + 8 + 8 + 4;
@@ -72,6 +72,20 @@ struct Segment {
     encoder: Encoder,
 }
 
+/// How many times its definitions a segment holds at least, so that repeating them costs little: with very many
+/// series they alone are longer than a usual segment.
+const DEFINITIONS_TIMES: u64 = 6;
+
+/// No segment is longer than about this, bytes: it is read at once at start.
+const SEGMENT_MAX: u64 = 512 << 20;
+
+impl Segment {
+    fn is_full(&self, segment_bytes: u64) -> bool {
+        let wanted = segment_bytes.max(self.encoder.definitions * DEFINITIONS_TIMES).min(SEGMENT_MAX);
+        self.len >= wanted
+    }
+}
+
 /// The writing end of the log.
 pub(crate) struct Wal {
     disk: Arc<dyn Disk>,
@@ -97,7 +111,7 @@ impl Wal {
 
     /// Samples that are not durable yet.
     pub(crate) fn unwritten_samples(&self) -> usize {
-        self.unwritten.iter().map(|p| p.values.len()).sum()
+        self.unwritten.iter().map(|p| p.row.len()).sum()
     }
 
     /// Writes and syncs `batches` with all that earlier calls could not. After `Ok` all of it is durable; after
@@ -125,19 +139,20 @@ impl Wal {
         let mut todo = batches;
         while !todo.is_empty() {
             let mut segment = match self.segment.take() {
-                Some(segment) if segment.len < self.segment_bytes => segment,
+                Some(segment) if !segment.is_full(self.segment_bytes) => segment,
                 _ => self.begin()?,
             };
             let mut out = Vec::new();
+            let begin = segment.len;
             while let Some((first, rest)) = todo.split_first() {
-                segment.encoder.encode(&mut out, segment.number, segment.len, first);
+                segment.encoder.encode(&mut out, segment.number, begin, first);
+                segment.len = begin + out.len() as u64;
                 todo = rest;
-                if segment.len + out.len() as u64 >= self.segment_bytes {
+                if segment.is_full(self.segment_bytes) {
                     break;
                 }
             }
             let name = segment_name(segment.number);
-            segment.len += out.len() as u64;
             let segment = self.segment.insert(segment);
             segment.file.append(&out).map_err(StoreError::io("write", &name))?;
             segment.file.sync().map_err(StoreError::io("sync", &name))?;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use wellkept_model::Labels;
 
 use crate::codec::{Reader, as_decimal, crc32, put_text, put_varint, zigzag};
-use crate::head::{GroupDef, Prepared};
+use crate::row::{GroupDef, Prepared, Row};
 
 /// Begins every record, so that a reader finds the next one after a damaged stretch.
 const MARK: [u8; 2] = [0xb7, 0x5e];
@@ -31,6 +31,12 @@ const KEY_EVERY: u64 = 60;
 pub(crate) const GROUP: u8 = 1;
 pub(crate) const SERIES: u8 = 2;
 pub(crate) const BATCH: u8 = 3;
+pub(crate) const HISTOGRAMS: u8 = 4;
+/// Another record, compressed.
+pub(crate) const PACKED: u8 = 5;
+
+/// Bodies of definitions from this length on are compressed, bytes.
+const PACK_FROM: usize = 256;
 
 pub(crate) const FLAG_KEY: u8 = 1;
 pub(crate) const FLAG_DENSE: u8 = 2;
@@ -83,6 +89,9 @@ impl Deltas {
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
     groups: HashMap<usize, (u64, Arc<GroupDef>, Deltas)>,
+    /// Bytes of definitions so far: they are repeated in every segment, so a segment should hold much besides.
+    pub(crate) definitions: u64,
+    body: Vec<u8>,
 }
 
 impl Encoder {
@@ -94,6 +103,7 @@ impl Encoder {
         // The Arc is kept, so the address cannot come to mean another group.
         let (id, group, deltas) =
             self.groups.entry(key).or_insert_with(|| (next, Arc::clone(&batch.group), Deltas::default()));
+        let before = out.len();
         if !known {
             let mut body = vec![GROUP];
             put_varint(&mut body, *id);
@@ -103,14 +113,22 @@ impl Encoder {
         if deltas.values.len() < group.len() {
             put_series(out, segment, base, *id, group, deltas);
         }
-        let body = batch_body(*id, deltas, batch);
-        put_frame(out, segment, base, &body);
+        self.definitions += (out.len() - before) as u64;
+        if batch.row.n_values() > 0 {
+            self.body.clear();
+            batch_body(&mut self.body, *id, deltas, &batch.row);
+            put_frame(out, segment, base, &self.body);
+        }
+        if !batch.row.histograms.is_empty() {
+            put_histograms(out, segment, base, *id, &batch.row);
+        }
     }
 }
 
 fn put_series(out: &mut Vec<u8>, segment: u64, base: u64, id: u64, group: &GroupDef, deltas: &mut Deltas) {
     // Pieces, so that a group with very many series still makes records of bounded length.
-    for piece in group.labels_from(deltas.values.len()).chunks(1024) {
+    let labels = group.labels();
+    for piece in labels.get(deltas.values.len()..).unwrap_or_default().chunks(1024) {
         let mut body = vec![SERIES];
         put_varint(&mut body, id);
         put_varint(&mut body, deltas.values.len() as u64);
@@ -118,49 +136,97 @@ fn put_series(out: &mut Vec<u8>, segment: u64, base: u64, id: u64, group: &Group
         for labels in piece {
             put_labels(&mut body, labels);
         }
-        put_frame(out, segment, base, &body);
+        put_frame(out, segment, base, &packed(body));
         deltas.values.resize(deltas.values.len() + piece.len(), 0.0);
     }
 }
 
-fn batch_body(id: u64, deltas: &mut Deltas, batch: &Prepared) -> Vec<u8> {
+/// The body under `zstd`, where that is shorter: definitions are mostly one name after the other.
+fn packed(body: Vec<u8>) -> Vec<u8> {
+    if body.len() < PACK_FROM {
+        return body;
+    }
+    let mut out = vec![PACKED];
+    put_varint(&mut out, body.len() as u64);
+    match zstd::bulk::compress(&body, 1) {
+        Ok(small) if small.len() + out.len() < body.len() => {
+            out.extend_from_slice(&small);
+            out
+        }
+        _ => body,
+    }
+}
+
+/// Histograms stand by themselves: each record can be read when the group is known.
+fn put_histograms(out: &mut Vec<u8>, segment: u64, base: u64, id: u64, row: &Row) {
+    for piece in row.histograms.chunks(64) {
+        let mut body = vec![HISTOGRAMS];
+        put_varint(&mut body, id);
+        put_varint(&mut body, zigzag(row.at));
+        put_varint(&mut body, piece.len() as u64);
+        let mut before = None;
+        for (slot, histogram) in piece {
+            put_varint(&mut body, u64::from(*slot));
+            crate::histogram::put(&mut body, histogram, before);
+            before = Some(histogram);
+        }
+        put_frame(out, segment, base, &packed(body));
+    }
+}
+
+fn batch_body(body: &mut Vec<u8>, id: u64, deltas: &mut Deltas, row: &Row) {
     let key = deltas.seq.is_multiple_of(KEY_EVERY);
     if key {
         deltas.reset();
     }
-    let dense = batch.values.len() == deltas.values.len();
-    let mut body = vec![BATCH];
-    put_varint(&mut body, id);
-    put_varint(&mut body, deltas.seq);
-    put_varint(&mut body, deltas.values.len() as u64);
+    let dense = row.is_dense() && row.n_values() == deltas.values.len();
+    body.push(BATCH);
+    put_varint(body, id);
+    put_varint(body, deltas.seq);
+    put_varint(body, deltas.values.len() as u64);
     body.push(if key { FLAG_KEY } else { 0 } | if dense { FLAG_DENSE } else { 0 });
-    put_varint(&mut body, zigzag(batch.at.wrapping_sub(deltas.time)));
+    put_varint(body, zigzag(row.at.wrapping_sub(deltas.time)));
     if !dense {
-        put_slots(&mut body, &batch.values);
+        put_slots(body, row);
     }
-    put_values(&mut body, &mut deltas.values, &batch.values);
+    put_values(body, &mut deltas.values, row);
     deltas.seq += 1;
-    deltas.time = batch.at;
-    body
+    deltas.time = row.at;
 }
 
 /// Which slots a batch has: gaps and run lengths.
-fn put_slots(body: &mut Vec<u8>, values: &[(u32, f64)]) {
-    put_varint(body, values.len() as u64);
-    let mut end = 0;
-    for run in values.chunk_by(|a, b| a.0 + 1 == b.0) {
-        let first = run.first().map_or(0, |v| v.0);
+fn put_slots(body: &mut Vec<u8>, row: &Row) {
+    put_varint(body, row.n_values() as u64);
+    if row.is_dense() {
+        put_varint(body, 0);
+        put_varint(body, row.n_values() as u64);
+        return;
+    }
+    let (mut end, mut run) = (0, None);
+    for (slot, _) in row.iter() {
+        match run {
+            Some((_, next)) if next == slot => {}
+            Some((first, next)) => {
+                put_varint(body, u64::from(first - end));
+                put_varint(body, u64::from(next - first));
+                end = next;
+                run = Some((slot, slot));
+            }
+            None => run = Some((slot, slot)),
+        }
+        run = run.map(|(first, _)| (first, slot + 1));
+    }
+    if let Some((first, next)) = run {
         put_varint(body, u64::from(first - end));
-        put_varint(body, run.len() as u64);
-        end = first + run.len() as u32;
+        put_varint(body, u64::from(next - first));
     }
 }
 
 /// One bit per value (changed), then the changes.
-fn put_values(body: &mut Vec<u8>, previous: &mut [f64], values: &[(u32, f64)]) {
+fn put_values(body: &mut Vec<u8>, previous: &mut [f64], row: &Row) {
     let bits_at = body.len();
-    body.resize(bits_at + values.len().div_ceil(8), 0);
-    for (i, &(slot, value)) in values.iter().enumerate() {
+    body.resize(bits_at + row.n_values().div_ceil(8), 0);
+    for (i, (slot, value)) in row.iter().enumerate() {
         let Some(before) = previous.get_mut(slot as usize) else { continue };
         if before.to_bits() == value.to_bits() {
             continue;

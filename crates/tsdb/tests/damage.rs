@@ -144,14 +144,14 @@ fn a_block_with_a_broken_index_is_moved_away_with_its_time_range() {
 #[test]
 fn a_newer_format_is_refused_in_words() {
     let (disk, _) = filled();
-    let line = "wellkept-tsdb 2";
+    let line = "wellkept-tsdb 3";
     disk.corrupt("FORMAT", |bytes| {
         *bytes = format!("{line}\ncrc32 {:08x}\n", crc32fast_of(line.as_bytes())).into_bytes();
     });
     let error = Store::open(std::sync::Arc::new(disk.clone()), common::config()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "FORMAT has format version 2; this program reads up to 1; use the newer program"
+        "FORMAT has format version 3; this program reads up to 2; use the newer program"
     );
 }
 
@@ -160,9 +160,9 @@ fn a_block_or_segment_of_a_newer_version_is_refused_and_not_set_aside() {
     for folder in ["blocks/", "wal/"] {
         let (disk, _) = filled();
         let file = disk.files().into_iter().find(|f| f.starts_with(folder)).unwrap();
-        let header = if folder == "wal/" { 32 } else { 40 };
+        let header = if folder == "wal/" { 32 } else { 56 };
         disk.corrupt(&file, |bytes| {
-            bytes[6] = 2;
+            bytes[6] = 3;
             let sum = crc32fast_of(&bytes[..header]);
             bytes[header..header + 4].copy_from_slice(&sum.to_le_bytes());
         });

@@ -71,8 +71,12 @@ impl Plane {
         }
     }
 
+    pub(super) fn number(&self, name: &str) -> io::Result<usize> {
+        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     pub(super) fn inode(&mut self, name: &str) -> io::Result<&mut Inode> {
-        let index = self.names.get(name).copied().ok_or(io::ErrorKind::NotFound)?;
+        let index = self.number(name)?;
         self.inodes.get_mut(index).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
