@@ -7,9 +7,11 @@ use wellkept_intake::{DecodeError, Limits, Names, Tally, influx, otlp, remote_wr
 use wellkept_model::{Labels, Sink, TimestampMs};
 use wellkept_tsdb::{Store, StoreError};
 
-use crate::batcher::{Batcher, Known};
+use crate::side::{Bearers, Side};
 use crate::{ExemplarStore, Guard, MetadataStore};
 
+/// Decoders that wait with their buffers.
+const DECODERS_MAX: usize = 4;
 /// Sources whose differences OTLP adds up.
 const DELTAS_MAX: usize = 100_000;
 
@@ -71,7 +73,9 @@ pub struct Counts {
 pub struct Doors {
     store: Arc<Store>,
     identity: Labels,
-    known: Known,
+    bearers: Bearers,
+    /// Decoders with their buffers, for the next request.
+    decoders: Mutex<Vec<remote_write::Decoder>>,
     metadata: MetadataStore,
     exemplars: ExemplarStore,
     deltas: Mutex<otlp::Deltas>,
@@ -103,7 +107,8 @@ impl Doors {
         Self {
             store,
             identity,
-            known: Known::default(),
+            bearers: Bearers::default(),
+            decoders: Mutex::default(),
             metadata: MetadataStore::default(),
             exemplars: ExemplarStore::default(),
             deltas: Mutex::new(otlp::Deltas::new(DELTAS_MAX)),
@@ -146,7 +151,7 @@ impl Doors {
     /// # Errors
     /// Of the store.
     pub fn take(&self, fill: impl FnOnce(&mut dyn Sink)) -> Result<(u64, u64), StoreError> {
-        let taken = self.with_sink(|sink| {
+        let taken = self.with_sink(Format::Text, |sink| {
             fill(sink);
             Ok(Tally::default())
         });
@@ -157,40 +162,38 @@ impl Doors {
         }
     }
 
-    /// Decodes into batches and stores them with one commit.
+    /// Decodes into the store; what was taken is on disk when this returns.
     fn with_sink(
         &self,
+        format: Format,
         decode: impl FnOnce(&mut dyn Sink) -> Result<Tally, DecodeError>,
     ) -> Result<(Tally, u64, u64), Failure> {
-        let mut batcher = Batcher::new(&self.known, &self.metadata, &self.exemplars);
-        let mut guard = Guard::new(&mut batcher, &self.identity);
+        let mut appender = self.store.appender(format as u8, "");
+        let mut side = Side::new(&mut appender, &self.bearers, &self.metadata, &self.exemplars);
+        let mut guard = Guard::new(&mut side, &self.identity);
         let tally = decode(&mut guard)?;
-        let mut refused = tally.refused + guard.refused as u64;
-        let mut stored = 0;
-        for batch in batcher.finish() {
-            // The store has no place for native histograms yet: they are left out and the client is told.
-            refused += batch.histograms.len() as u64;
-            let samples = batch.samples.len() as u64;
-            match self.store.append(&batch) {
-                Ok(_) => stored += samples,
-                Err(error) if error.is_full() => return Err(error.into()),
-                Err(StoreError::OutOfOrder { .. } | StoreError::TooLarge { .. }) => refused += samples,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        self.store.commit()?;
+        let foreign = guard.refused as u64;
+        let accepted = appender.finish_durable()?;
+        let refused = tally.refused + foreign + accepted.refused.total();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.stored += stored;
+        counts.stored += accepted.samples;
         counts.refused += refused;
-        Ok((tally, stored, refused))
+        Ok((tally, accepted.samples, refused))
     }
 
     fn remote_write(&self, body: &Body<'_>) -> Result<Pushed, Failure> {
         let version = remote_write::Version::from_content_type(some(body.content_type))?;
         let encoding = remote_write::encoding(some(body.content_encoding))?;
-        let (tally, _, refused) = self.with_sink(|sink| {
-            remote_write::Decoder::new(Limits::default()).decode(version, encoding, body.bytes, sink)
-        })?;
+        let idle = self.decoders.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut decoder = idle.unwrap_or_else(|| remote_write::Decoder::new(Limits::default()));
+        let taken =
+            self.with_sink(Format::RemoteWrite, |sink| decoder.decode(version, encoding, body.bytes, sink));
+        let mut idle = self.decoders.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < DECODERS_MAX {
+            idle.push(decoder);
+        }
+        drop(idle);
+        let (tally, _, refused) = taken?;
         let written = remote_write::Written {
             samples: tally.samples,
             histograms: tally.histograms,
@@ -217,7 +220,7 @@ impl Doors {
         let limits = Limits::default();
         let bytes =
             unpacker.unpack(Encoding::from_header(some(body.content_encoding))?, body.bytes, &limits)?;
-        self.with_sink(|sink| {
+        self.with_sink(Format::Text, |sink| {
             let options = text::Options::import(body.now);
             text::Decoder::new(limits).decode(text::Format::Prometheus, bytes, &options, sink)
         })?;
@@ -235,7 +238,7 @@ impl Doors {
         let mut unpacker = Unpacker::default();
         let bytes =
             unpacker.unpack(Encoding::from_header(some(body.content_encoding))?, body.bytes, &limits)?;
-        let (tally, ..) = self.with_sink(|sink| {
+        let (tally, ..) = self.with_sink(Format::Influx, |sink| {
             let mut decoder = influx::Decoder::new(limits, Names::AsSent);
             decoder.decode(bytes, precision, database, body.now, sink)
         })?;
@@ -253,7 +256,7 @@ impl Doors {
         let mut unpacker = Unpacker::default();
         let bytes =
             unpacker.unpack(Encoding::from_header(some(body.content_encoding))?, body.bytes, &limits)?;
-        let (tally, ..) = self.with_sink(|sink| {
+        let (tally, ..) = self.with_sink(Format::Otlp, |sink| {
             let mut deltas = self.deltas.lock().unwrap_or_else(PoisonError::into_inner);
             let mut decoder = otlp::Decoder::new(limits, otlp::Options::default());
             decoder.decode(format, bytes, body.now, &mut deltas, sink)

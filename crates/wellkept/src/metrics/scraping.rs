@@ -6,11 +6,11 @@ use std::sync::Arc;
 use wellkept_doors::Doors;
 use wellkept_intake::remote_write::{Encoder as WireEncoder, OutgoingSeries, Version};
 use wellkept_intake::{Limits, text};
-use wellkept_model::{Sink, TimestampMs};
+use wellkept_model::Sink;
 use wellkept_scrape::config::{Config, WireVersion};
 use wellkept_scrape::manager::{Manager, Targets};
 use wellkept_scrape::sender::Senders;
-use wellkept_scrape::{Encoder, NewEncoder, NewParser, Outgoing, Outlet, Parser, Pending, Scraped};
+use wellkept_scrape::{Encoder, NewEncoder, NewParser, Outgoing, Outlet, Page, Parser, Pending, Scraped};
 
 /// Most bytes of the queue of one receiver.
 const QUEUE_BYTES: u64 = 512 << 20;
@@ -37,7 +37,7 @@ impl Scraping {
                 tracing::error!(%error, "a receiver of samples cannot be sent to");
             }
         }
-        let new_parser: NewParser = Arc::new(|| Box::new(Page(text::Decoder::new(Limits::default()))));
+        let new_parser: NewParser = Arc::new(|| Box::new(Pages(text::Decoder::new(Limits::default()))));
         let manager = Manager::new(new_parser, Arc::new(Stored { doors, senders: Arc::clone(&senders) }));
         manager.apply(&config);
         Arc::new(Self { manager, senders, shown })
@@ -73,19 +73,14 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// Reads what targets answer.
-struct Page(text::Decoder);
+struct Pages(text::Decoder);
 
-impl Parser for Page {
-    fn parse(
-        &mut self,
-        body: &[u8],
-        media_type: &str,
-        at: TimestampMs,
-        sink: &mut dyn Sink,
-    ) -> Result<(), String> {
-        let format = text::Format::from_content_type(Some(media_type), Some(text::Format::Prometheus))
-            .map_err(|e| e.to_string())?;
-        let decoded = self.0.decode(format, body, &text::Options::scrape(at), sink);
+impl Parser for Pages {
+    fn parse(&mut self, page: &Page<'_>, sink: &mut dyn Sink) -> Result<(), String> {
+        let format =
+            text::Format::from_content_type(Some(page.media_type), None).map_err(|e| e.to_string())?;
+        let options = text::Options { classic_too: page.classic_too, ..text::Options::scrape(page.at) };
+        let decoded = self.0.decode(format, page.body, &options, sink);
         decoded.map(drop).map_err(|e| e.to_string())
     }
 }
