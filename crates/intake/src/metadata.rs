@@ -39,6 +39,11 @@ impl Seen {
     /// Families remembered; beyond that all are handed on anew.
     const FAMILIES_MAX: usize = 1 << 16;
 
+    /// Hands all metadata on again from now on.
+    pub(crate) fn forget(&mut self) {
+        self.seen.clear();
+    }
+
     /// Hands metadata on unless it was before. `finish` makes the last changes to what is handed on.
     pub(crate) fn hand_on<S: Sink + ?Sized>(
         &mut self,

@@ -112,6 +112,27 @@ impl Decoder {
         deltas: &mut Deltas,
         sink: &mut S,
     ) -> Result<Tally, DecodeError> {
+        let outcome = self.decode_request(format, body, now, deltas, sink);
+        if outcome.is_err() {
+            self.forget_metadata();
+        }
+        outcome
+    }
+
+    /// Hands all metadata on again from now on, as if nothing had been seen. To be called when what the sink was given
+    /// could not be stored; after an error of [`Self::decode`] it happens by itself.
+    pub fn forget_metadata(&mut self) {
+        self.metadata_seen.forget();
+    }
+
+    fn decode_request<S: Sink + ?Sized>(
+        &mut self,
+        format: Format,
+        body: &[u8],
+        now: TimestampMs,
+        deltas: &mut Deltas,
+        sink: &mut S,
+    ) -> Result<Tally, DecodeError> {
         if body.len() > self.limits.unpacked_bytes {
             return Err(DecodeError::TooLarge { limit: self.limits.unpacked_bytes });
         }

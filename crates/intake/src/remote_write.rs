@@ -48,6 +48,26 @@ impl Decoder {
         body: &[u8],
         sink: &mut S,
     ) -> Result<Tally, DecodeError> {
+        let outcome = self.decode_message(version, encoding, body, sink);
+        if outcome.is_err() {
+            self.forget_metadata();
+        }
+        outcome
+    }
+
+    /// Hands all metadata on again from now on, as if nothing had been seen. To be called when what the sink was given
+    /// could not be stored; after an error of [`Self::decode`] it happens by itself.
+    pub fn forget_metadata(&mut self) {
+        self.metadata_seen.forget();
+    }
+
+    fn decode_message<S: Sink + ?Sized>(
+        &mut self,
+        version: Version,
+        encoding: Encoding,
+        body: &[u8],
+        sink: &mut S,
+    ) -> Result<Tally, DecodeError> {
         let message = self.unpacker.unpack(encoding, body, &self.limits)?;
         match version {
             Version::V1 => v1::decode(message, &self.limits, sink),

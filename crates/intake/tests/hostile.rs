@@ -111,10 +111,10 @@ fn peak_mb() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }
 
-/// A message that holds `inner` in field `number` as often as fits into 2 MiB.
+/// A message that holds `inner` in field `number` as often as fits into 1 MiB.
 fn often(number: u32, inner: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    while out.len() < 2 << 20 {
+    while out.len() < 1 << 20 {
         Writer::new(&mut out).bytes(number, inner);
     }
     out

@@ -134,6 +134,19 @@ fn the_second_page_is_known_by_its_bytes() {
 }
 
 #[test]
+fn metadata_of_a_page_that_failed_is_handed_on_again() {
+    let mut decoder = Decoder::default();
+    for page in ["# TYPE a counter\na 1\nbad\n", "# TYPE a counter\na 1\n"] {
+        let mut sink = Recorder::default();
+        let outcome = decoder.decode(Format::Prometheus, page.as_bytes(), &Options::scrape(NOW), &mut sink);
+        assert_eq!(outcome.is_err(), page.contains("bad"));
+        if outcome.is_ok() {
+            assert_eq!(sink.metadata.len(), 1);
+        }
+    }
+}
+
+#[test]
 fn times_on_the_page_may_be_ignored() {
     let mut sink = Recorder::default();
     let options = Options { honor_timestamps: false, ..Options::scrape(NOW) };
