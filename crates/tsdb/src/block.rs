@@ -33,6 +33,7 @@ pub(crate) struct Block {
     pub(crate) header: Header,
     pub(crate) bytes: u64,
     /// Numbers of the blocks that it stands for.
+    #[expect(dead_code, reason = "merging of blocks needs it, and stands before its first use")]
     pub(crate) replaces: Vec<u64>,
     file: Box<dyn DiskReader>,
     groups: Vec<BlockGroup>,
@@ -45,6 +46,7 @@ pub(crate) struct Block {
 /// One group of a block.
 #[derive(Debug)]
 pub(crate) struct BlockGroup {
+    #[expect(dead_code, reason = "merging of blocks needs it, and stands before its first use")]
     pub(crate) target: Labels,
     pub(crate) rows: u32,
     pub(crate) histograms: bool,
@@ -178,6 +180,7 @@ impl Block {
         self.series.get(place)
     }
 
+    #[expect(dead_code, reason = "merging of blocks needs it, and stands before its first use")]
     pub(crate) fn all_series(&self) -> &[BlockSeries] {
         &self.series
     }
