@@ -19,6 +19,8 @@ pub(crate) struct Package {
 
 /// Needed by `cargo xtask test`.
 pub(crate) const FOR_TESTS: &[Package] = &[
+    Package { name: "strace", program: "strace", reason: "`torture` has system calls fail and end" },
+    Package { name: "e2fsprogs", program: "mkfs.ext4", reason: "`torture` makes small disks" },
     Package { name: "chromium", program: "chromium", reason: "the console is tested in a real browser" },
     Package {
         name: "prometheus",

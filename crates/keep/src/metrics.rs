@@ -16,8 +16,8 @@ use crate::tree::Node;
 const RULES_MAX: usize = 100;
 /// Longest time that anything is kept.
 const KEPT_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
-/// Least space that the store works in.
-const BYTES_MIN: u64 = 64 << 20;
+/// Shortest time that samples are kept.
+const KEPT_MIN: Duration = Duration::from_secs(7200);
 
 /// Reads the section `source`.
 pub(crate) fn source(node: &Node, problems: &mut Problems) -> Option<Upstream> {
@@ -76,44 +76,13 @@ fn rules(node: &Node, problems: &mut Problems) -> Vec<String> {
     items.iter().take(RULES_MAX).filter_map(|n| read::path(n, problems)).collect()
 }
 
-/// What is not said keeps its default; a coarser resolution is kept at least as long as a finer one.
+/// What is not said keeps its default.
 fn retention(node: &Node, problems: &mut Problems) -> Retention {
     let mut out = Retention::default();
-    let Some(fields) = Fields::open(node, &["raw", "5m", "1h", "size"], problems) else { return out };
-    let mut time = |name: &str| {
-        let node = fields.get(name)?;
-        read::duration(node, Duration::from_secs(7200), KEPT_MAX, problems)
-    };
-    let (raw, five, hour) = (time("raw"), time("5m"), time("1h"));
+    let Some(fields) = Fields::open(node, &["raw"], problems) else { return out };
+    let raw = fields.get("raw").and_then(|n| read::duration(n, KEPT_MIN, KEPT_MAX, problems));
     out.raw = raw.unwrap_or(out.raw);
-    out.five_minutes = five.unwrap_or(out.five_minutes.max(out.raw));
-    out.one_hour = hour.unwrap_or(out.one_hour.max(out.five_minutes));
-    for (name, coarse, fine) in [("5m", out.five_minutes, out.raw), ("1h", out.one_hour, out.five_minutes)] {
-        if let (Some(key), true) = (fields.key(name), coarse < fine) {
-            let message = Text::new("keep.kept_shorter").with("key", name);
-            problems.add(&key.at, message, Text::new("keep.accept.retention"));
-        }
-    }
-    let size = |t: &str| bytes(t).filter(|b| *b >= BYTES_MIN);
-    out.bytes_max =
-        fields.get("size").and_then(|n| read::parsed(n, Text::new("keep.accept.space"), problems, size));
     out
-}
-
-/// `500MB`, `20GiB`: a whole number with a unit.
-fn bytes(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let unit: u64 = match unit.trim_start() {
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "TB" => 1_000_000_000_000,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 #[cfg(test)]
@@ -147,33 +116,10 @@ mod tests {
 
     #[test]
     fn what_is_not_said_about_retention_keeps_its_default() {
-        let keep = parse("metrics: { retention: { raw: 30d, size: 20GiB } }").unwrap();
         let days = |n: u64| Duration::from_secs(n * 86_400);
-        let want = Retention {
-            raw: days(30),
-            five_minutes: days(90),
-            one_hour: days(730),
-            bytes_max: Some(20 << 30),
-        };
-        assert_eq!(keep.metrics.retention, want);
-        let keep = parse("metrics: { retention: { raw: 1000d } }").unwrap();
-        assert_eq!(keep.metrics.retention.one_hour, days(1000), "coarse ones last as long as fine ones");
-    }
-
-    #[test]
-    fn a_coarse_resolution_is_not_kept_shorter_than_a_fine_one() {
-        assert_eq!(parse("metrics: { retention: { raw: 30d, 5m: 7d } }").unwrap_err(), "keep.kept_shorter");
-    }
-
-    #[test]
-    fn sizes_have_a_unit() {
-        for (text, want) in
-            [("20GiB", Some(20 << 30)), ("1 TB", Some(1_000_000_000_000)), ("64MiB", Some(64 << 20))]
-        {
-            assert_eq!(bytes(text), want, "{text}");
-        }
-        for bad in ["20", "GiB", "20 gb", "-1GB", "99999999999999999TB", "1.5GB"] {
-            assert_eq!(bytes(bad), None, "{bad}");
-        }
+        let raw = |text: &str| parse(text).map(|k| k.metrics.retention.raw);
+        assert_eq!(raw("metrics: { retention: { raw: 30d } }"), Ok(days(30)));
+        assert_eq!(raw("metrics: {}"), Ok(days(15)));
+        assert_eq!(raw("metrics: { retention: { raw: 1h } }").unwrap_err(), "keep.is_value");
     }
 }

@@ -59,23 +59,16 @@ pub struct Metrics {
     pub retention: Retention,
 }
 
-/// How long samples are kept, at which resolution.
+/// How long samples are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// As they came.
+    /// As they came, counted from the newest one.
     pub raw: Duration,
-    /// Consolidated to five minutes.
-    pub five_minutes: Duration,
-    /// Consolidated to one hour.
-    pub one_hour: Duration,
-    /// Most bytes of all blocks together; the oldest go first.
-    pub bytes_max: Option<u64>,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        let days = |n: u64| Duration::from_secs(n * 86_400);
-        Self { raw: days(15), five_minutes: days(90), one_hour: days(730), bytes_max: None }
+        Self { raw: Duration::from_secs(15 * 86_400) }
     }
 }
 

@@ -120,7 +120,7 @@ export interface StoreMore {
 }
 
 export interface StoreStatus {
-  headStats?: { numSeries: number; numLabelPairs: number; chunkCount: number; minTime: number; maxTime: number };
+  headStats?: { numSeries: number; numLabelPairs: number; chunkCount?: number; minTime: number; maxTime: number };
   seriesCountByMetricName?: Count[];
   labelValueCountByLabelName?: Count[];
   memoryInBytesByLabelName?: Count[];

@@ -57,7 +57,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let dir = DataDir::open(&options.data_dir).map_err(|e| Failure::of(DATA_DIR, &e))?;
     let state = StateDb::open(dir.path()).await.map_err(|e| Failure::of(DATA_DIR, &e))?;
     let versions = FileVersions::open(dir.path(), state.clone()).map_err(|e| Failure::of(DATA_DIR, &e))?;
-    let store = open_store(dir.path()).map_err(|e| Failure::of(DATA_DIR, &e))?;
+    let store = open_store(dir.path(), &keep.metrics).map_err(|e| Failure::of(DATA_DIR, &e))?;
     greet(context, address, &dir, keep_file.as_deref(), &keep);
 
     let metrics = Arc::new(OwnMetrics::default());

@@ -79,11 +79,12 @@ impl PrometheusViews for Views {
         let names = self.store.label_names();
         let mut values: Vec<(String, usize)> =
             names.iter().map(|n| (n.clone(), self.store.label_values(n).len())).collect();
+        let all_pairs: usize = values.iter().map(|(_, n)| n).sum();
         values.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         values.truncate(limit);
         let per_sample = stats.block_bytes as f64 / (stats.block_samples.max(1)) as f64;
         json!({
-            "headStats": {"numSeries": stats.series, "numLabelPairs": Value::Null, "chunkCount": Value::Null,
+            "headStats": {"numSeries": stats.series, "numLabelPairs": all_pairs,
                 "minTime": from.0, "maxTime": to.0},
             "seriesCountByMetricName": self.series_by_metric(limit),
             "labelValueCountByLabelName": pairs(&values),
