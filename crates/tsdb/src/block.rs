@@ -32,8 +32,6 @@ pub(crate) struct Block {
     pub(crate) name: String,
     pub(crate) header: Header,
     pub(crate) bytes: u64,
-    /// Numbers of the blocks that it stands for.
-    pub(crate) replaces: Vec<u64>,
     file: Box<dyn DiskReader>,
     groups: Vec<BlockGroup>,
     /// Ordered by id; a series that is in two groups comes twice.
@@ -132,8 +130,7 @@ impl Loaded {
         series.sort_by_key(|s| s.id);
         series.shrink_to_fit();
         let (name, header, bytes, file) = (self.name, self.header, self.bytes, self.file);
-        let replaces = self.index.replaces;
-        Block { name, header, bytes, replaces, file, groups, series, damaged: Mutex::default() }
+        Block { name, header, bytes, file, groups, series, damaged: Mutex::default() }
     }
 }
 
@@ -309,6 +306,11 @@ impl Block {
             return Err(self.set_aside(s, Corrupt("a column's checksum does not fit")).into());
         }
         Ok(())
+    }
+
+    /// Whether any column is set aside.
+    pub(crate) fn has_damage(&self) -> bool {
+        !self.known_damaged().is_empty()
     }
 
     fn is_damaged(&self, s: Stretch) -> bool {

@@ -11,14 +11,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use wellkept_model::{
-    HistogramSample, Labels, Matcher, Sample, SeriesData, SeriesSource, SourceError, SourceLimits,
-    TimestampMs,
+    Aggregate, Hints, HistogramSample, Labels, Matcher, Sample, Selected, SeriesData, SeriesSource,
+    SourceError, SourceLimits, TimestampMs,
 };
 
 use crate::block::{self, BlockError, SharedBlock};
 use crate::chunk::Chunk;
 use crate::codec::Corrupt;
 use crate::registry::{HeadPlace, SeriesId};
+use crate::rollup;
 use crate::row::Row;
 use crate::store::{State, Store};
 
@@ -52,6 +53,10 @@ struct GroupPart {
 pub(crate) struct Gathered {
     pub(crate) samples: Vec<Sample>,
     pub(crate) histograms: Vec<HistogramSample>,
+    /// Consolidated rows that are not samples yet.
+    rows: Vec<rollup::Row>,
+    /// The first of them, when all are.
+    first_row: Option<rollup::Row>,
     /// Some came out of order: pieces overlap.
     mixed: bool,
 }
@@ -67,12 +72,39 @@ impl SeriesSource for Store {
         to: TimestampMs,
         limits: &SourceLimits,
     ) -> Result<Vec<SeriesData>, SourceError> {
+        Ok(self.select_hinted(matchers, from, to, &Hints::default(), limits)?.series)
+    }
+
+    fn select_hinted(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        hints: &Hints,
+        limits: &SourceLimits,
+    ) -> Result<Selected, SourceError> {
         let reading = Reading::new(self, from, to, limits);
-        let (found, parts) = self.plan(matchers, from, to)?;
-        let gathered = reading.run(&parts, found.len())?;
+        let aggregate = rollup::aggregate_for(&hints.func);
+        let chosen = self.resolution_for(hints);
+        let (found, parts) = self.plan(matchers, chosen, from, to);
+        let mut gathered = reading.run(&parts, aggregate, found.len())?;
+        let mut used = Used::default();
+        used.note(chosen, &gathered);
+        let covered = self.covered(chosen, from.0, to.0);
+        if chosen > 0 && covered.1 < to.0 {
+            // What has no rows yet: samples as they came.
+            let after = TimestampMs(from.0.max(covered.1.saturating_add(1)));
+            let newer = reading.again(self, &found, 0, after, to, aggregate)?;
+            used.note(0, &newer);
+            gathered.iter_mut().zip(newer).for_each(|(all, newer)| all.append(newer));
+        }
+        for coarser in self.resolutions().filter(|&r| r > chosen) {
+            self.fill_before(&reading, &found, &mut gathered, coarser, aggregate, &mut used)?;
+        }
         reading.check_series(gathered.iter().filter(|g| !g.is_empty()).count())?;
         let series = found.into_iter().zip(gathered).filter(|(_, g)| !g.is_empty());
-        Ok(series.map(|((labels, _), g)| g.into_series(labels)).collect())
+        let series = series.map(|((labels, _), g)| g.into_series(labels)).collect();
+        Ok(Selected { series, resolutions_ms: used.0, aggregate })
     }
 
     fn series(
@@ -83,10 +115,16 @@ impl SeriesSource for Store {
         limits: &SourceLimits,
     ) -> Result<Vec<Labels>, SourceError> {
         let reading = Reading::new(self, from, to, limits);
-        let (found, mut parts) = self.plan(matchers, from, to)?;
+        let (found, mut parts) = self.plan(matchers, 0, from, to);
         let mut sure = vec![false; found.len()];
         parts.iter_mut().for_each(|p| p.keep_unsure(from.0, to.0, &mut sure));
-        let gathered = reading.run(&parts, found.len())?;
+        let mut gathered = reading.run(&parts, Aggregate::Last, found.len())?;
+        for coarser in self.resolutions() {
+            if !sure.iter().zip(&gathered).all(|(sure, g)| *sure || !g.is_empty()) {
+                let mut used = Used::default();
+                self.fill_before(&reading, &found, &mut gathered, coarser, Aggregate::Last, &mut used)?;
+            }
+        }
         let there =
             found.into_iter().zip(gathered.iter().zip(sure)).filter(|(_, (g, sure))| *sure || !g.is_empty());
         let labels: Vec<Labels> = there.map(|((labels, _), _)| labels).collect();
@@ -108,35 +146,123 @@ impl Store {
         self.state().registry.label_values(name)
     }
 
-    /// Series that match, sorted by labels, and where their samples are.
+    /// Series that match, sorted by labels, and where their samples of a resolution are.
     fn plan(
         &self,
         matchers: &[Matcher],
+        resolution: i64,
         from: TimestampMs,
         to: TimestampMs,
-    ) -> Result<(Vec<Found>, Vec<Part>), SourceError> {
+    ) -> (Vec<Found>, Vec<Part>) {
         let state = self.state();
         let found = state.registry.find(matchers);
-        let mut ids: Vec<(SeriesId, u32)> = found.iter().zip(0..).map(|((_, id), n)| (*id, n)).collect();
-        ids.sort_unstable();
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
-        let each = ids.len().div_ceil(threads).max(SERIES_PER_THREAD);
-        let parts = ids.chunks(each).map(|ids| state.part(ids, from.0, to.0)).collect();
-        Ok((found, parts))
+        let parts = state.parts(&found, resolution, from, to);
+        (found, parts)
+    }
+
+    /// Resolutions of which there are blocks, finest first, without the samples as they came.
+    fn resolutions(&self) -> impl Iterator<Item = i64> + use<> {
+        let mut all: Vec<i64> =
+            self.state().blocks.iter().map(|b| b.header.resolution).filter(|&r| r > 0).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.into_iter()
+    }
+
+    /// The coarsest resolution that a query cannot tell from the samples themselves.
+    fn resolution_for(&self, hints: &Hints) -> i64 {
+        let fits = |&r: &i64| {
+            let range = if hints.range_ms > 0 {
+                hints.range_ms >= r.saturating_mul(3)
+            } else {
+                hints.lookback_ms >= r
+            };
+            hints.step_ms >= r && range
+        };
+        self.resolutions().filter(fits).last().unwrap_or(0)
+    }
+
+    /// From where to where there are rows of a resolution, within a range.
+    fn covered(&self, resolution: i64, from: i64, to: i64) -> (i64, i64) {
+        let state = self.state();
+        let blocks =
+            state.blocks.iter().filter(|b| b.header.resolution == resolution && b.overlaps(from, to));
+        let ranges = blocks.map(|b| (b.header.min, b.header.max));
+        ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or((i64::MAX, i64::MIN))
+    }
+
+    /// Puts rows of a coarser resolution before the first sample of each series: the finer ones have expired there.
+    fn fill_before(
+        &self,
+        reading: &Reading<'_>,
+        found: &[Found],
+        gathered: &mut [Gathered],
+        resolution: i64,
+        aggregate: Aggregate,
+        used: &mut Used,
+    ) -> Result<(), SourceError> {
+        let (from, to) = reading.range;
+        // Only series whose first sample comes later than a row would.
+        let late = |g: &Gathered| g.first().is_none_or(|first| first > from.saturating_add(resolution));
+        if !gathered.iter().any(late) || self.covered(resolution, from, to).0 > to {
+            return Ok(());
+        }
+        let (from, to) = (TimestampMs(from), TimestampMs(to));
+        let older = reading.again(self, found, resolution, from, to, aggregate)?;
+        let mut added = false;
+        for (all, mut older) in gathered.iter_mut().zip(older) {
+            if let Some(first) = all.first() {
+                older.samples.retain(|s| s.at.0 < first);
+            }
+            if !older.is_empty() {
+                added = true;
+                all.prepend(older, aggregate);
+            }
+        }
+        if added {
+            used.0.push(resolution);
+        }
+        Ok(())
+    }
+}
+
+/// Resolutions that gave something, finest first.
+#[derive(Default)]
+struct Used(Vec<i64>);
+
+impl Used {
+    fn note(&mut self, resolution: i64, gathered: &[Gathered]) {
+        if gathered.iter().any(|g| !g.is_empty()) {
+            self.0.push(resolution);
+            self.0.sort_unstable();
+        }
     }
 }
 
 impl State {
+    /// The series divided between the cores.
+    fn parts(&self, found: &[Found], resolution: i64, from: TimestampMs, to: TimestampMs) -> Vec<Part> {
+        let mut ids: Vec<(SeriesId, u32)> = found.iter().zip(0..).map(|((_, id), n)| (*id, n)).collect();
+        ids.sort_unstable();
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
+        let each = ids.len().div_ceil(threads).max(SERIES_PER_THREAD);
+        ids.chunks(each).map(|ids| self.part(ids, resolution, from.0, to.0)).collect()
+    }
+
     /// Where the samples of some series are; `ids` rise.
-    pub(crate) fn part(&self, ids: &[(SeriesId, u32)], from: i64, to: i64) -> Part {
+    fn part(&self, ids: &[(SeriesId, u32)], resolution: i64, from: i64, to: i64) -> Part {
         let mut part = Part::default();
-        for block in self.blocks.iter().filter(|b| b.header.resolution == 0 && b.overlaps(from, to)) {
+        for block in self.blocks.iter().filter(|b| b.header.resolution == resolution && b.overlaps(from, to))
+        {
             let mut places = Vec::new();
             block.places(ids, |place, number| places.push((place, number)));
             places.sort_by_cached_key(|p| block.offset(p.0));
             if !places.is_empty() {
                 part.blocks.push((Arc::clone(block), places));
             }
+        }
+        if resolution > 0 {
+            return part;
         }
         if let Some(frozen) = &self.frozen {
             let places = |id| frozen.places(&self.head, &self.registry, id);
@@ -214,6 +340,33 @@ impl Gathered {
         self.samples.is_empty() && self.histograms.is_empty()
     }
 
+    /// Time of the first sample.
+    fn first(&self) -> Option<i64> {
+        let (float, histogram) =
+            (self.samples.first().map(|s| s.at.0), self.histograms.first().map(|h| h.at.0));
+        float.into_iter().chain(histogram).min()
+    }
+
+    /// Samples that are all later.
+    fn append(&mut self, later: Self) {
+        self.samples.extend(later.samples);
+        self.histograms.extend(later.histograms);
+    }
+
+    /// Samples that are all earlier.
+    fn prepend(&mut self, mut earlier: Self, aggregate: Aggregate) {
+        let first = self.first_row.zip(self.samples.first().copied());
+        if let (Aggregate::Counter, Some((row, mine)), Some(last)) =
+            (aggregate, first, earlier.samples.last().copied())
+        {
+            // Both ends of a counter made of rows are moved to where they meet.
+            let shift = mine.value - row.growth_after(last.value) - last.value;
+            earlier.samples.iter_mut().for_each(|s| s.value += shift);
+        }
+        earlier.append(std::mem::take(self));
+        *self = earlier;
+    }
+
     fn float(&mut self, at: i64, value: f64) {
         self.mixed |= self.samples.last().is_some_and(|s| s.at.0 >= at);
         self.samples.push(Sample { at: TimestampMs(at), value });
@@ -225,7 +378,16 @@ impl Gathered {
     }
 
     /// Puts the pieces in order; of equal times the last one holds.
-    fn settle(&mut self) {
+    fn settle(&mut self, aggregate: Aggregate) {
+        if !self.rows.is_empty() {
+            let mut rows = std::mem::take(&mut self.rows);
+            rows.sort_by_key(|r| r.at);
+            keep_last(&mut rows, |r| TimestampMs(r.at));
+            self.first_row = rows.first().copied();
+            for (at, value) in rollup::values(&rows, aggregate) {
+                self.float(at, value);
+            }
+        }
         if self.mixed {
             self.samples.sort_by_key(|s| s.at);
             keep_last(&mut self.samples, |s| s.at);
@@ -272,16 +434,46 @@ impl<'a> Reading<'a> {
         Self { store, range, limits, started: Instant::now(), samples: AtomicUsize::new(0) }
     }
 
+    /// Reads the same series once more, from other blocks or another range.
+    fn again(
+        &self,
+        store: &Store,
+        found: &[Found],
+        resolution: i64,
+        from: TimestampMs,
+        to: TimestampMs,
+        aggregate: Aggregate,
+    ) -> Result<Vec<Gathered>, SourceError> {
+        let parts = {
+            let state = store.state();
+            // An id may have gone to another series since.
+            let mine = |(labels, _): &Found| {
+                let id = state.registry.lookup(labels.packed()).unwrap_or(SeriesId::MAX);
+                (labels.clone(), id)
+            };
+            let found: Vec<Found> = found.iter().map(mine).collect();
+            state.parts(&found, resolution, from, to)
+        };
+        let range = (from.0, to.0);
+        let samples = AtomicUsize::new(self.samples.load(Ordering::Relaxed));
+        Reading { store: self.store, range, limits: self.limits, started: self.started, samples }.run(
+            &parts,
+            aggregate,
+            found.len(),
+        )
+    }
+
     /// Reads all parts, and gives `n` series.
-    pub(crate) fn run(&self, parts: &[Part], n: usize) -> Result<Vec<Gathered>, SourceError> {
+    fn run(&self, parts: &[Part], aggregate: Aggregate, n: usize) -> Result<Vec<Gathered>, SourceError> {
         let mut all: Vec<Gathered> = Vec::with_capacity(n);
         all.resize_with(n, Gathered::default);
         let results: Vec<Result<Vec<(u32, Gathered)>, SourceError>> = match parts {
             [] => Vec::new(),
-            [only] => vec![self.part(only)],
+            [only] => vec![self.part(only, aggregate)],
             [first, others @ ..] => std::thread::scope(|scope| {
-                let threads: Vec<_> = others.iter().map(|part| scope.spawn(|| self.part(part))).collect();
-                let mut results = vec![self.part(first)];
+                let threads: Vec<_> =
+                    others.iter().map(|part| scope.spawn(|| self.part(part, aggregate))).collect();
+                let mut results = vec![self.part(first, aggregate)];
                 results.extend(threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(stopped()))));
                 results
             }),
@@ -296,7 +488,7 @@ impl<'a> Reading<'a> {
         Ok(all)
     }
 
-    fn part(&self, part: &Part) -> Result<Vec<(u32, Gathered)>, SourceError> {
+    fn part(&self, part: &Part, aggregate: Aggregate) -> Result<Vec<(u32, Gathered)>, SourceError> {
         let mut numbers: Vec<u32> = part.numbers().collect();
         numbers.sort_unstable();
         numbers.dedup();
@@ -313,7 +505,7 @@ impl<'a> Reading<'a> {
         for group in &part.groups {
             self.group(group, &mut sink)?;
         }
-        out.iter_mut().for_each(|(_, g)| g.settle());
+        out.iter_mut().for_each(|(_, g)| g.settle(aggregate));
         Ok(out)
     }
 
@@ -344,6 +536,10 @@ impl<'a> Reading<'a> {
                 let n = if histograms {
                     let samples = block::decode_histograms(&times, count, bytes)?;
                     self.take_histograms(number, samples, sink)
+                } else if block.header.resolution > 0 {
+                    let rows = self.inside(rollup::decode(&times, count, bytes)?);
+                    sink(number, &mut |gathered| gathered.rows.extend_from_slice(&rows));
+                    rows.len()
                 } else {
                     let cells = block::decode_cells(&times, count, bytes)?;
                     self.take_cells(number, &cells, sink)
@@ -359,6 +555,12 @@ impl<'a> Reading<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Rows in the range.
+    fn inside(&self, mut rows: Vec<rollup::Row>) -> Vec<rollup::Row> {
+        rows.retain(|r| (self.range.0..=self.range.1).contains(&r.at));
+        rows
     }
 
     fn take_cells(&self, number: u32, cells: &[crate::cells::Cell], sink: &mut Into<'_>) -> usize {

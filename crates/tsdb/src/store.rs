@@ -16,6 +16,7 @@ use crate::error::{Quarantined, StoreError};
 use crate::head::{Frozen, Head, Refused};
 use crate::limits::SeriesLimits;
 use crate::registry::Registry;
+use crate::retention::{Consolidation, RetentionRule};
 use crate::row::{GroupDef, Prepared, Row, RowHistogram};
 use crate::wal::Wal;
 use crate::wal_record::GROUP_SERIES_MAX;
@@ -32,8 +33,16 @@ pub(crate) const LABEL_BYTES_MAX: usize = 64 << 10;
 pub struct StoreConfig {
     /// How much time is gathered in the head before it becomes a block.
     pub block_span: Duration,
+    /// Lengths of time to which blocks are merged, rising.
+    pub merge_spans: Vec<Duration>,
     /// How long samples are kept, by their own time.
     pub retention: Duration,
+    /// What is kept of samples for longer, finest first.
+    pub consolidate: Vec<Consolidation>,
+    /// Other times of keeping for some series.
+    pub rules: Vec<RetentionRule>,
+    /// Bytes of blocks beyond which the oldest are removed, whatever their age.
+    pub size_max: Option<u64>,
     /// How much older than the newest sample of its target a pushed sample may be.
     pub out_of_order: Duration,
     /// The same for whole batches ([`Store::append`]): those were measured now, by whatever the clock says. The default
@@ -61,7 +70,14 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             block_span: Duration::from_secs(2 * 3600),
+            merge_spans: vec![Duration::from_secs(8 * 3600), Duration::from_secs(86_400)],
             retention: Duration::from_secs(15 * 86_400),
+            consolidate: vec![
+                Consolidation { every: Duration::from_secs(300), keep: Duration::from_secs(90 * 86_400) },
+                Consolidation { every: Duration::from_secs(3600), keep: Duration::from_secs(730 * 86_400) },
+            ],
+            rules: Vec::new(),
+            size_max: None,
             out_of_order: Duration::from_secs(3600),
             clock_step: Duration::from_secs(25 * 3600),
             identity: vec!["instance".to_owned(), "job".to_owned()],
@@ -143,7 +159,7 @@ pub(crate) struct State {
     pub(crate) head: Head,
     /// The head before this one, while it becomes a block.
     pub(crate) frozen: Option<Arc<Frozen>>,
-    /// In order of their numbers; where times are equal, the later one holds.
+    /// In order of their precedence; where times are equal, the later one holds.
     pub(crate) blocks: Vec<SharedBlock>,
     pub(crate) pending: Vec<Prepared>,
     pub(crate) pending_samples: usize,
@@ -408,6 +424,13 @@ impl Store {
 }
 
 impl State {
+    /// Takes a block, at its place in the order of precedence.
+    pub(crate) fn add_block(&mut self, block: SharedBlock) {
+        let key = |b: &SharedBlock| (b.header.precedence, b.header.number);
+        let place = self.blocks.partition_point(|b| key(b) <= key(&block));
+        self.blocks.insert(place, block);
+    }
+
     /// Finds the slots of a batch's series in a group; false when one is not there yet.
     fn find_slots(
         &self,
