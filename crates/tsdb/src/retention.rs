@@ -34,6 +34,9 @@ pub struct RetentionRule {
     pub consolidated: Vec<Duration>,
 }
 
+/// Where rows are made of samples, samples are kept at least as long as that may take.
+const SAMPLES_LEAST: Duration = Duration::from_secs(2 * 86_400);
+
 impl Store {
     /// Times before this one have expired for a series. Without `now` nothing has.
     pub(crate) fn oldest_kept(&self, labels: &Labels, resolution: i64, now: Option<TimestampMs>) -> i64 {
@@ -56,10 +59,11 @@ impl Store {
             (_, Some(level)) => rule.consolidated.get(level).copied().unwrap_or(usual),
             (_, None) => usual,
         };
-        match labels {
+        let kept = match labels {
             Some(labels) => config.rules.iter().find(|r| r.holds_for(labels)).map_or(usual, of_rule),
             None => config.rules.iter().map(of_rule).fold(usual, Duration::max),
-        }
+        };
+        if resolution == 0 && !config.consolidate.is_empty() { kept.max(SAMPLES_LEAST) } else { kept }
     }
 
     /// Removes blocks of which everything has expired, then the oldest while all of them are too large.
@@ -114,7 +118,8 @@ impl Store {
         let blocks: Vec<SharedBlock> = self.state().blocks.clone();
         for block in blocks {
             for (number, rule) in self.config.rules.iter().enumerate() {
-                let kept = if block.header.resolution == 0 { Some(rule.raw) } else { None };
+                let least = if self.config.consolidate.is_empty() { Duration::ZERO } else { SAMPLES_LEAST };
+                let kept = (block.header.resolution == 0).then_some(rule.raw.max(least));
                 let expired = kept.is_some_and(|kept| block.header.max < (now - kept).0);
                 if !expired || !looked_at.insert((block.header.number, number)) {
                     continue;

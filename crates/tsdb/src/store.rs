@@ -35,7 +35,7 @@ pub struct StoreConfig {
     pub block_span: Duration,
     /// Lengths of time to which blocks are merged, rising.
     pub merge_spans: Vec<Duration>,
-    /// How long samples are kept, by their own time.
+    /// How long samples are kept, by their own time; at least two days where [`Self::consolidate`] has anything.
     pub retention: Duration,
     /// What is kept of samples for longer, finest first.
     pub consolidate: Vec<Consolidation>,
