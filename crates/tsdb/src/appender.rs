@@ -93,6 +93,7 @@ pub struct Appender<'a> {
     new_histograms: Vec<(u32, i64, Arc<Histogram>)>,
     refused: Refusals,
     packed: String,
+    window: std::time::Duration,
 }
 
 impl Store {
@@ -115,6 +116,7 @@ impl Store {
             new_histograms: Vec::new(),
             refused: Refusals::default(),
             packed: String::new(),
+            window: self.config.out_of_order,
         }
     }
 }
@@ -201,7 +203,7 @@ impl Appender<'_> {
     pub fn finish(mut self) -> Result<Accepted, StoreError> {
         let new_series = self.make_new();
         let rows = self.rows();
-        let taken = self.store.push(rows, self.store.config.out_of_order)?;
+        let taken = self.store.push(rows, self.window)?;
         let mut refused = self.refused;
         refused.out_of_order += taken.out_of_order;
         refused.too_many_times += taken.too_many_times;
@@ -221,6 +223,13 @@ impl Appender<'_> {
         let accepted = self.finish()?;
         store.make_durable(accepted.ticket)?;
         Ok(accepted)
+    }
+
+    /// Takes samples of any age: for an import, not for a door that is open to strangers.
+    #[must_use]
+    pub fn of_any_age(mut self) -> Self {
+        self.window = std::time::Duration::MAX;
+        self
     }
 
     /// Samples noted so far.

@@ -89,7 +89,7 @@ fn parse_format(text: &str) -> Option<u32> {
     line.strip_prefix("wellkept-tsdb ")?.parse().ok()
 }
 
-fn write_format(disk: &dyn Disk) -> Result<(), StoreError> {
+pub(crate) fn write_format(disk: &dyn Disk) -> Result<(), StoreError> {
     let line = format!("wellkept-tsdb {FORMAT}");
     let text = format!("{line}\ncrc32 {:08x}\n", crate::codec::crc32(&[line.as_bytes()]));
     let temporary = "FORMAT.tmp";

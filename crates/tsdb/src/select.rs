@@ -146,6 +146,31 @@ impl Store {
         self.state().registry.label_values(name)
     }
 
+    /// The series with exactly these labels, as a selection without hints gives them.
+    pub(crate) fn select_exactly(
+        &self,
+        names: &[Labels],
+        from: TimestampMs,
+        to: TimestampMs,
+        limits: &SourceLimits,
+    ) -> Result<Vec<SeriesData>, SourceError> {
+        let reading = Reading::new(self, from, to, limits);
+        let found: Vec<Found> = names.iter().map(|labels| (labels.clone(), SeriesId::MAX)).collect();
+        let mut gathered = reading.again(self, &found, 0, from, to, Aggregate::Last)?;
+        for coarser in self.resolutions() {
+            self.fill_before(
+                &reading,
+                &found,
+                &mut gathered,
+                coarser,
+                Aggregate::Last,
+                &mut Used::default(),
+            )?;
+        }
+        let series = found.into_iter().zip(gathered).filter(|(_, g)| !g.is_empty());
+        Ok(series.map(|((labels, _), g)| g.into_series(labels)).collect())
+    }
+
     /// Series that match, sorted by labels, and where their samples of a resolution are.
     fn plan(
         &self,
