@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use crate::block::{self, Loaded, OpenError};
 use crate::block_format::parse_name;
+use crate::config::StoreConfig;
 use crate::disk::Disk;
 use crate::error::{Quarantined, StoreError};
 use crate::head::SealJob;
 use crate::maintain::Upkeep;
 use crate::replay::{self, Replayed};
 use crate::row::{GroupDef, Prepared};
-use crate::store::{Log, State, Store, StoreConfig};
+use crate::store::{Log, State, Store};
 use crate::wal::{self, Wal, segment_name, segment_number};
 use crate::wire::Wires;
 

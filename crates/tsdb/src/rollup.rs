@@ -90,7 +90,7 @@ pub(crate) fn encode(times: &[i64], rows: &[Row], effort: Effort) -> Vec<u8> {
     if rows.len() < times.len() {
         out = cells::presence(times, rows.iter().map(|r| r.at));
     }
-    let mut columns: Vec<Vec<f64>> = vec![Vec::with_capacity(rows.len()); FIELDS];
+    let mut columns: Vec<Vec<f64>> = vec![Vec::new(); FIELDS];
     for row in rows {
         columns.iter_mut().zip(row.fields()).for_each(|(column, value)| column.push(value));
     }

@@ -14,6 +14,9 @@ use wellkept_tsdb::{Accepted, Appender, Store, StoreConfig};
 
 const ALL: (TimestampMs, TimestampMs) = (TimestampMs(i64::MIN), TimestampMs(i64::MAX));
 
+/// Labels, and samples as time and value.
+type Series<'a> = (&'a [(&'a str, &'a str)], &'a [(i64, f64)]);
+
 /// Gives a series to an appender as a door would: by its bytes when they are known, else by its labels.
 fn put(appender: &mut Appender<'_>, labels: &[(&str, &str)], samples: &[(i64, f64)]) {
     let wire = format!("{labels:?}").into_bytes();
@@ -23,13 +26,13 @@ fn put(appender: &mut Appender<'_>, labels: &[(&str, &str)], samples: &[(i64, f6
     samples.iter().for_each(|(at, value)| appender.float(TimestampMs(*at), *value));
 }
 
-fn push(store: &Store, series: &[(&[(&str, &str)], &[(i64, f64)])]) -> Accepted {
+fn push(store: &Store, series: &[Series<'_>]) -> Accepted {
     let mut appender = store.appender(1, "test");
     series.iter().for_each(|(labels, samples)| put(&mut appender, labels, samples));
     appender.finish_durable().unwrap()
 }
 
-fn want(series: &[(&[(&str, &str)], &[(i64, f64)])]) -> Content {
+fn want(series: &[Series<'_>]) -> Content {
     let all = series.iter().flat_map(|(labels, samples)| {
         let labels = Labels::new(labels.iter().copied()).to_string();
         samples.iter().map(move |(at, value)| ((labels.clone(), *at), value.to_bits()))
@@ -45,7 +48,7 @@ const Z: &[(&str, &str)] = &[("__name__", "z"), ("zone", "elsewhere")];
 fn a_request_may_hold_series_and_times_in_any_order() {
     let disk = SimDisk::new();
     let store = open(&disk);
-    let series: &[(&[(&str, &str)], &[(i64, f64)])] = &[
+    let series: &[Series<'_>] = &[
         (X, &[(3000, 3.0), (1000, 1.0), (2000, -0.0)]),
         (Z, &[(500, f64::NAN)]),
         (Y, &[(2000, 9.5), (1000, stale_marker())]),
