@@ -215,7 +215,7 @@ impl Store {
             return Ok(());
         }
         let (from, to) = (TimestampMs(from), TimestampMs(to));
-        let older = again(&reading, found, resolution, from, to, aggregate)?;
+        let older = again(reading, found, resolution, from, to, aggregate)?;
         let mut added = false;
         for (all, mut older) in gathered.iter_mut().zip(older) {
             if let Some(first) = all.first() {
