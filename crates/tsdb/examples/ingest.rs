@@ -23,9 +23,11 @@ use wellkept_tsdb::{OsDisk, Store, StoreConfig};
 const HOSTS_PER_REQUEST: usize = 40;
 const BASE_MS: i64 = 1_700_000_000_000;
 
+/// Wire bytes and labels.
+type Named = (Vec<u8>, Vec<(String, String)>);
+
 struct Host {
-    /// Wire bytes and labels of each series.
-    series: Vec<(Vec<u8>, Vec<(String, String)>)>,
+    series: Vec<Named>,
     values: Vec<f64>,
     dice: Dice,
 }
