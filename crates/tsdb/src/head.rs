@@ -22,6 +22,9 @@ const SEAL_ROWS: usize = 40;
 /// Cells after which a group is sealed, even when its rows have few of its series.
 const SEAL_CELLS: usize = 1 << 15;
 
+/// Cells after which a group is sealed however few rows they are: a very wide group stays bounded (16 MB).
+const SEAL_CELLS_MAX: usize = 1 << 21;
+
 /// One target group.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -399,7 +402,8 @@ impl Group {
         let enough = (self.ids.len() * SEAL_ROWS / 4).min(SEAL_CELLS);
         // The first time at different numbers of rows: else all groups of a fleet would be full of plain rows at once.
         let early = if self.chunks.is_empty() { self.def.index as usize % (SEAL_ROWS / 4 * 3) } else { 0 };
-        self.sealing == 0 && self.rows.len() >= SEAL_ROWS - early && self.open_cells >= enough
+        let is_full = self.rows.len() >= SEAL_ROWS - early && self.open_cells >= enough;
+        self.sealing == 0 && (is_full || self.open_cells >= SEAL_CELLS_MAX)
     }
 
     fn take(&mut self) -> FrozenGroup {
