@@ -7,7 +7,8 @@ import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { incidents, matrix, newWorld, overview, summary } from "./mock-data.mjs";
+import { incidents, newWorld, overview, summary } from "./mock-data.mjs";
+import { prometheus } from "./mock-metrics.mjs";
 
 export const MOCK_TOKEN = "wk_mock_0123456789";
 export const CSP =
@@ -89,18 +90,15 @@ async function handle(request, response, { files, world, streams }) {
     const found = incidents(world, language).find((incident) => incident.id === one[1]);
     return found === undefined ? refuse(404, "not_found", `no incident ${one[1]}`) : json(200, found);
   }
-  if (path === "/api/v1/query_range") {
-    const [start, end, step] = ["start", "end", "step"].map((name) => Number(url.searchParams.get(name)));
-    const result = matrix(url.searchParams.get("query") ?? "", start, end, step);
-    return json(200, { status: "success", data: { resultType: "matrix", result } });
-  }
   if (path === "/api/v1/events") return stream(response, { world, streams, language });
+  const ok = (data, notes = {}) => (json(200, { status: "success", data, ...notes }), true);
+  if (prometheus(path, url.searchParams, world, { ok, refuse: (...said) => (refuse(...said), true) }) !== null) return;
   return refuse(404, "not_found", "no such resource");
 }
 
 function page(path, files, response) {
   const asset = files.get(path);
-  const isPage = path === "/" || path === "/host" || path.startsWith("/incidents") || asset === undefined;
+  const isPage = path === "/" || asset === undefined;
   if (asset === undefined && path.startsWith("/assets/")) {
     response.writeHead(404).end();
     return;

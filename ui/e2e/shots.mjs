@@ -1,10 +1,10 @@
-// Screenshots for a look by eye: `node e2e/shots.mjs FOLDER`. Not a test.
+// Screenshots for a look by eye: `node e2e/shots.mjs FOLDER [PAGE…]`. Not a test.
 
 import { mkdir } from "node:fs/promises";
 import { launch } from "./browser.mjs";
 import { startMock } from "./mock-server.mjs";
 
-const folder = process.argv[2];
+const [, , folder, ...only] = process.argv;
 if (folder === undefined) throw new Error("name a folder for the pictures");
 await mkdir(folder, { recursive: true });
 
@@ -15,12 +15,19 @@ const LOOKS = [
   { name: "dark", width: 1280, height: 860, colorScheme: "dark", locale: "en-GB" },
   { name: "small", width: 360, height: 740, colorScheme: "light", locale: "en-GB" },
   { name: "zh", width: 1280, height: 860, colorScheme: "light", locale: "zh-CN" },
+  { name: "zh-small-dark", width: 390, height: 844, colorScheme: "dark", locale: "zh-CN" },
 ];
-const PAGES = { now: "/", host: "/host", incidents: "/incidents", incident: "/incidents/12" };
+const ASKED = new URLSearchParams([["q", "sum by (mode) (rate(node_cpu_seconds_total[5m]))"], ["q", "up"]]).toString();
+const PAGES = {
+  now: "/", host: "/host", incidents: "/incidents", incident: "/incidents/12",
+  explore: `/explore?${ASKED}`, table: "/explore?q=hostile_metric&tab=table", many: "/explore?q=shop_many_series", empty: "/explore?step=15s",
+  alerts: "/alerts", targets: "/targets", store: "/store",
+};
 for (const { name, width, height, ...rest } of LOOKS) {
   const context = await browser.newContext({ viewport: { width, height }, ...rest });
   const page = await context.newPage();
   for (const [title, path] of Object.entries(PAGES)) {
+    if (only.length > 0 && !only.includes(title)) continue;
     await page.goto(mock.url + path);
     await page.waitForSelector("h1:visible");
     await page.waitForTimeout(2500);

@@ -24,6 +24,25 @@ pub(crate) fn get(port: u16, path: &str, within: Duration) -> Result<(u16, Strin
     parse(&String::from_utf8_lossy(&answer)).with_context(|| format!("no HTTP answer from {address}{path}"))
 }
 
+/// Status of `POST path` with a text as its body.
+pub(crate) fn post(port: u16, path: &str, body: &str, within: Duration) -> Result<u16> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, within)?;
+    stream.set_read_timeout(Some(within))?;
+    stream.set_write_timeout(Some(within))?;
+    let head = format!(
+        "POST {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
+    let (status, _) = parse(&String::from_utf8_lossy(&answer))
+        .with_context(|| format!("no HTTP answer from {address}{path}"))?;
+    Ok(status)
+}
+
 /// Whether `GET path` is answered with 200.
 pub(crate) fn answers(port: u16, path: &str) -> bool {
     matches!(get(port, path, Duration::from_millis(500)), Ok((200, _)))

@@ -18,8 +18,26 @@ pub(crate) struct Package {
 }
 
 /// Needed by `cargo xtask test`.
-pub(crate) const FOR_TESTS: &[Package] =
-    &[Package { name: "chromium", program: "chromium", reason: "the console is tested in a real browser" }];
+pub(crate) const FOR_TESTS: &[Package] = &[
+    Package { name: "strace", program: "strace", reason: "`torture` has system calls fail and end" },
+    Package { name: "e2fsprogs", program: "mkfs.ext4", reason: "`torture` makes small disks" },
+    Package { name: "chromium", program: "chromium", reason: "the console is tested in a real browser" },
+    Package {
+        name: "prometheus",
+        program: "prometheus",
+        reason: "read from, scraped from and compared with",
+    },
+    Package {
+        name: "victoria-metrics",
+        program: "victoria-metrics",
+        reason: "the tests read series from it",
+    },
+    Package {
+        name: "prometheus-node-exporter",
+        program: "prometheus-node-exporter",
+        reason: "scraped by the tests",
+    },
+];
 
 /// Compared with by `cargo xtask bench`.
 pub(crate) const FOR_BENCHES: &[Package] = &[
@@ -29,6 +47,7 @@ pub(crate) const FOR_BENCHES: &[Package] = &[
         program: "prometheus-node-exporter",
         reason: "what Prometheus scrapes in `idle`",
     },
+    Package { name: "victoria-metrics", program: "victoria-metrics", reason: "peer of `store`" },
     Package { name: "monit", program: "monit", reason: "peer of `recovery`" },
 ];
 

@@ -13,6 +13,7 @@ mod install;
 mod process;
 mod test;
 mod tiny;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -29,6 +30,9 @@ Chores of the Wellkept workspace
   cargo xtask bench [NAME] [--install] [--seconds N] [--repeat N]
                                  NAME: idle, store, recovery, build or all (default); results in target/bench/
                                  (--install: apt-get the peers that we are compared with)
+  cargo xtask torture [NAME] [--night] [--times N] [--seed N]
+                                 NAME: kills, calls, errors, power, full; the promises about data, against the real
+                                 binary (--night: the large figures)
   cargo xtask help               this page
 ";
 
@@ -51,6 +55,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         ["ci"] => test::run(test::Options { fast: false, ci: true })?,
         ["arch"] => arch::run()?,
         ["bench", rest @ ..] => bench::run(&bench::Options::parse(rest)?)?,
+        ["torture", rest @ ..] => torture::run(&torture::Options::parse(rest)?)?.1 == 0,
         [tiny::START, rest @ ..] => return tiny::start(rest).map(|()| ExitCode::SUCCESS),
         [tiny::SERVE, rest @ ..] => return tiny::serve(rest).map(|()| ExitCode::SUCCESS),
         [] | ["help" | "--help" | "-h"] => {

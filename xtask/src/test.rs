@@ -13,7 +13,7 @@ use std::process::Command;
 use anyhow::{Result, bail, ensure};
 
 use crate::workspace::{self, Workspace};
-use crate::{arch, clock, install, process};
+use crate::{arch, clock, install, process, torture};
 use counts::{Counts, Reporter};
 use summary::{Row, Summary};
 
@@ -60,6 +60,7 @@ pub(crate) fn run(options: Options) -> Result<bool> {
     suite.step("tests", rust::tests);
     if !options.fast {
         suite.step("doc tests", rust::doc_tests);
+        suite.step("torture", |_| torture());
         suite.step("deny", rust::deny);
         suite.step("deny: advisories", rust::advisories);
         for (name, step) in console::STEPS {
@@ -136,6 +137,12 @@ impl Suite {
 fn check(ok: bool, complaint: &str) -> Result<Outcome> {
     ensure!(ok, "{complaint}");
     Ok(Outcome::Done(Counts { passed: 1, ..Counts::default() }))
+}
+
+/// The promises about data against the real binary, at their small figures.
+fn torture() -> Result<Outcome> {
+    let (passed, failed, skipped) = torture::run(&torture::Options::small())?;
+    Ok(Outcome::Done(Counts { passed, failed, skipped }))
 }
 
 fn packages() -> Result<Outcome> {

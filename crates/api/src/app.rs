@@ -22,6 +22,8 @@ pub(crate) struct Inner {
     pub(crate) streams: Arc<Semaphore>,
     /// One permit for each running evaluation.
     pub(crate) evaluations: Arc<Semaphore>,
+    /// One permit for each client that pushes.
+    pub(crate) pushes: Arc<Semaphore>,
     pub(crate) counters: Counters,
 }
 
@@ -34,6 +36,7 @@ pub(crate) struct Counters {
     pub(crate) refused_type: AtomicU64,
     pub(crate) busy_streams: AtomicU64,
     pub(crate) busy_evaluations: AtomicU64,
+    pub(crate) busy_pushes: AtomicU64,
     pub(crate) changes: AtomicU64,
 }
 
@@ -47,6 +50,7 @@ impl App {
         Self(Arc::new(Inner {
             streams: Arc::new(Semaphore::new(shared.limits.streams)),
             evaluations: Arc::new(Semaphore::new(shared.limits.evaluations)),
+            pushes: Arc::new(Semaphore::new(shared.limits.pushes)),
             counters: Counters::default(),
             shared,
         }))
@@ -93,6 +97,7 @@ impl App {
             ("content_type", &c.refused_type),
             ("streams", &c.busy_streams),
             ("evaluations", &c.busy_evaluations),
+            ("pushes", &c.busy_pushes),
         ];
         out.push_str("# HELP wellkept_api_refused_total Requests refused, by reason.\n");
         out.push_str("# TYPE wellkept_api_refused_total counter\n");

@@ -68,7 +68,7 @@ impl FromRequest<App> for Params {
     }
 }
 
-async fn read(body: Body, max: usize, time: Duration) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn read(body: Body, max: usize, time: Duration) -> Result<Vec<u8>, ApiError> {
     match tokio::time::timeout(time, collect(body, max)).await {
         Ok(result) => result,
         Err(_) => Err(ApiError::timeout(Text::new("api.body_slow"))),

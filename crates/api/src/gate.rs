@@ -87,18 +87,19 @@ struct No {
 
 fn check(gate: &Gate, request: &Request) -> Result<(), No> {
     let headers = request.headers();
-    let (exact, token) = match gate.permission {
+    let (exact, origin, token) = match gate.permission {
         Permission::Public => return Ok(()),
-        Permission::Read => (false, gate.app.reading_needs_token),
-        Permission::Stream => (true, gate.app.reading_needs_token),
-        Permission::Act => (true, true),
+        Permission::Read => (false, false, gate.app.reading_needs_token),
+        Permission::Push => (false, true, gate.app.reading_needs_token),
+        Permission::Stream => (true, true, gate.app.reading_needs_token),
+        Permission::Act => (true, true, true),
     };
     let host =
         host_of(request.uri(), headers).filter(|h| known(&gate.app.hosts, h, exact)).ok_or_else(|| No {
             counter: |c| &c.refused_host,
             error: ApiError::forbidden(Text::new("api.host")),
         })?;
-    if exact && !same_origin(headers, &host) {
+    if origin && !same_origin(headers, &host) {
         let error = ApiError::forbidden(Text::new("api.origin"));
         return Err(No { counter: |c| &c.refused_origin, error });
     }
@@ -140,7 +141,8 @@ fn same_origin(headers: &HeaderMap, host: &str) -> bool {
 fn check_token(headers: &HeaderMap, expected: &[u8; 32]) -> Result<(), ApiError> {
     let given = single(headers, &AUTHORIZATION)
         .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        // Influx clients say `Token` where all others say `Bearer`.
+        .filter(|(scheme, _)| ["bearer", "token"].iter().any(|s| scheme.eq_ignore_ascii_case(s)))
         .map(|(_, token)| token.trim());
     match given {
         None => Err(ApiError::unauthorized(Text::new("api.token_missing"))),

@@ -10,6 +10,7 @@
 
 mod shared;
 mod command;
+mod doors;
 mod permission;
 mod routes;
 mod gate;
@@ -26,8 +27,10 @@ mod patience;
 mod serve;
 
 pub use command::{Command, Refusal, RefusalKind, Reply};
+pub use doors::{Door, Doors, NoDoors, Push, PushReply};
 pub use host::allowed_hosts;
 pub use permission::Permission;
+pub use prom::views::{ExemplarQuery, NoViews, PrometheusViews, RuleFilter, TargetState};
 pub use routes::{router, routes};
 pub use serve::{ServeLimits, serve, serve_with};
 pub use shared::{Limits, Shared, StaticFile};

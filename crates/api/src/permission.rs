@@ -9,6 +9,8 @@ pub enum Permission {
     Read,
     /// Holds a connection open and is told what happens. As `Read`, with `Origin` and an exact `Host`.
     Stream,
+    /// Brings samples. As `Read`, with `Origin`: a page of another site must not write into the store.
+    Push,
     /// Changes something. Token, exact `Host`, `Origin`, and JSON when there is a body.
     Act,
 }

@@ -9,7 +9,7 @@ use wellkept_promql::{Limits, Query, QueryError};
 
 use crate::error::ApiError;
 
-pub(crate) use wellkept_promql::{Outcome, Value};
+pub(crate) use wellkept_promql::{Outcome, PointValue, Value, histogram_buckets};
 
 /// Longest error message, characters: an engine may quote the whole query.
 const MESSAGE_MAX: usize = 1000;
@@ -51,6 +51,21 @@ pub(crate) fn range(
 /// The matchers of a `match[]` parameter.
 pub(crate) fn selector(text: &str, limits: &Limits) -> Result<Vec<Matcher>, ApiError> {
     wellkept_promql::selector(text, limits).map_err(|e| failed(&e))
+}
+
+/// The expression as Prometheus would write it.
+pub(crate) fn format(text: &str, limits: &Limits) -> Result<String, ApiError> {
+    wellkept_promql::format_query(text, limits).map_err(|e| failed(&e))
+}
+
+/// The expression's tree.
+pub(crate) fn tree(text: &str, limits: &Limits) -> Result<serde_json::Value, ApiError> {
+    wellkept_promql::parse_query(text, limits).map_err(|e| failed(&e))
+}
+
+/// The selectors of an expression.
+pub(crate) fn selectors(text: &str, limits: &Limits) -> Result<Vec<Vec<Matcher>>, ApiError> {
+    Ok(vec![selector(text, limits)?])
 }
 
 /// What one look at series without a query may cost.

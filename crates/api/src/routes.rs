@@ -13,9 +13,9 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::finish::finish;
 use crate::gate::{Gate, gate};
-use crate::handlers::{acts, changes, console, events, incidents, own};
-use crate::permission::Permission::{self, Act, Public, Read, Stream};
-use crate::prom::http as prometheus;
+use crate::handlers::{acts, changes, console, events, incidents, own, push};
+use crate::permission::Permission::{self, Act, Public, Push, Read, Stream};
+use crate::prom::{http as prometheus, status};
 
 /// One line of the table.
 struct Route {
@@ -45,6 +45,10 @@ fn table() -> Vec<Route> {
         get("/host", Public, console::page),
         get("/incidents", Public, console::page),
         get("/incidents/{id}", Public, console::page),
+        get("/explore", Public, console::page),
+        get("/alerts", Public, console::page),
+        get("/targets", Public, console::page),
+        get("/store", Public, console::page),
         get("/assets/{*path}", Public, console::file),
         get("/{file}", Public, console::file),
         get("/-/healthy", Public, own::healthy),
@@ -66,12 +70,34 @@ fn table() -> Vec<Route> {
         post("/api/v1/query", Read, prometheus::query),
         get("/api/v1/query_range", Read, prometheus::query_range),
         post("/api/v1/query_range", Read, prometheus::query_range),
+        get("/api/v1/format_query", Read, prometheus::format_query),
+        post("/api/v1/format_query", Read, prometheus::format_query),
+        get("/api/v1/parse_query", Read, prometheus::parse_query),
+        post("/api/v1/parse_query", Read, prometheus::parse_query),
         get("/api/v1/series", Read, prometheus::series),
         post("/api/v1/series", Read, prometheus::series),
         get("/api/v1/labels", Read, prometheus::labels),
         post("/api/v1/labels", Read, prometheus::labels),
         get("/api/v1/label/{name}/values", Read, prometheus::label_values),
+        get("/api/v1/query_exemplars", Read, status::exemplars),
+        post("/api/v1/query_exemplars", Read, status::exemplars),
+        get("/api/v1/metadata", Read, status::metadata),
+        get("/api/v1/targets", Read, status::targets),
+        get("/api/v1/rules", Read, status::rules),
+        get("/api/v1/alerts", Read, status::alerts),
         get("/api/v1/status/buildinfo", Read, prometheus::buildinfo),
+        get("/api/v1/status/config", Read, status::config),
+        get("/api/v1/status/flags", Read, status::flags),
+        get("/api/v1/status/runtimeinfo", Read, status::runtime),
+        get("/api/v1/status/tsdb", Read, status::tsdb),
+        post("/api/v1/write", Push, push::remote_write),
+        post("/api/v1/import/prometheus", Push, push::import),
+        post("/api/v1/otlp/v1/metrics", Push, push::otlp),
+        post("/write", Push, push::influx),
+        post("/api/v2/write", Push, push::influx),
+        get("/ping", Read, push::ping),
+        post("/api/v1/admin/flush", Push, push::flush),
+        post("/api/v1/admin/tsdb/snapshot", Act, push::snapshot),
     ]
 }
 

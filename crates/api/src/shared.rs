@@ -8,6 +8,8 @@ use tokio::sync::{mpsc, watch};
 use wellkept_model::{Change, Incident, Overview, SeriesSource, TimestampMs};
 
 use crate::Command;
+use crate::doors::Doors;
+use crate::prom::views::PrometheusViews;
 
 /// Everything that the API reads from and sends to; the engine owns the other ends. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +26,10 @@ pub struct Shared {
     pub commands: mpsc::Sender<Command>,
     /// Where queries read from.
     pub source: Arc<dyn SeriesSource>,
+    /// What Prometheus' API tells besides series.
+    pub views: Arc<dyn PrometheusViews>,
+    /// Where pushed samples go.
+    pub doors: Arc<dyn Doors>,
     /// Metrics of the process in Prometheus' text format; the API adds its own.
     pub own_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// A file of the console by its path without leading slash; `index.html` is the page itself.
@@ -58,6 +64,10 @@ pub struct Limits {
     pub streams: usize,
     /// PromQL evaluations at once; each holds one thread that may block.
     pub evaluations: usize,
+    /// Clients that push at once; each may hold one body and what it unpacks to.
+    pub pushes: usize,
+    /// Longest body that is taken as a whole, bytes, as it comes over the wire.
+    pub push_bytes: usize,
     /// Longest time of one evaluation.
     pub evaluation_time: Duration,
     /// Longest time for a client to send its body.
@@ -73,6 +83,8 @@ impl Default for Limits {
         Self {
             streams: 64,
             evaluations: 16,
+            pushes: 16,
+            push_bytes: 32 << 20,
             evaluation_time: Duration::from_secs(60),
             body_time: Duration::from_secs(10),
             reply_time: Duration::from_secs(30),

@@ -86,6 +86,9 @@ fn refusal(permission: Permission, caller: Caller) -> Option<u16> {
     match permission {
         Permission::Public => None,
         Permission::Read => hosts.then_some(403),
+        Permission::Push => {
+            (hosts || matches!(caller, ForeignOrigin | NullOrigin | CrossSite)).then_some(403)
+        }
         Permission::Stream => exact.then_some(403),
         Permission::Act if exact => Some(403),
         Permission::Act if matches!(caller, NoToken | WrongToken) => Some(401),
@@ -168,13 +171,41 @@ fn only_what_says_nothing_is_public_and_events_are_a_stream() {
         let chosen = routes().into_iter().filter(move |(_, _, permission)| *permission == wanted);
         chosen.map(|(_, path, _)| path).collect::<Vec<_>>()
     };
-    let files = ["/", "/host", "/incidents", "/incidents/{id}", "/assets/{*path}", "/{file}"];
+    let files = [
+        "/",
+        "/host",
+        "/incidents",
+        "/incidents/{id}",
+        "/explore",
+        "/alerts",
+        "/targets",
+        "/store",
+        "/assets/{*path}",
+        "/{file}",
+    ];
     assert_eq!(with(Permission::Public), [&files[..], &["/-/healthy", "/-/ready"]].concat());
     assert_eq!(with(Permission::Stream), ["/api/v1/events"]);
+    let pushes = [
+        "/api/v1/write",
+        "/api/v1/import/prometheus",
+        "/api/v1/otlp/v1/metrics",
+        "/write",
+        "/api/v2/write",
+        "/api/v1/admin/flush",
+    ];
+    assert_eq!(with(Permission::Push), pushes);
     for (method, path, permission) in routes() {
-        let queries = ["/api/v1/query", "/api/v1/query_range", "/api/v1/series", "/api/v1/labels"];
+        let queries = [
+            "/api/v1/query",
+            "/api/v1/query_range",
+            "/api/v1/series",
+            "/api/v1/labels",
+            "/api/v1/query_exemplars",
+            "/api/v1/format_query",
+            "/api/v1/parse_query",
+        ];
         if method == Method::POST && !queries.contains(&path) {
-            assert_eq!(permission, Permission::Act, "{path}");
+            assert!(matches!(permission, Permission::Act | Permission::Push), "{path}");
         }
     }
 }

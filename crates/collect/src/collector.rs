@@ -72,15 +72,20 @@ impl ServiceLook {
     }
 }
 
+/// The labels that all series of a host's own collection carry.
+#[must_use]
+pub fn identity(host: &str) -> Labels {
+    Labels::new([("instance", host), ("job", JOB)])
+}
+
 impl Collector {
     /// A collector for the host called `host`; must be called inside a tokio runtime.
     #[must_use]
     pub fn new(keep: Arc<Keep>, host: &str) -> Self {
         let (sender, events) = mpsc::channel(EVENT_QUEUE_MAX);
-        let identity = [("instance", host), ("job", JOB)];
         Self {
-            target: Labels::new(identity),
-            series: Series::new(&identity),
+            target: identity(host),
+            series: Series::new(&[("instance", host), ("job", JOB)]),
             host: Host::default(),
             sockets: Sockets::default(),
             kept: KeptFiles::default(),

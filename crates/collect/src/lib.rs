@@ -24,7 +24,7 @@ mod collector;
 mod testing;
 
 pub use change_log::ChangeLogTail;
-pub use collector::{Collector, JOB, Round, ServiceLook};
+pub use collector::{Collector, JOB, Round, ServiceLook, identity};
 pub use facts::kept::{KEPT_MAX, KeptContent, read_kept, sha256_hex};
 pub use health::HealthChecks;
 pub use host::SLOW_ROUNDS;

@@ -109,7 +109,7 @@ fn http(node: &Node, fields: &Fields, problems: &mut Problems) -> Option<Probe> 
 }
 
 /// `http(s)://host[:port][/path][?query]`, without a user and password: they would be shown with the check.
-fn is_url(text: &str) -> bool {
+pub(crate) fn is_url(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
         return false;
     };

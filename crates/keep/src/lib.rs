@@ -11,6 +11,7 @@ mod command;
 pub mod discover;
 mod filesystem;
 mod health;
+mod metrics;
 mod nearest;
 mod problem;
 mod read;
@@ -28,7 +29,7 @@ use problem::Problems;
 use read::Fields;
 use tree::{At, Place};
 
-const KEYS: [&str; 5] = ["services", "filesystems", "automation", "changes", "unusual"];
+const KEYS: [&str; 7] = ["services", "filesystems", "automation", "changes", "unusual", "source", "metrics"];
 
 /// Reads and checks a keep file. `file_name` is only used in messages.
 ///
@@ -77,6 +78,8 @@ fn read_keep(text: &str, problems: &mut Problems) -> Keep {
     }
     keep.change_logs = fields.get("changes").map(|n| automation::changes(n, problems)).unwrap_or_default();
     keep.unusual = fields.get("unusual").map(|n| automation::unusual(n, problems)).unwrap_or_default();
+    keep.source = fields.get("source").and_then(|n| metrics::source(n, problems));
+    keep.metrics = fields.get("metrics").map(|n| metrics::metrics(n, problems)).unwrap_or_default();
     keep.services = services.into_iter().filter_map(|s| Some((s.name, s.service?))).collect();
     keep.filesystems =
         filesystems.into_iter().map(|f| (f.filesystem.mountpoint.clone(), f.filesystem)).collect();

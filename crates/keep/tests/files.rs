@@ -311,7 +311,7 @@ fn every_example_of_the_manual_is_accepted_in_both_languages() {
     {
         let examples: Vec<&str> =
             manual.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        assert_eq!(examples.len(), 3);
+        assert_eq!(examples.len(), 5);
         for example in examples {
             accepted(example);
         }

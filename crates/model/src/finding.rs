@@ -53,11 +53,13 @@ pub enum FindingKind {
     Unusual,
     /// A source has stopped reporting.
     Silent,
+    /// An alerting rule fires; the subject names the alert.
+    Alert,
 }
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -67,6 +69,7 @@ impl FindingKind {
         Self::FileChanged,
         Self::Unusual,
         Self::Silent,
+        Self::Alert,
     ];
 
     /// The word of the API and of message keys.
@@ -82,6 +85,7 @@ impl FindingKind {
             Self::FileChanged => "file_changed",
             Self::Unusual => "unusual",
             Self::Silent => "silent",
+            Self::Alert => "alert",
         }
     }
 }

@@ -21,6 +21,55 @@ pub struct Keep {
     pub change_logs: Vec<PathBuf>,
     /// Series that are compared with their own past.
     pub unusual: Vec<UnusualRule>,
+    /// A server that the user already has, whose series are read beside our own.
+    pub source: Option<Upstream>,
+    /// Samples from elsewhere: scraped and pushed ones, rules over them, and how long they are kept.
+    pub metrics: Metrics,
+}
+
+/// A Prometheus-compatible server to read from. Secrets are named by file, never held here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its address, without a slash at the end.
+    pub url: String,
+    /// Name for HTTP basic authentication.
+    pub user: Option<String>,
+    /// File with the password that belongs to `user`.
+    pub password_file: Option<PathBuf>,
+    /// File with a bearer token.
+    pub token_file: Option<PathBuf>,
+    /// File with the certificates that it is checked against, instead of the host's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What the store takes besides this host's own samples, and for how long.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// A Prometheus configuration: what is scraped, and where samples are sent on to.
+    pub scrape: Option<PathBuf>,
+    /// Prometheus rule files, as patterns of absolute paths.
+    pub rules: Vec<String>,
+    /// Where Graphite's plain text is taken, TCP and UDP.
+    pub graphite: Option<std::net::SocketAddr>,
+    /// Where StatsD is taken, UDP.
+    pub statsd: Option<std::net::SocketAddr>,
+    /// How much older than the newest batch of its target a batch may be; the store's own value when not said.
+    pub out_of_order: Option<Duration>,
+    /// How long samples are kept.
+    pub retention: Retention,
+}
+
+/// How long samples are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// As they came, counted from the newest one.
+    pub raw: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { raw: Duration::from_secs(15 * 86_400) }
+    }
 }
 
 /// One service.

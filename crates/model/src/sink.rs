@@ -32,6 +32,11 @@ pub trait Sink {
         let _ = (at, value, labels);
     }
 
+    /// When the current series began to count: its value was 0 then. Sinks that have no use for it may leave this out.
+    fn created(&mut self, at: TimestampMs) {
+        let _ = at;
+    }
+
     /// Something about a metric family. Sinks that keep none may leave this out.
     fn metadata(&mut self, metadata: Metadata) {
         let _ = metadata;

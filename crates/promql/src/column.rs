@@ -1,10 +1,8 @@
 //! The value that flows between expressions: series as columns over the steps of one grid.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use wellkept_model::{Labels, METRIC_NAME, is_stale, stale_marker};
-
-use crate::QueryError;
+use wellkept_model::{Histogram, Labels, is_stale, stale_marker};
 
 /// The instants that an expression is evaluated at.
 #[derive(Debug, Clone, Copy)]
@@ -41,97 +39,131 @@ pub(crate) fn is_absent(value: f64) -> bool {
     is_stale(value)
 }
 
-/// One series over the grid: one value per step, [`absent`] where it has none.
+/// What a column has at one step.
+#[derive(Debug, Clone)]
+pub(crate) enum Cell {
+    None,
+    Float(f64),
+    Histogram(Arc<Histogram>),
+}
+
+impl Cell {
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
+/// One series over the grid: at each step a float, a histogram, or nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
     pub(crate) labels: Labels,
+    /// Its value is no longer that of the metric itself: the name is to go, and counts as gone (see `Names`).
+    pub(crate) nameless: bool,
+    /// One per step, [`absent`] where there is no float.
     pub(crate) values: Vec<f64>,
+    /// One per step, when there are any: most series never have one.
+    pub(crate) histograms: Option<Vec<Option<Arc<Histogram>>>>,
 }
 
 impl Column {
     pub(crate) fn empty(labels: Labels, count: usize) -> Self {
-        Self { labels, values: vec![absent(); count] }
+        Self { labels, nameless: false, values: vec![absent(); count], histograms: None }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.values.iter().all(|v| is_absent(*v))
+            && self.histograms.as_ref().is_none_or(|h| h.iter().all(Option::is_none))
     }
 
-    /// Applies `f` to every value that is there.
+    pub(crate) fn histogram(&self, step: usize) -> Option<&Arc<Histogram>> {
+        self.histograms.as_ref()?.get(step)?.as_ref()
+    }
+
+    pub(crate) fn float(&self, step: usize) -> Option<f64> {
+        self.values.get(step).copied().filter(|v| !is_absent(*v))
+    }
+
+    pub(crate) fn cell(&self, step: usize) -> Cell {
+        match (self.float(step), self.histogram(step)) {
+            (Some(value), _) => Cell::Float(value),
+            (None, Some(histogram)) => Cell::Histogram(Arc::clone(histogram)),
+            (None, None) => Cell::None,
+        }
+    }
+
+    pub(crate) fn has(&self, step: usize) -> bool {
+        self.float(step).is_some() || self.histogram(step).is_some()
+    }
+
+    pub(crate) fn set(&mut self, step: usize, cell: Cell) {
+        let count = self.values.len();
+        let (value, histogram) = match cell {
+            Cell::None => (absent(), None),
+            Cell::Float(value) => (value, None),
+            Cell::Histogram(histogram) => (absent(), Some(histogram)),
+        };
+        if let Some(at) = self.values.get_mut(step) {
+            *at = value;
+        }
+        if histogram.is_some() && self.histograms.is_none() {
+            self.histograms = Some(vec![None; count]);
+        }
+        if let Some(at) = self.histograms.as_mut().and_then(|h| h.get_mut(step)) {
+            *at = histogram;
+        }
+    }
+
+    /// Takes the value of one step away.
+    pub(crate) fn clear(&mut self, step: usize) {
+        self.set(step, Cell::None);
+    }
+
+    /// Applies `f` to every float; histograms go.
     pub(crate) fn map(mut self, mut f: impl FnMut(f64) -> f64) -> Self {
         for value in self.values.iter_mut().filter(|v| !is_absent(**v)) {
             *value = f(*value);
         }
+        self.histograms = None;
         self
     }
-}
 
-/// The labels without the metric name.
-pub(crate) fn nameless(labels: &Labels) -> Labels {
-    labels.filter(|n| n != METRIC_NAME)
-}
-
-/// Drops the metric name of every column; columns that become one are merged.
-pub(crate) fn drop_names(mut columns: Vec<Column>) -> Result<Vec<Column>, QueryError> {
-    for column in &mut columns {
-        if !column.labels.name().is_empty() {
-            column.labels = nameless(&column.labels);
-        }
-    }
-    merge(columns, |_| "vector cannot contain metrics with the same labelset".to_owned())
-}
-
-/// Merges columns with equal labels that have values at different steps. Two values at one step are an error with
-/// the text that `clash` gives.
-pub(crate) fn merge(
-    columns: Vec<Column>,
-    clash: impl Fn(&Labels) -> String,
-) -> Result<Vec<Column>, QueryError> {
-    let mut seen: HashMap<Labels, usize> = HashMap::with_capacity(columns.len());
-    let mut merged: Vec<Column> = Vec::with_capacity(columns.len());
-    for column in columns {
-        if let Some(into) = seen.get(&column.labels).and_then(|i| merged.get_mut(*i)) {
-            for (a, b) in into.values.iter_mut().zip(&column.values).filter(|(_, b)| !is_absent(**b)) {
-                if !is_absent(*a) {
-                    return Err(QueryError::failed(clash(&column.labels)));
-                }
-                *a = *b;
+    /// Copies the values of another column where it has some; false when both have one at a step.
+    pub(crate) fn overlay(&mut self, other: &Self) -> bool {
+        for (step, value) in other.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+            if self.has(step) {
+                return false;
             }
-        } else {
-            seen.insert(column.labels.clone(), merged.len());
-            merged.push(column);
+            self.set(step, Cell::Float(*value));
         }
+        for (step, histogram) in other.histograms.iter().flatten().enumerate() {
+            let Some(histogram) = histogram else { continue };
+            if self.has(step) {
+                return false;
+            }
+            self.set(step, Cell::Histogram(Arc::clone(histogram)));
+        }
+        true
     }
-    Ok(merged)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn column(labels: &[(&str, &str)], values: &[f64]) -> Column {
-        Column { labels: Labels::new(labels.iter().copied()), values: values.to_vec() }
-    }
-
-    #[test]
-    fn series_that_follow_each_other_become_one_when_their_names_go() {
-        let a = column(&[("__name__", "a"), ("h", "1")], &[1.0, absent()]);
-        let b = column(&[("__name__", "b"), ("h", "1")], &[absent(), 2.0]);
-        let got = drop_names(vec![a, b]).unwrap();
-        assert_eq!(got.len(), 1);
-        assert_eq!(got[0].values, [1.0, 2.0]);
-    }
-
-    #[test]
-    fn two_values_of_one_series_at_one_step_are_an_error() {
-        let a = column(&[("__name__", "a")], &[1.0]);
-        let b = column(&[("__name__", "b")], &[2.0]);
-        assert_eq!(drop_names(vec![a, b]).unwrap_err().error_type(), "execution");
-    }
-
     #[test]
     fn an_ordinary_nan_is_a_value() {
         assert!(!is_absent(f64::NAN));
         assert!(is_absent(absent()));
+    }
+
+    #[test]
+    fn columns_are_laid_over_each_other_where_they_do_not_meet() {
+        let mut a = Column::empty(Labels::default(), 2);
+        let mut b = a.clone();
+        a.set(0, Cell::Float(1.0));
+        b.set(1, Cell::Histogram(Arc::default()));
+        assert!(a.overlay(&b));
+        assert!(a.has(0) && a.histogram(1).is_some());
+        assert!(!a.overlay(&b));
     }
 }

@@ -1,55 +1,20 @@
-//! Evaluation of a checked query: what one query shares (source, limits, budget, warnings), the walk over the tree,
-//! and the two doors [`instant`] and [`range`].
+//! Evaluation of a checked query: what one query shares (source, limits, budget, notes) and the walk over the tree.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::cell::Cell as Counter;
 
-use wellkept_model::{Labels, Sample, SeriesData, SeriesSource, TimestampMs};
+use wellkept_model::{Labels, SeriesSource};
 
-use crate::column::{Column, Grid, drop_names, is_absent};
-use crate::expr::{AggregateOp, Expr, Kind};
-use crate::functions::Function;
-use crate::select::{Pick, samples};
-use crate::{Limits, Query, QueryError, binary};
+use crate::column::{Cell, Column, Grid};
+use crate::native::Native;
+use crate::notes::Notes;
+use crate::select::{Pick, histogram_size};
+use crate::syntax::duration::{Scale, Time};
+use crate::syntax::token::Span;
+use crate::syntax::tree::Expr;
+use crate::{Limits, QueryError, binary};
 
 /// How much work lies between two looks at `cancelled`: about a tenth of a millisecond.
 const WORK_BETWEEN_CHECKS: usize = 1 << 16;
-
-/// Most different warnings of one query; more say nothing new.
-const WARNINGS_MAX: usize = 10;
-
-/// The answer to a query.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
-    /// What was asked for.
-    pub value: Value,
-    /// What looks wrong with the data or the query, in words; sorted, each once.
-    pub warnings: Vec<String>,
-}
-
-/// A result.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// One number without labels; instant queries only.
-    Scalar {
-        /// The instant asked for.
-        at: TimestampMs,
-        /// The number.
-        value: f64,
-    },
-    /// A text; instant queries only.
-    String {
-        /// The instant asked for.
-        at: TimestampMs,
-        /// The text.
-        value: String,
-    },
-    /// One sample per series; instant queries only. Sorted by labels, or as `sort`, `topk` and the like say.
-    Vector(Vec<(Labels, Sample)>),
-    /// Many samples per series, sorted by labels: range queries, and instant queries of a range selector.
-    Matrix(Vec<SeriesData>),
-}
 
 /// A value on its way, over the steps of a grid.
 #[derive(Debug)]
@@ -57,110 +22,6 @@ pub(crate) enum Evaluated {
     Scalar(Vec<f64>),
     Text(String),
     Vector(Vec<Column>),
-}
-
-/// Evaluates a query at one instant. Blocks while the source reads. `cancelled` is asked now and then (about every
-/// 0.1 ms of work) and ends the query when it says true.
-///
-/// # Errors
-/// Any [`QueryError`]; [`QueryError::Timeout`] when `cancelled` said so.
-pub fn instant(
-    query: &Query,
-    source: &dyn SeriesSource,
-    at: TimestampMs,
-    limits: &Limits,
-    cancelled: &dyn Fn() -> bool,
-) -> Result<Outcome, QueryError> {
-    let grid = Grid { start: at.0, step: 1, count: 1 };
-    let eval = Evaluator::new(source, limits, cancelled, grid);
-    if let Expr::Range(expr) = &query.expr {
-        let ranges = eval.ranges(expr, grid)?;
-        let mut series = ranges.series;
-        series.sort_by(|a, b| a.labels.cmp(&b.labels));
-        return Ok(eval.outcome(Value::Matrix(series)));
-    }
-    let value = match eval.eval(&query.expr, grid)? {
-        Evaluated::Scalar(values) => Value::Scalar { at, value: values.first().copied().unwrap_or(f64::NAN) },
-        Evaluated::Text(value) => Value::String { at, value },
-        Evaluated::Vector(columns) => {
-            let there = columns.into_iter().filter_map(|c| {
-                let value = c.values.first().copied().filter(|v| !is_absent(*v))?;
-                Some((c.labels, Sample { at, value }))
-            });
-            let mut vector: Vec<_> = there.collect();
-            if !is_ordered(&query.expr) {
-                vector.sort_by(|a, b| a.0.cmp(&b.0));
-            }
-            Value::Vector(vector)
-        }
-    };
-    Ok(eval.outcome(value))
-}
-
-/// Evaluates a query at `from`, `from + step`, … up to `to`. Each selector is read once for the whole range.
-/// `cancelled` as in [`instant`].
-///
-/// # Errors
-/// Any [`QueryError`]; [`QueryError::BadData`] also for a step of zero, `to` before `from`, too many steps, or a
-/// query that gives neither a scalar nor an instant vector.
-pub fn range(
-    query: &Query,
-    source: &dyn SeriesSource,
-    from: TimestampMs,
-    to: TimestampMs,
-    step: Duration,
-    limits: &Limits,
-    cancelled: &dyn Fn() -> bool,
-) -> Result<Outcome, QueryError> {
-    let grid = steps(from, to, step, limits)?;
-    let kind = query.expr.kind();
-    if !matches!(kind, Kind::Scalar | Kind::Vector) {
-        return Err(QueryError::bad(format!(
-            "invalid expression type {:?} for range query, must be scalar or instant vector",
-            kind.word()
-        )));
-    }
-    let eval = Evaluator::new(source, limits, cancelled, grid);
-    let columns = match eval.eval(&query.expr, grid)? {
-        Evaluated::Scalar(values) => vec![Column { labels: Labels::default(), values }],
-        Evaluated::Vector(columns) => columns,
-        Evaluated::Text(_) => Vec::new(),
-    };
-    let mut series: Vec<_> = columns.into_iter().map(|c| samples(c, grid)).collect();
-    series.retain(|s| !s.samples.is_empty());
-    series.sort_by(|a, b| a.labels.cmp(&b.labels));
-    Ok(eval.outcome(Value::Matrix(series)))
-}
-
-fn steps(from: TimestampMs, to: TimestampMs, step: Duration, limits: &Limits) -> Result<Grid, QueryError> {
-    let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
-    if step == 0 {
-        return Err(QueryError::bad(
-            "zero or negative query resolution step widths are not accepted; use at least 1 ms",
-        ));
-    }
-    if to < from {
-        return Err(QueryError::bad(
-            "invalid parameter \"end\": end timestamp must not be before start time",
-        ));
-    }
-    let count = (i128::from(to.0) - i128::from(from.0)) / i128::from(step) + 1;
-    match usize::try_from(count).ok().filter(|c| *c <= limits.steps) {
-        Some(count) => Ok(Grid { start: from.0, step, count }),
-        None => Err(QueryError::bad(format!(
-            "exceeded maximum resolution of {} points per timeseries. Try decreasing the query resolution (?step=XX)",
-            limits.steps
-        ))),
-    }
-}
-
-/// Whether the order of an instant vector carries meaning.
-fn is_ordered(expr: &Expr) -> bool {
-    match expr {
-        Expr::Call(call) => matches!(call.function, Function::Sort | Function::SortDesc),
-        Expr::Aggregate(a) => matches!(a.op, AggregateOp::TopK | AggregateOp::BottomK),
-        _ => false,
-    }
 }
 
 /// What one evaluation shares.
@@ -171,18 +32,21 @@ pub(crate) struct Evaluator<'a> {
     /// First and last step of the whole query, milliseconds, for `@ start()` and `@ end()`.
     pub(crate) first: i64,
     pub(crate) last: i64,
+    /// Milliseconds between two steps of the whole query; 0 for an instant.
+    pub(crate) step: i64,
     /// Samples loaded and computed so far.
-    pub(crate) spent: Cell<usize>,
-    worked: Cell<usize>,
-    warnings: RefCell<BTreeSet<String>>,
+    pub(crate) spent: Counter<usize>,
+    worked: Counter<usize>,
+    pub(crate) notes: Notes,
 }
 
 impl<'a> Evaluator<'a> {
-    fn new(
+    pub(crate) fn new(
         source: &'a dyn SeriesSource,
         limits: &'a Limits,
         cancelled: &'a dyn Fn() -> bool,
         grid: Grid,
+        step: i64,
     ) -> Self {
         Self {
             source,
@@ -190,21 +54,10 @@ impl<'a> Evaluator<'a> {
             cancelled,
             first: grid.start,
             last: grid.end(),
-            spent: Cell::new(0),
-            worked: Cell::new(0),
-            warnings: RefCell::default(),
-        }
-    }
-
-    fn outcome(self, value: Value) -> Outcome {
-        let warnings = self.warnings.into_inner();
-        Outcome { value, warnings: warnings.into_iter().collect() }
-    }
-
-    pub(crate) fn warn(&self, text: String) {
-        let mut warnings = self.warnings.borrow_mut();
-        if warnings.len() < WARNINGS_MAX {
-            warnings.insert(text);
+            step,
+            spent: Counter::new(0),
+            worked: Counter::new(0),
+            notes: Notes::default(),
         }
     }
 
@@ -216,6 +69,14 @@ impl<'a> Evaluator<'a> {
         }
         self.spent.set(spent);
         self.work(samples)
+    }
+
+    /// Pays for a histogram that was made on the way; floats are paid for with their column.
+    pub(crate) fn charge_cell(&self, cell: &Cell) -> Result<(), QueryError> {
+        match cell {
+            Cell::Histogram(histogram) => self.charge(histogram_size(histogram)),
+            Cell::None | Cell::Float(_) => Ok(()),
+        }
     }
 
     /// Counts work done, and asks now and then whether to go on.
@@ -236,31 +97,60 @@ impl<'a> Evaluator<'a> {
         Ok(Column::empty(labels, grid.count))
     }
 
-    /// Evaluates an expression at all steps. `lower` has bounded the recursion.
+    /// Milliseconds of a duration in the query.
+    pub(crate) fn ms(&self, time: &Time, positive: bool) -> Result<i64, QueryError> {
+        let scale = Scale {
+            step: crate::syntax::number::seconds(self.step),
+            range: crate::syntax::number::seconds(self.last.saturating_sub(self.first)),
+        };
+        time.ms(scale, positive).map_err(QueryError::bad)
+    }
+
+    /// Evaluates an expression at all steps. The parser has bounded the recursion.
     pub(crate) fn eval(&self, expr: &Expr, grid: Grid) -> Result<Evaluated, QueryError> {
         match expr {
-            Expr::Number(n) => Ok(Evaluated::Scalar(vec![*n; grid.count])),
-            Expr::Text(text) => Ok(Evaluated::Text(text.clone())),
+            Expr::Number(n) => Ok(Evaluated::Scalar(vec![n.value; grid.count])),
+            Expr::Text { value, .. } => Ok(Evaluated::Text(value.clone())),
             Expr::Vector(selector) => {
                 Ok(Evaluated::Vector(self.instant_vector(selector, grid, Pick::Value)?))
             }
             // Only a function takes a range, and it asks for it by `ranges`.
             Expr::Range(_) => Err(QueryError::failed("a range vector is no value by itself here")),
-            Expr::Negate(inner) => match self.eval(inner, grid)? {
-                Evaluated::Scalar(values) => Ok(Evaluated::Scalar(values.into_iter().map(|v| -v).collect())),
-                Evaluated::Vector(columns) => {
-                    let negated = columns.into_iter().map(|c| c.map(|v| -v)).collect();
-                    Ok(Evaluated::Vector(drop_names(negated)?))
-                }
-                text @ Evaluated::Text(_) => Ok(text),
-            },
+            Expr::Paren { inner, .. } | Expr::Sign { minus: false, inner, .. } => self.eval(inner, grid),
+            Expr::Sign { inner, span, .. } => self.negate(inner, grid, *span),
             Expr::Binary(_) => self.chain(expr, grid),
             Expr::Aggregate(aggregate) => self.aggregate(aggregate, grid).map(Evaluated::Vector),
             Expr::Call(call) => self.call(call, grid),
         }
     }
 
-    /// `a + b + c`: the left side in a loop, as it was lowered.
+    fn negate(&self, inner: &Expr, grid: Grid, _: Span) -> Result<Evaluated, QueryError> {
+        match self.eval(inner, grid)? {
+            Evaluated::Scalar(values) => Ok(Evaluated::Scalar(values.into_iter().map(|v| -v).collect())),
+            Evaluated::Vector(mut columns) => {
+                for column in &mut columns {
+                    self.work(grid.count)?;
+                    for step in 0..grid.count {
+                        match column.cell(step) {
+                            Cell::None => {}
+                            Cell::Float(value) => column.set(step, Cell::Float(-value)),
+                            Cell::Histogram(histogram) => {
+                                let mut native = Native::from(histogram.as_ref());
+                                native.scale(-1.0);
+                                let cell = Cell::Histogram(native.shared());
+                                self.charge_cell(&cell)?;
+                                column.set(step, cell);
+                            }
+                        }
+                    }
+                }
+                Ok(Evaluated::Vector(self.drop_names(columns)?))
+            }
+            text @ Evaluated::Text(_) => Ok(text),
+        }
+    }
+
+    /// `a + b + c`: the left side in a loop, as it was read.
     fn chain(&self, expr: &Expr, grid: Grid) -> Result<Evaluated, QueryError> {
         let mut spine = Vec::new();
         let mut at = expr;
@@ -277,7 +167,7 @@ impl<'a> Evaluator<'a> {
         Ok(lhs)
     }
 
-    /// As [`Self::eval`] for an expression that `lower` checked to be a vector.
+    /// As [`Self::eval`] for an expression that the parser checked to be a vector.
     pub(crate) fn vector(&self, expr: &Expr, grid: Grid) -> Result<Vec<Column>, QueryError> {
         match self.eval(expr, grid)? {
             Evaluated::Vector(columns) => Ok(columns),
@@ -287,7 +177,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// As [`Self::eval`] for an expression that `lower` checked to be a scalar.
+    /// As [`Self::eval`] for an expression that the parser checked to be a scalar.
     pub(crate) fn scalar(&self, expr: &Expr, grid: Grid) -> Result<Vec<f64>, QueryError> {
         match self.eval(expr, grid)? {
             Evaluated::Scalar(values) => Ok(values),

@@ -1,37 +1,46 @@
 //! PromQL over a [`SeriesSource`](wellkept_model::SeriesSource), with the semantics of Prometheus 3.
 //!
-//! A query goes through four steps, each with its bound:
+//! A query goes through two steps, each with its bounds:
 //!
-//! 1. `guard` looks at the text only: length, operators, nesting, patterns. Nothing recurses before this.
-//! 2. `promql-parser` makes a syntax tree of it.
-//! 3. `lower` turns that tree into our own [`Query`], checks every type, and refuses by name what we do not have.
-//! 4. `eval` works on whole columns: each selector is loaded once for all steps, and every function, operator and
-//!    aggregation takes columns and gives columns. Labels are therefore computed once per series, not once per step.
+//! 1. `syntax` reads the text into a checked tree: length, nesting, operators and patterns are bounded while it is
+//!    read, types and functions are checked while the tree grows. The same tree is printed and told as JSON.
+//! 2. `eval` works on whole columns: each selector is loaded once for all steps, and every function, operator and
+//!    aggregation takes columns and gives columns. Labels are therefore looked at once per series, not once per step.
+//!
+//! Native histograms (`native`) flow through the same columns as floats do. [`script`] runs test scripts in the
+//! format of Prometheus' promqltest.
 //!
 //! No IO, no clock: the caller gives the instant, and a `cancelled` closure that is asked now and then. What this
 //! crate leaves to others: the JSON of the HTTP API, reading samples, rule files.
 #![forbid(unsafe_code)]
 
 mod aggregate;
+mod answer;
 mod binary;
 mod calendar;
 mod call;
+mod classic;
 mod column;
 mod error;
 mod eval;
-mod expr;
-mod functions;
-mod guard;
-mod histogram;
+mod info;
+mod labels;
 mod limits;
-mod lower;
 mod matching;
+mod names;
+mod native;
+mod notes;
+pub mod script;
 mod select;
 mod stats;
-mod tokens;
+mod syntax;
+mod top;
+mod totals;
 mod window;
 
+pub use answer::{
+    BucketView, Outcome, Point, PointValue, Query, Value, format_query, histogram_buckets, instant,
+    parse_query, range, selector,
+};
 pub use error::QueryError;
-pub use eval::{Outcome, Value, instant, range};
 pub use limits::Limits;
-pub use lower::{Query, selector};

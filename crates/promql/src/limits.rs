@@ -1,4 +1,4 @@
-//! What one query may cost.
+//! What one query may cost, and how it is read.
 
 use std::time::Duration;
 
@@ -7,23 +7,31 @@ use std::time::Duration;
 pub struct Limits {
     /// Longest text, bytes. A dashboard's longest query is near 4 KiB.
     pub query_bytes: usize,
-    /// Most operators in one text. A flat chain is as deep in the parser's tree as it is long; 500 levels fit half
-    /// of a thread's usual stack.
+    /// Most operators in one text. A flat chain is as deep in the tree as it is long; 500 levels fit half of a
+    /// thread's usual stack.
     pub operators: usize,
-    /// Deepest nesting of brackets, and of calls, aggregations and operands. 64 levels fit half of a thread's usual
-    /// 2 MiB stack, even unoptimised.
+    /// Deepest nesting of brackets; calls, signs and operands add at most as much again. 64 levels fit half of a
+    /// thread's usual 2 MiB stack, even unoptimised.
     pub depth: usize,
     /// Most `=~`, `!~` matchers: each compiled pattern may hold up to 1 MiB.
     pub patterns: usize,
     /// Most steps of a range evaluation, as in Prometheus.
     pub steps: usize,
-    /// Most samples: loaded from the source and computed on the way, together. One takes 8 to 16 bytes.
+    /// Most samples: loaded from the source and computed on the way, together. One takes 8 to 16 bytes; a native
+    /// histogram counts as many as its size.
     pub samples: usize,
     /// Most series of one selection.
     pub series: usize,
     /// Longest time that one selection may take in the source. The time of the whole query is watched by the
     /// `cancelled` closure, because this crate has no clock.
     pub time: Duration,
+    /// How far back an instant selector looks for the newest sample: five minutes in Prometheus.
+    pub lookback: Duration,
+    /// Step of a subquery that names none: Prometheus' evaluation interval.
+    pub subquery_step: Duration,
+    /// Keep metric names until the query is answered, so that `label_replace` can still see them: Prometheus' feature
+    /// flag `promql-delayed-name-removal`, off there and here.
+    pub delayed_name_removal: bool,
 }
 
 impl Default for Limits {
@@ -37,6 +45,9 @@ impl Default for Limits {
             samples: 20_000_000,
             series: 50_000,
             time: Duration::from_secs(30),
+            lookback: Duration::from_secs(300),
+            subquery_step: Duration::from_secs(60),
+            delayed_name_removal: false,
         }
     }
 }

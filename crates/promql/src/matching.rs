@@ -3,55 +3,50 @@
 //! Series are matched once by their labels; whether a match is unique is asked step by step, because series that
 //! follow each other in time may share their labels.
 
-use std::collections::HashMap;
-
-use wellkept_model::{Labels, METRIC_NAME};
+use wellkept_model::Labels;
 
 use crate::QueryError;
-use crate::binary::{combine, drops_name};
-use crate::column::{Column, Grid, absent, is_absent, merge};
+use crate::binary::{Operand, changes_meaning, drops_name};
+use crate::column::{Cell, Column, Grid};
 use crate::eval::Evaluator;
-use crate::expr::{Binary, Card, Matching, Op};
+use crate::names::{Index, Key, SAME_LABELS, contains, is_reserved};
+use crate::syntax::tree::{Binary, Card, Matching, Op};
 
-/// The labels that must be equal on both sides.
-fn signature(labels: &Labels, matching: &Matching) -> Labels {
-    labels.filter(|name| {
-        let named = contains(&matching.labels, name);
-        if matching.on { named } else { !named && name != METRIC_NAME }
-    })
+/// What Prometheus says when results of one match group would be one series.
+const NOT_UNIQUE: &str = "multiple matches for labels: grouping labels must ensure unique matches";
+
+fn key(matching: &Matching) -> Key<'_> {
+    if matching.on { Key::Only(&matching.sorted) } else { Key::Without(&matching.sorted) }
 }
 
-/// Whether a sorted list of names has this one.
-pub(crate) fn contains(sorted: &[String], name: &str) -> bool {
-    sorted.binary_search_by(|n| n.as_str().cmp(name)).is_ok()
+/// Columns of both sides by the labels that must be equal.
+struct Groups {
+    /// For each column of a side its group.
+    lhs: Vec<usize>,
+    rhs: Vec<usize>,
+    count: usize,
 }
 
-fn by_signature<'a>(columns: &'a [Column], matching: &Matching) -> HashMap<Labels, Vec<&'a Column>> {
-    let mut groups: HashMap<Labels, Vec<&Column>> = HashMap::with_capacity(columns.len());
-    for column in columns {
-        groups.entry(signature(&column.labels, matching)).or_default().push(column);
-    }
-    groups
+fn groups(eval: &Evaluator<'_>, matching: &Matching, lhs: &[Column], rhs: &[Column]) -> Groups {
+    let mut index = Index::new(key(matching), lhs.len().max(rhs.len()));
+    let lhs: Vec<usize> = lhs.iter().map(|c| index.insert(eval.names(c))).collect();
+    let rhs: Vec<usize> = rhs.iter().map(|c| index.insert(eval.names(c))).collect();
+    let count = lhs.iter().chain(&rhs).max().map_or(0, |m| m + 1);
+    Groups { lhs, rhs, count }
 }
 
-/// The second column of the first pair that has a value at the same step, with the first one.
-fn overlap<'a>(group: &[&'a Column], grid: Grid) -> Option<(&'a Column, &'a Column)> {
-    if group.len() < 2 {
-        return None;
-    }
-    let mut owner: Vec<Option<&Column>> = vec![None; grid.count];
-    for column in group {
-        for (owner, _) in owner.iter_mut().zip(&column.values).filter(|(_, v)| !is_absent(**v)) {
-            if let Some(first) = owner {
-                return Some((first, column));
-            }
-            *owner = Some(column);
+/// The columns of each group, by their places.
+fn members(of: &[usize], count: usize) -> Vec<Vec<usize>> {
+    let mut members = vec![Vec::new(); count];
+    for (place, group) in of.iter().enumerate() {
+        if let Some(group) = members.get_mut(*group) {
+            group.push(place);
         }
     }
-    None
+    members
 }
 
-/// Arithmetic or comparison of two vectors.
+/// Arithmetic, comparison or trimming of two vectors.
 pub(crate) fn join(
     eval: &Evaluator<'_>,
     binary: &Binary,
@@ -60,76 +55,196 @@ pub(crate) fn join(
     grid: Grid,
 ) -> Result<Vec<Column>, QueryError> {
     let matching = &binary.matching;
+    let groups = groups(eval, matching, lhs, rhs);
     let swapped = matching.card == Card::OneToMany;
     let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
-    let ones = by_signature(one, matching);
-    unique(&ones, grid, if swapped { "left" } else { "right" })?;
+    let (many_groups, one_groups) =
+        if swapped { (&groups.rhs, &groups.lhs) } else { (&groups.lhs, &groups.rhs) };
+    let (many_fill, one_fill) = if swapped {
+        (matching.fill_right, matching.fill_left)
+    } else {
+        (matching.fill_left, matching.fill_right)
+    };
+    let manys = members(many_groups, groups.count);
+    let ones = members(one_groups, groups.count);
+    let join = Join { eval, binary, grid, swapped };
+    let mut out = Vec::new();
+    for (many_places, one_places) in manys.iter().zip(&ones) {
+        let at = |side: &'_ [Column], places: &[usize]| -> Vec<usize> {
+            places.iter().copied().filter(|p| *p < side.len()).collect()
+        };
+        let ones: Vec<&Column> = at(one, one_places).into_iter().filter_map(|p| one.get(p)).collect();
+        let manys: Vec<&Column> = at(many, many_places).into_iter().filter_map(|p| many.get(p)).collect();
+        if (manys.is_empty() && many_fill.is_none()) || (ones.is_empty() && one_fill.is_none()) {
+            // Nothing can come of it; but two on the one side are an error only where something looks for them.
+            join.unique(&ones, !ones.is_empty() && !many.is_empty())?;
+            continue;
+        }
+        join.unique(&ones, true)?;
+        join.group(&manys, &ones, many_fill, one_fill, &mut out)?;
+    }
+    eval.merge(out, NOT_UNIQUE)
+}
 
-    let mut joined: Vec<(Labels, Column)> = Vec::new();
-    for column in many {
-        let key = signature(&column.labels, matching);
-        for partner in ones.get(&key).into_iter().flatten() {
-            let mut out = eval.column(result_labels(&column.labels, &partner.labels, binary), grid)?;
-            for ((value, m), o) in out.values.iter_mut().zip(&column.values).zip(&partner.values) {
-                if is_absent(*m) || is_absent(*o) {
-                    continue;
+struct Join<'e> {
+    eval: &'e Evaluator<'e>,
+    binary: &'e Binary,
+    grid: Grid,
+    swapped: bool,
+}
+
+impl Join<'_> {
+    /// The side that must be unique is, at every step.
+    fn unique(&self, ones: &[&Column], asked: bool) -> Result<(), QueryError> {
+        if ones.len() < 2 || !asked {
+            return Ok(());
+        }
+        let mut owner: Vec<Option<&Column>> = vec![None; self.grid.count];
+        for column in ones {
+            self.eval.work(self.grid.count)?;
+            for (_, owner) in owner.iter_mut().enumerate().filter(|(step, _)| column.has(*step)) {
+                if let Some(first) = owner {
+                    return Err(self.duplicate(first, column));
                 }
-                let (a, b) = if swapped { (*o, *m) } else { (*m, *o) };
-                *value = combine(binary, a, b, a).unwrap_or_else(absent);
-            }
-            if !out.is_empty() {
-                joined.push((key.clone(), out));
+                *owner = Some(column);
             }
         }
+        Ok(())
     }
-    if matching.card == Card::OneToOne {
-        one_each(&joined, grid)?;
-    }
-    merge(joined.into_iter().map(|(_, c)| c).collect(), |_| {
-        "multiple matches for labels: grouping labels must ensure unique matches".to_owned()
-    })
-}
 
-/// The side that must be unique is.
-fn unique(groups: &HashMap<Labels, Vec<&Column>>, grid: Grid, side: &str) -> Result<(), QueryError> {
-    match groups.iter().find_map(|(key, group)| overlap(group, grid).map(|pair| (key, pair))) {
-        None => Ok(()),
-        Some((key, (a, b))) => Err(QueryError::failed(format!(
-            "found duplicate series for the match group {key} on the {side} hand-side of the operation: [{}, {}]; \
+    fn duplicate(&self, a: &Column, b: &Column) -> QueryError {
+        let group = key(&self.binary.matching).labels(self.eval.names(a));
+        let side = if self.swapped { "left" } else { "right" };
+        QueryError::failed(format!(
+            "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];\
              many-to-many matching not allowed: matching labels must be unique on one side",
-            a.labels, b.labels
-        ))),
+            plain(&group),
+            plain(&self.eval.names(b).to_labels()),
+            plain(&self.eval.names(a).to_labels())
+        ))
     }
-}
 
-/// No two results come from one match group at one step.
-fn one_each(joined: &[(Labels, Column)], grid: Grid) -> Result<(), QueryError> {
-    let mut groups: HashMap<&Labels, Vec<&Column>> = HashMap::new();
-    for (key, column) in joined {
-        groups.entry(key).or_default().push(column);
-    }
-    if groups.values().any(|group| overlap(group, grid).is_some()) {
-        return Err(QueryError::failed(
-            "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
-        ));
-    }
-    Ok(())
-}
-
-fn result_labels(many: &Labels, one: &Labels, binary: &Binary) -> Labels {
-    let matching = &binary.matching;
-    let one_to_one = matching.card == Card::OneToOne;
-    let kept = many.filter(|name| {
-        if name == METRIC_NAME && drops_name(binary) {
-            return false;
+    /// All results of one match group.
+    fn group(
+        &self,
+        manys: &[&Column],
+        ones: &[&Column],
+        many_fill: Option<f64>,
+        one_fill: Option<f64>,
+        out: &mut Vec<Column>,
+    ) -> Result<(), QueryError> {
+        let start = out.len();
+        for many in manys {
+            for one in ones {
+                let labels = self.labels(many, Some(one));
+                self.pair(labels, |step| Some((operand(many, step)?, operand(one, step)?)), out)?;
+            }
+            if let Some(fill) = one_fill {
+                let labels = self.labels(many, None);
+                let alone = |step| !ones.iter().any(|one| one.has(step));
+                self.pair(
+                    labels,
+                    |step| operand(many, step).filter(|_| alone(step)).map(|m| (m, Operand::Float(fill))),
+                    out,
+                )?;
+            }
         }
-        !one_to_one || contains(&matching.labels, name) == matching.on
-    });
-    if matching.include.is_empty() {
-        return kept;
+        if let Some(fill) = many_fill {
+            let alone = |step| !manys.iter().any(|many| many.has(step));
+            for one in ones {
+                let labels = (key(&self.binary.matching).labels(self.eval.names(one)), false);
+                self.pair(
+                    labels,
+                    |step| operand(one, step).filter(|_| alone(step)).map(|o| (Operand::Float(fill), o)),
+                    out,
+                )?;
+            }
+        }
+        if self.binary.matching.card == Card::OneToOne {
+            self.one_each(out.get(start..).unwrap_or_default())?;
+        }
+        Ok(())
     }
-    let pairs = kept.iter().filter(|(n, _)| !contains(&matching.include, n));
-    Labels::new(pairs.chain(matching.include.iter().map(|n| (n.as_str(), one.get(n)))))
+
+    /// One result column; `at` gives the operands at a step, those of the many side first.
+    fn pair<'c>(
+        &self,
+        (labels, nameless): (Labels, bool),
+        at: impl Fn(usize) -> Option<(Operand<'c>, Operand<'c>)>,
+        out: &mut Vec<Column>,
+    ) -> Result<(), QueryError> {
+        let mut column = self.eval.column(labels, self.grid)?;
+        column.nameless = nameless;
+        let mut any = false;
+        for step in 0..self.grid.count {
+            let Some((many, one)) = at(step) else { continue };
+            let (a, b) = if self.swapped { (one, many) } else { (many, one) };
+            let cell = self.eval.combine(self.binary, a, b);
+            if !cell.is_none() {
+                any = true;
+                self.eval.charge_cell(&cell)?;
+                column.set(step, cell);
+            }
+        }
+        if any {
+            out.push(column);
+        }
+        Ok(())
+    }
+
+    /// No two results come from one match group at one step.
+    fn one_each(&self, results: &[Column]) -> Result<(), QueryError> {
+        if results.len() < 2 {
+            return Ok(());
+        }
+        let twice = |step| results.iter().filter(|c| c.has(step)).nth(1).is_some();
+        self.eval.work(results.len() * self.grid.count)?;
+        if (0..self.grid.count).any(twice) {
+            return Err(QueryError::failed(
+                "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Labels of a result, and whether its name is still to go.
+    fn labels(&self, many: &Column, one: Option<&Column>) -> (Labels, bool) {
+        let matching = &self.binary.matching;
+        let changed = changes_meaning(self.binary.op);
+        let names = self.eval.names(many);
+        let delayed = self.eval.limits.delayed_name_removal;
+        let nameless = self.binary.as_bool || (delayed && many.nameless && !changed);
+        let all = matching.card != Card::OneToOne || (!matching.on && matching.labels.is_empty());
+        if all && matching.include.is_empty() && !delayed {
+            // The same labels, less the name: nothing to build.
+            return (many.labels.clone(), many.nameless || drops_name(self.binary));
+        }
+        let kept = names.to_labels_of(|name| {
+            if is_reserved(name) && (changed || (!delayed && self.binary.as_bool)) {
+                return false;
+            }
+            all || contains(&matching.sorted, name) == matching.on
+        });
+        let Some(one) = one.filter(|_| !matching.include.is_empty()) else { return (kept, nameless) };
+        let from = self.eval.names(one);
+        let pairs = kept.iter().filter(|(name, _)| !matching.include.iter().any(|i| i == name));
+        let taken = matching.include.iter().map(|name| (name.as_str(), from.get(name)));
+        (Labels::new(pairs.chain(taken)), nameless)
+    }
+}
+
+/// `{__name__="a", c="d"}`, the name among the labels.
+fn plain(labels: &Labels) -> String {
+    let pairs: Vec<String> =
+        labels.iter().map(|(n, v)| format!("{n}={}", crate::syntax::quote::quote(v))).collect();
+    format!("{{{}}}", pairs.join(", "))
+}
+
+fn operand(column: &Column, step: usize) -> Option<Operand<'_>> {
+    match column.float(step) {
+        Some(value) => Some(Operand::Float(value)),
+        None => column.histogram(step).map(Operand::Histogram),
+    }
 }
 
 /// `and`, `or`, `unless`.
@@ -140,51 +255,52 @@ pub(crate) fn set(
     mut rhs: Vec<Column>,
     grid: Grid,
 ) -> Result<Vec<Column>, QueryError> {
-    let matching = &binary.matching;
-    match binary.op {
-        Op::Or => {
-            let taken = presence(eval, &lhs, matching, grid)?;
-            mask(&mut rhs, &taken, matching, false);
-            lhs.append(&mut rhs);
-        }
-        op => {
-            let there = presence(eval, &rhs, matching, grid)?;
-            mask(&mut lhs, &there, matching, op == Op::And);
-        }
+    let groups = groups(eval, &binary.matching, &lhs, &rhs);
+    if binary.op == Op::Or {
+        let taken = presence(eval, &lhs, &groups.lhs, groups.count, grid)?;
+        mask(&mut rhs, &groups.rhs, &taken, false);
+        rhs.retain(|c| !c.is_empty());
+        lhs.append(&mut rhs);
+        return eval.merge(lhs, SAME_LABELS);
     }
+    let there = presence(eval, &rhs, &groups.rhs, groups.count, grid)?;
+    mask(&mut lhs, &groups.lhs, &there, binary.op == Op::And);
     lhs.retain(|c| !c.is_empty());
-    merge(lhs, |_| "vector cannot contain metrics with the same labelset".to_owned())
+    Ok(lhs)
 }
 
-/// At which steps a match group has any series.
+/// For each group the steps at which it has any series; nothing for a group without one.
 fn presence(
     eval: &Evaluator<'_>,
     columns: &[Column],
-    matching: &Matching,
+    of: &[usize],
+    count: usize,
     grid: Grid,
-) -> Result<HashMap<Labels, Vec<bool>>, QueryError> {
-    let mut groups: HashMap<Labels, Vec<bool>> = HashMap::new();
-    for column in columns {
+) -> Result<Vec<Option<Vec<bool>>>, QueryError> {
+    let mut groups: Vec<Option<Vec<bool>>> = vec![None; count];
+    for (column, group) in columns.iter().zip(of) {
         eval.charge(grid.count / 8 + 1)?;
-        let steps =
-            groups.entry(signature(&column.labels, matching)).or_insert_with(|| vec![false; grid.count]);
-        for (step, value) in steps.iter_mut().zip(&column.values) {
-            *step |= !is_absent(*value);
+        let Some(group) = groups.get_mut(*group) else { continue };
+        let steps = group.get_or_insert_with(|| vec![false; grid.count]);
+        for (step, there) in steps.iter_mut().enumerate() {
+            *there = *there || column.has(step);
         }
     }
     Ok(groups)
 }
 
 /// Keeps values at the steps at which the group's presence is `wanted`.
-fn mask(columns: &mut [Column], presence: &HashMap<Labels, Vec<bool>>, matching: &Matching, wanted: bool) {
-    for column in columns {
-        match presence.get(&signature(&column.labels, matching)) {
+fn mask(columns: &mut [Column], of: &[usize], presence: &[Option<Vec<bool>>], wanted: bool) {
+    for (column, group) in columns.iter_mut().zip(of) {
+        match presence.get(*group).and_then(Option::as_ref) {
             Some(steps) => {
-                for (value, _) in column.values.iter_mut().zip(steps).filter(|(_, there)| **there != wanted) {
-                    *value = absent();
+                for (step, _) in steps.iter().enumerate().filter(|(_, there)| **there != wanted) {
+                    if column.has(step) {
+                        column.set(step, Cell::None);
+                    }
                 }
             }
-            None if wanted => column.values.fill(absent()),
+            None if wanted => (0..column.values.len()).for_each(|step| column.clear(step)),
             None => {}
         }
     }

@@ -1,15 +1,18 @@
 //! Selectors: loading series once for all steps, and looking at them step by step.
 
-use wellkept_model::{Sample, SeriesData, SourceLimits, TimestampMs, is_stale};
+use std::sync::Arc;
+
+use wellkept_model::{
+    Histogram, HistogramSample, Labels, Matcher, ResetHint, Sample, SeriesData, SourceLimits, TimestampMs,
+    is_stale,
+};
 
 use crate::QueryError;
-use crate::column::{Column, Grid, is_absent};
+use crate::answer::samples;
+use crate::column::{Cell, Column, Grid};
 use crate::eval::{Evaluated, Evaluator};
-use crate::expr::{At, RangeExpr, RangeOf, Selector, Shift};
-use crate::window::{Window, WindowFn};
-
-/// How far back an instant selector looks for the newest sample, milliseconds: Prometheus' default.
-const LOOKBACK: i64 = 5 * 60 * 1000;
+use crate::syntax::number::seconds;
+use crate::syntax::tree::{At, Edges, RangeExpr, RangeOf, Selector, Shift};
 
 /// Which part of a sample an instant selector gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,16 +22,71 @@ pub(crate) enum Pick {
     Time,
 }
 
-/// The series of a range selector or subquery without stale markers, and where their windows lie.
+/// A shift with its durations known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fixed {
+    offset: i64,
+    at: Option<At>,
+}
+
+/// One series of a range; stale markers are still in it until it is [`RangeSeries::cleaned`].
+pub(crate) struct RangeSeries {
+    pub(crate) labels: Labels,
+    pub(crate) nameless: bool,
+    pub(crate) floats: Vec<Sample>,
+    pub(crate) histograms: Vec<HistogramSample>,
+}
+
+/// The series of a range selector or subquery, and where their windows lie.
 pub(crate) struct Ranges {
-    pub(crate) series: Vec<SeriesData>,
-    range: i64,
-    shift: Shift,
+    pub(crate) series: Vec<RangeSeries>,
+    /// Length of the window, milliseconds.
+    pub(crate) range: i64,
+    pub(crate) shift: Fixed,
+    pub(crate) edges: Edges,
+}
+
+impl Ranges {
+    /// Whether all steps see the same window.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.shift.at.is_some()
+    }
+
+    /// The series as an answer: an instant query of a range selector.
+    pub(crate) fn into_series(self, eval: &Evaluator<'_>) -> Result<Vec<SeriesData>, QueryError> {
+        let mut series: Vec<SeriesData> = self
+            .series
+            .into_iter()
+            .map(RangeSeries::cleaned)
+            .filter(|s| !s.floats.is_empty() || !s.histograms.is_empty())
+            .map(|s| SeriesData {
+                labels: eval.names_of(&s.labels, s.nameless).to_labels(),
+                samples: s.floats,
+                histograms: s.histograms,
+            })
+            .collect();
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        if series.windows(2).any(|pair| matches!(pair, [a, b] if a.labels == b.labels)) {
+            return Err(QueryError::failed(crate::names::SAME_LABELS));
+        }
+        Ok(series)
+    }
+}
+
+/// What a histogram costs of the budget of samples.
+pub(crate) fn histogram_size(h: &Histogram) -> usize {
+    // Each sample of a float takes 16 bytes; a histogram its fields and its buckets.
+    12 + (h.positive.len() + h.negative.len() + h.positive_spans.len() + h.negative_spans.len()) / 2
 }
 
 impl Evaluator<'_> {
+    pub(crate) fn fixed(&self, shift: &Shift) -> Result<Fixed, QueryError> {
+        let offset = shift.offset.as_ref().map_or(Ok(0), |time| self.ms(time, false))?;
+        Ok(Fixed { offset, at: shift.at })
+    }
+
     /// The instant that a shifted selector looks at, for a step.
-    fn shifted(&self, shift: Shift, step: i64) -> i64 {
+    pub(crate) fn shifted(&self, shift: Fixed, step: i64) -> i64 {
         let base = match shift.at {
             None => step,
             Some(At::Start) => self.first,
@@ -38,50 +96,157 @@ impl Evaluator<'_> {
         base.saturating_sub(shift.offset)
     }
 
-    /// All samples that any step of the grid can see: from `back` before the first, that end not included.
-    fn load(&self, selector: &Selector, grid: Grid, back: i64) -> Result<Vec<SeriesData>, QueryError> {
+    /// All samples that any step of the grid can see: from `back` before the first, that end not included, to `ahead`
+    /// after the last.
+    fn load(
+        &self,
+        matchers: &[Matcher],
+        text: &dyn Fn() -> String,
+        shift: Fixed,
+        grid: Grid,
+        (back, ahead): (i64, i64),
+    ) -> Result<Vec<SeriesData>, QueryError> {
         if grid.count == 0 {
             return Ok(Vec::new());
         }
-        let from = self.shifted(selector.shift, grid.start).saturating_sub(back).saturating_add(1);
-        let to = self.shifted(selector.shift, grid.end());
+        let from = self.shifted(shift, grid.start).saturating_sub(back).saturating_add(1);
+        let to = self.shifted(shift, grid.end()).saturating_add(ahead);
         let left = self.limits.samples.saturating_sub(self.spent.get());
         let limits = SourceLimits { series: self.limits.series, samples: left, time: self.limits.time };
+        self.work(1)?;
         let series = self
             .source
-            .select(&selector.matchers, TimestampMs(from), TimestampMs(to), &limits)
-            .map_err(|source| QueryError::from_source(source, &selector.text, self.limits))?;
+            .select(matchers, TimestampMs(from), TimestampMs(to), &limits)
+            .map_err(|source| QueryError::from_source(source, &text(), self.limits))?;
         if series.len() > self.limits.series {
             return Err(QueryError::TooMuch { what: "series", limit: self.limits.series });
         }
-        self.charge(series.iter().map(|s| s.samples.len()).sum())?;
+        let histograms = series.iter().flat_map(|s| &s.histograms).map(|h| histogram_size(&h.histogram));
+        self.charge(series.iter().map(|s| s.samples.len()).sum::<usize>() + histograms.sum::<usize>())?;
         Ok(series)
     }
 
-    /// The newest sample of each series at each step, unless it is stale or older than five minutes.
+    fn load_selector(
+        &self,
+        selector: &Selector,
+        shift: Fixed,
+        grid: Grid,
+        back: i64,
+    ) -> Result<Vec<SeriesData>, QueryError> {
+        let text = || crate::syntax::print::bare_selector(selector);
+        let more = self.lookback();
+        let (before, after) = match selector.edges {
+            Edges::Plain => (0, 0),
+            Edges::Anchored => (more, 0),
+            Edges::Smoothed => (more, more),
+        };
+        self.load(&selector.matchers, &text, shift, grid, (back.saturating_add(before), after))
+    }
+
+    /// The value of each series at each step, on the line between the samples before and after it.
+    fn smoothed(&self, series: Vec<SeriesData>, shift: Fixed, grid: Grid) -> Result<Vec<Column>, QueryError> {
+        let lookback = self.lookback();
+        let mut columns = Vec::with_capacity(series.len());
+        for series in series.into_iter().map(RangeSeries::from).map(RangeSeries::cleaned) {
+            let mut column = self.column(series.labels, grid)?;
+            let mut next = 0;
+            for (value, step) in column.values.iter_mut().zip(grid.times()) {
+                let at = self.shifted(shift, step);
+                next += ahead(&series.floats, next, |s| s.at.0 <= at);
+                let before = next.checked_sub(1).and_then(|i| series.floats.get(i));
+                let before = before.filter(|s| s.at.0 > at.saturating_sub(lookback));
+                let after = series.floats.get(next).filter(|s| s.at.0 <= at.saturating_add(lookback));
+                *value = match (before, after) {
+                    (Some(a), Some(b)) if a.at.0 < at => crate::window::between(a, b, at),
+                    (Some(a), _) => a.value,
+                    (None, _) => continue,
+                };
+            }
+            self.work(series.floats.len() + grid.count)?;
+            if !column.is_empty() {
+                columns.push(column);
+            }
+        }
+        Ok(columns)
+    }
+
+    pub(crate) fn lookback(&self) -> i64 {
+        i64::try_from(self.limits.lookback.as_millis()).unwrap_or(i64::MAX).max(1)
+    }
+
+    /// The newest sample of each series at each step, unless it is stale or older than the lookback.
     pub(crate) fn instant_vector(
         &self,
         selector: &Selector,
         grid: Grid,
         pick: Pick,
     ) -> Result<Vec<Column>, QueryError> {
-        let mut columns = Vec::new();
-        for series in self.load(selector, grid, LOOKBACK)? {
+        let shift = self.fixed(&selector.shift)?;
+        if selector.edges == Edges::Smoothed && pick == Pick::Value {
+            let series = self.load_selector(selector, shift, grid, 0)?;
+            return self.smoothed(series, shift, grid);
+        }
+        let series = self.load_selector(selector, shift, grid, self.lookback())?;
+        self.newest(series, shift, grid, pick)
+    }
+
+    /// As [`Self::instant_vector`] for the matchers of info metrics, which have floats only.
+    pub(crate) fn matched(
+        &self,
+        matchers: &[Matcher],
+        shift: Fixed,
+        grid: Grid,
+        pick: Pick,
+    ) -> Result<Vec<Column>, QueryError> {
+        let text = || "the info metrics".to_owned();
+        let series = self.load(matchers, &text, shift, grid, (self.lookback(), 0))?;
+        if let Some(odd) = series.iter().find(|s| !s.histograms.is_empty()) {
+            let labels = &odd.labels;
+            return Err(QueryError::failed(format!(
+                "this should be an info metric, with float samples: {labels}"
+            )));
+        }
+        self.newest(series, shift, grid, pick)
+    }
+
+    fn newest(
+        &self,
+        series: Vec<SeriesData>,
+        shift: Fixed,
+        grid: Grid,
+        pick: Pick,
+    ) -> Result<Vec<Column>, QueryError> {
+        let lookback = self.lookback();
+        let mut columns = Vec::with_capacity(series.len());
+        for series in series {
             let mut column = self.column(series.labels, grid)?;
-            let mut newer = series.samples.iter().peekable();
-            let mut newest: Option<&Sample> = None;
-            for (value, step) in column.values.iter_mut().zip(grid.times()) {
-                let at = self.shifted(selector.shift, step);
-                while let Some(sample) = newer.next_if(|s| s.at.0 <= at) {
-                    newest = Some(sample);
+            let (mut floats, mut histograms) = (0, 0);
+            let mut any = false;
+            for step in 0..grid.count {
+                let at = self.shifted(shift, grid.time(step));
+                let oldest = at.saturating_sub(lookback);
+                floats += ahead(&series.samples, floats, |s| s.at.0 <= at);
+                let float = floats.checked_sub(1).and_then(|i| series.samples.get(i));
+                let float = float.filter(|s| s.at.0 > oldest);
+                if series.histograms.is_empty() {
+                    if let Some(sample) = float.filter(|s| !is_stale(s.value)) {
+                        let value = if pick == Pick::Value { sample.value } else { seconds(sample.at.0) };
+                        if let Some(cell) = column.values.get_mut(step) {
+                            *cell = value;
+                            any = true;
+                        }
+                    }
+                    continue;
                 }
-                let oldest = at.saturating_sub(LOOKBACK);
-                if let Some(sample) = newest.filter(|s| s.at.0 > oldest && !is_stale(s.value)) {
-                    *value = if pick == Pick::Value { sample.value } else { sample.at.as_seconds() };
-                }
+                histograms += ahead(&series.histograms, histograms, |s| s.at.0 <= at);
+                let histogram = histograms.checked_sub(1).and_then(|i| series.histograms.get(i));
+                let histogram = histogram.filter(|h| h.at.0 > oldest);
+                let cell = newer(float, histogram, pick);
+                any |= !cell.is_none();
+                column.set(step, cell);
             }
             self.work(series.samples.len() + grid.count)?;
-            if !column.is_empty() {
+            if any {
                 columns.push(column);
             }
         }
@@ -90,27 +255,36 @@ impl Evaluator<'_> {
 
     /// The series that a range expression sees at any step.
     pub(crate) fn ranges(&self, expr: &RangeExpr, grid: Grid) -> Result<Ranges, QueryError> {
-        let mut series = match &expr.of {
-            RangeOf::Samples(selector) => self.load(selector, grid, expr.range)?,
-            RangeOf::Subquery { inner, step, shift } => {
-                let inner_grid = self.subgrid(grid, expr.range, *step, *shift)?;
+        let range = self.ms(&expr.range, true)?;
+        let shift = self.fixed(expr.shift())?;
+        let series: Vec<RangeSeries> = match &expr.of {
+            RangeOf::Samples(selector) => {
+                let loaded = self.load_selector(selector, shift, grid, range)?;
+                loaded.into_iter().map(RangeSeries::from).collect()
+            }
+            RangeOf::Subquery { inner, step, .. } => {
+                let step = match step {
+                    Some(step) => self.ms(step, true)?,
+                    None => i64::try_from(self.limits.subquery_step.as_millis()).unwrap_or(i64::MAX).max(1),
+                };
+                let inner_grid = self.subgrid(grid, range, step, shift)?;
                 match self.eval(inner, inner_grid)? {
                     Evaluated::Vector(columns) => {
-                        columns.into_iter().map(|c| samples(c, inner_grid)).collect()
+                        columns.into_iter().map(|c| RangeSeries::of(c, inner_grid)).collect()
                     }
                     Evaluated::Scalar(_) | Evaluated::Text(_) => Vec::new(),
                 }
             }
         };
-        for one in &mut series {
-            one.samples.retain(|s| !is_stale(s.value));
-        }
-        series.retain(|s| !s.samples.is_empty());
-        Ok(Ranges { series, range: expr.range, shift: expr.shift() })
+        let edges = match &expr.of {
+            RangeOf::Samples(selector) => selector.edges,
+            RangeOf::Subquery { .. } => Edges::Plain,
+        };
+        Ok(Ranges { series, range, shift, edges })
     }
 
     /// The instants of a subquery: whole multiples of its step, the same for every step of the query around it.
-    fn subgrid(&self, grid: Grid, range: i64, step: i64, shift: Shift) -> Result<Grid, QueryError> {
+    fn subgrid(&self, grid: Grid, range: i64, step: i64, shift: Fixed) -> Result<Grid, QueryError> {
         if grid.count == 0 {
             return Ok(Grid { start: 0, step, count: 0 });
         }
@@ -125,50 +299,84 @@ impl Evaluator<'_> {
         self.charge(count)?;
         Ok(Grid { start, step, count })
     }
+}
 
-    /// Runs a function over the windows of all series.
-    pub(crate) fn windows(
-        &self,
-        ranges: &Ranges,
-        grid: Grid,
-        params: Option<&[f64]>,
-        apply: WindowFn,
-    ) -> Result<Vec<Column>, QueryError> {
-        let mut columns = Vec::new();
-        for series in &ranges.series {
-            let mut column = self.column(series.labels.clone(), grid)?;
-            let mut params = params.map(|p| p.iter().copied());
-            let (mut low, mut high) = (0, 0);
-            for (value, at) in column.values.iter_mut().zip(grid.times()) {
-                let param = params.as_mut().and_then(Iterator::next).unwrap_or(f64::NAN);
-                let end = self.shifted(ranges.shift, at);
-                let start = end.saturating_sub(ranges.range);
-                high += ahead(&series.samples, high, |s| s.at.0 <= end);
-                low += ahead(&series.samples, low, |s| s.at.0 <= start);
-                let samples = series.samples.get(low..high).unwrap_or_default();
-                self.work(samples.len() + 1)?;
-                if !samples.is_empty()
-                    && let Some(got) = apply(&Window { samples, start, end, at, param })
-                {
-                    *value = got;
-                }
-            }
-            if !column.is_empty() {
-                columns.push(column);
-            }
-        }
-        Ok(columns)
+impl From<SeriesData> for RangeSeries {
+    fn from(series: SeriesData) -> Self {
+        Self { labels: series.labels, nameless: false, floats: series.samples, histograms: series.histograms }
     }
 }
 
-/// How many samples from `from` on are accepted in a row.
-fn ahead(samples: &[Sample], from: usize, accept: impl Fn(&Sample) -> bool) -> usize {
-    samples.get(from..).unwrap_or_default().iter().take_while(|s| accept(s)).count()
+impl RangeSeries {
+    /// Without stale markers. Done one series at a time, right before it is used, while it is in the cache.
+    pub(crate) fn cleaned(mut self) -> Self {
+        // Most series have none; looking is cheaper than moving.
+        if self.floats.iter().any(|s| is_stale(s.value)) {
+            self.floats.retain(|s| !is_stale(s.value));
+        }
+        self.histograms.retain(|h| !is_stale(h.histogram.sum));
+        self
+    }
+
+    /// A column of a subquery. What a histogram says about resets holds between neighbours only, and a subquery may
+    /// skip some or give one twice.
+    fn of(column: Column, grid: Grid) -> Self {
+        let nameless = column.nameless;
+        let mut series = Self { nameless, ..Self::from(samples(column, grid)) };
+        for sample in &mut series.histograms {
+            if matches!(sample.histogram.reset_hint, ResetHint::Reset | ResetHint::NoReset) {
+                let plain = Histogram { reset_hint: ResetHint::Unknown, ..sample.histogram.as_ref().clone() };
+                sample.histogram = Arc::new(plain);
+            }
+        }
+        series
+    }
 }
 
-/// A column as samples.
-pub(crate) fn samples(column: Column, grid: Grid) -> SeriesData {
-    let there = grid.times().zip(column.values).filter(|(_, v)| !is_absent(*v));
-    let samples = there.map(|(at, value)| Sample { at: TimestampMs(at), value }).collect();
-    SeriesData::floats(column.labels, samples)
+/// The newer of a float and a histogram; nothing where that one is stale.
+fn newer(float: Option<&Sample>, histogram: Option<&HistogramSample>, pick: Pick) -> Cell {
+    match (float, histogram) {
+        (float, Some(h)) if float.is_none_or(|f| f.at <= h.at) => match pick {
+            _ if is_stale(h.histogram.sum) => Cell::None,
+            Pick::Value => Cell::Histogram(Arc::clone(&h.histogram)),
+            Pick::Time => Cell::Float(seconds(h.at.0)),
+        },
+        (Some(f), _) if !is_stale(f.value) => match pick {
+            Pick::Value => Cell::Float(f.value),
+            Pick::Time => Cell::Float(seconds(f.at.0)),
+        },
+        _ => Cell::None,
+    }
+}
+
+/// How many items from `from` on are accepted; those that are come first. Looks near `from` before it looks far, for
+/// cursors that move a little most of the time.
+pub(crate) fn ahead<T>(items: &[T], from: usize, accept: impl Fn(&T) -> bool) -> usize {
+    let rest = items.get(from..).unwrap_or_default();
+    let mut near = 0;
+    let mut far = 1;
+    while rest.get(far - 1).is_some_and(&accept) {
+        near = far;
+        far *= 2;
+    }
+    let between = rest.get(near..far.min(rest.len())).unwrap_or_default();
+    near + between.partition_point(accept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_moves_over_all_that_is_accepted() {
+        for length in 0..40 {
+            let items: Vec<usize> = (0..length).collect();
+            for from in 0..=length {
+                for accepted in 0..=length {
+                    let wanted = accepted.saturating_sub(from);
+                    assert_eq!(ahead(&items, from, |i| *i < accepted), wanted, "{length} {from} {accepted}");
+                }
+            }
+        }
+    }
 }

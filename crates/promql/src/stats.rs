@@ -25,6 +25,17 @@ impl Sum {
         self.high = total;
     }
 
+    /// The total, also where it is infinite.
+    pub(crate) fn plain_total(self) -> f64 {
+        self.high + self.low
+    }
+
+    /// The mean of `count` numbers.
+    pub(crate) fn mean(self, count: f64) -> f64 {
+        self.high / count + self.low / count
+    }
+
+    /// The total; what is infinite has no lost bits.
     pub(crate) fn total(self) -> f64 {
         if self.high.is_infinite() { self.high } else { self.high + self.low }
     }
@@ -57,7 +68,7 @@ pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
         sum = Sum { high: sum.high * keep, low: sum.low * keep };
         sum.add(value / count);
     }
-    if stepwise { sum.high + sum.low } else { sum.high / count + sum.low / count }
+    if stepwise { sum.plain_total() } else { sum.mean(count) }
 }
 
 /// The greatest value; NaN only where there is nothing else.
@@ -80,6 +91,24 @@ pub(crate) fn variance(values: impl Iterator<Item = f64>) -> f64 {
         squares.add(delta * (value - (mean.high + mean.low)));
     }
     (squares.high + squares.low) / count
+}
+
+/// The population variance of series at one step: Welford's method without compensation, as Prometheus has it; a
+/// first value that is not finite leaves no number.
+pub(crate) fn spread(values: impl Iterator<Item = f64>) -> f64 {
+    let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
+    for value in values {
+        count += 1.0;
+        if count == 1.0 {
+            mean = value;
+            squares = if value.is_finite() { 0.0 } else { f64::NAN };
+            continue;
+        }
+        let delta = value - mean;
+        mean += delta / count;
+        squares += delta * (value - mean);
+    }
+    squares / count
 }
 
 /// The `q`-quantile with linear interpolation. Sorts `values`; NaNs come first.

@@ -1,182 +1,265 @@
-//! Functions of a range of samples: `rate` and its kin, `*_over_time`, trends.
+//! Functions of a range of samples: moving the window along the steps, and what each function says to one window.
 //!
 //! A range is open at its left and closed at its right end, as in Prometheus 3. Stale markers are taken out before.
 
-use wellkept_model::Sample;
+mod counters;
+mod edges;
+mod histograms;
+mod over_time;
+mod trend;
 
-use crate::stats::{self, Sum};
+pub(crate) use edges::between;
+
+use std::sync::Arc;
+
+use wellkept_model::{Histogram, HistogramSample, Sample};
+
+use crate::QueryError;
+use crate::column::{Cell, Column, Grid};
+use crate::eval::Evaluator;
+use crate::names::metric_name;
+use crate::notes::Notes;
+use crate::select::{Fixed, RangeSeries, Ranges, ahead};
+use crate::syntax::functions::WindowFn;
+use crate::syntax::token::Span;
+use crate::syntax::tree::Edges;
 
 /// What a function sees at one step.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Window<'a> {
-    /// In order of time; never empty.
-    pub(crate) samples: &'a [Sample],
+    /// In order of time; with `histograms` never both empty.
+    floats: &'a [Sample],
+    histograms: &'a [HistogramSample],
     /// Left end, milliseconds, not part of it.
-    pub(crate) start: i64,
+    start: i64,
     /// Right end, milliseconds, part of it.
-    pub(crate) end: i64,
+    end: i64,
     /// The step itself; differs from `end` by the offset.
-    pub(crate) at: i64,
-    /// The function's scalar, where it takes one.
-    pub(crate) param: f64,
+    at: i64,
+    /// The function's scalars, where it takes some.
+    params: [f64; 2],
+    notes: &'a Notes,
+    /// The metric's name, for notes.
+    metric: &'a str,
+    span: Span,
 }
-
-/// Gives nothing where there are too few samples.
-pub(crate) type WindowFn = fn(&Window<'_>) -> Option<f64>;
 
 impl Window<'_> {
     fn values(&self) -> impl Iterator<Item = f64> + Clone {
-        self.samples.iter().map(|s| s.value)
+        self.floats.iter().map(|s| s.value)
     }
 
-    /// Neighbouring values.
-    fn steps(&self) -> impl Iterator<Item = (f64, f64)> {
-        self.samples.windows(2).filter_map(|pair| match pair {
-            [a, b] => Some((a.value, b.value)),
+    /// Tells that histograms among the floats were not looked at.
+    fn ignore_histograms(&self) {
+        if !self.histograms.is_empty() {
+            self.notes.ignored_in_range(self.metric, self.span);
+        }
+    }
+
+    /// Whether floats and histograms come together, which is told of.
+    fn is_mixed(&self) -> bool {
+        let mixed = !self.floats.is_empty() && !self.histograms.is_empty();
+        if mixed {
+            self.notes.mixed_samples(self.metric, self.span);
+        }
+        mixed
+    }
+
+    /// Floats and histograms in order of time.
+    fn all(&self) -> impl Iterator<Item = Either<'_>> {
+        let (mut floats, mut histograms) = (self.floats.iter().peekable(), self.histograms.iter().peekable());
+        std::iter::from_fn(move || match (floats.peek(), histograms.peek()) {
+            (Some(f), h) if h.is_none_or(|h| f.at < h.at) => floats.next().map(Either::Float),
+            (_, Some(_)) => histograms.next().map(Either::Histogram),
             _ => None,
         })
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "differences of real dates stay far below 2^53 ms")]
-fn seconds(ms: i64) -> f64 {
-    ms as f64 / 1000.0
+/// A sample of either kind.
+enum Either<'a> {
+    Float(&'a Sample),
+    Histogram(&'a HistogramSample),
 }
 
-pub(crate) fn rate(w: &Window<'_>) -> Option<f64> {
-    extrapolated(w, true).map(|v| v / seconds(w.end.saturating_sub(w.start)))
-}
-
-pub(crate) fn increase(w: &Window<'_>) -> Option<f64> {
-    extrapolated(w, true)
-}
-
-pub(crate) fn delta(w: &Window<'_>) -> Option<f64> {
-    extrapolated(w, false)
-}
-
-/// How much more than the usual distance a sample may lie from an end of the range and still be taken to belong
-/// there: Prometheus' 10 %, for scrapes that come a little late.
-const NEAR_THE_END: f64 = 1.1;
-
-/// The difference between the last and the first sample, stretched to the whole range.
-///
-/// Near an end (see [`NEAR_THE_END`]) it is stretched to that end, else by half the usual distance: there the series
-/// probably began or ended. A counter is never stretched to before the instant at which it would have been zero.
-fn extrapolated(w: &Window<'_>, counter: bool) -> Option<f64> {
-    let (first, last) = (w.samples.first()?, w.samples.last()?);
-    if w.samples.len() < 2 {
-        return None;
-    }
-    let mut difference = last.value - first.value;
-    if counter {
-        difference += w.steps().filter(|(a, b)| b < a).map(|(a, _)| a).sum::<f64>();
-    }
-    let covered = seconds(last.at.0.saturating_sub(first.at.0));
-    #[expect(clippy::cast_precision_loss, reason = "a window never holds 2^52 samples")]
-    let usual = covered / (w.samples.len() - 1) as f64;
-    let stretch = |gap: f64| if gap >= usual * NEAR_THE_END { usual / 2.0 } else { gap };
-    let mut before = stretch(seconds(first.at.0.saturating_sub(w.start)));
-    if counter && difference > 0.0 && first.value >= 0.0 {
-        before = before.min(covered * (first.value / difference));
-    }
-    let after = stretch(seconds(w.end.saturating_sub(last.at.0)));
-    Some(difference * ((covered + before + after) / covered))
-}
-
-/// The last two samples.
-fn last_two<'a>(w: &Window<'a>) -> Option<(&'a Sample, &'a Sample)> {
-    match w.samples {
-        [.., a, b] => Some((a, b)),
-        _ => None,
-    }
-}
-
-pub(crate) fn irate(w: &Window<'_>) -> Option<f64> {
-    let (a, b) = last_two(w)?;
-    let grown = if b.value < a.value { b.value } else { b.value - a.value };
-    Some(grown / seconds(b.at.0.saturating_sub(a.at.0)))
-}
-
-pub(crate) fn idelta(w: &Window<'_>) -> Option<f64> {
-    let (a, b) = last_two(w)?;
-    Some(b.value - a.value)
-}
-
-pub(crate) fn resets(w: &Window<'_>) -> Option<f64> {
-    Some(count(w.steps().filter(|(a, b)| b < a)))
-}
-
-pub(crate) fn changes(w: &Window<'_>) -> Option<f64> {
-    Some(count(w.steps().filter(|(a, b)| a != b && !(a.is_nan() && b.is_nan()))))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a window never holds 2^52 samples")]
-fn count(items: impl Iterator) -> f64 {
-    items.count() as f64
-}
-
-/// Slope per second and value at `zero` of the least-squares line; nothing below two samples.
-fn line(w: &Window<'_>, zero: i64) -> Option<(f64, f64)> {
-    let first = w.samples.first().filter(|_| w.samples.len() >= 2)?.value;
-    if w.values().all(|v| v == first) {
-        return Some(if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first) });
-    }
-    let (mut x1, mut y1, mut xy, mut x2) = (Sum::default(), Sum::default(), Sum::default(), Sum::default());
-    for sample in w.samples {
-        let x = seconds(sample.at.0.saturating_sub(zero));
-        x1.add(x);
-        y1.add(sample.value);
-        xy.add(x * sample.value);
-        x2.add(x * x);
-    }
-    let n = count(w.samples.iter());
-    let covariance = xy.total() - x1.total() * y1.total() / n;
-    let variance = x2.total() - x1.total() * x1.total() / n;
-    let slope = covariance / variance;
-    Some((slope, y1.total() / n - slope * x1.total() / n))
-}
-
-pub(crate) fn deriv(w: &Window<'_>) -> Option<f64> {
-    // The zero at the first sample, not the step, keeps the products small.
-    let zero = w.samples.first()?.at.0;
-    line(w, zero).map(|(slope, _)| slope)
-}
-
-pub(crate) fn predict_linear(w: &Window<'_>) -> Option<f64> {
-    line(w, w.at).map(|(slope, now)| slope * w.param + now)
-}
-
-/// Makes a [`WindowFn`] of a function of plain values that wants at least one.
-macro_rules! over_time {
-    ($($name:ident = $of:expr;)*) => {$(
-        pub(crate) fn $name(w: &Window<'_>) -> Option<f64> {
-            let of: fn(&Window<'_>) -> f64 = $of;
-            Some(of(w))
+impl Either<'_> {
+    fn at(&self) -> i64 {
+        match self {
+            Self::Float(sample) => sample.at.0,
+            Self::Histogram(sample) => sample.at.0,
         }
-    )*};
+    }
 }
 
-over_time! {
-    avg_over_time = |w| stats::mean(w.values());
-    sum_over_time = |w| stats::sum(w.values());
-    min_over_time = |w| stats::min(w.values());
-    max_over_time = |w| stats::max(w.values());
-    count_over_time = |w| count(w.samples.iter());
-    present_over_time = |_| 1.0;
-    stdvar_over_time = |w| stats::variance(w.values());
-    stddev_over_time = |w| stats::variance(w.values()).sqrt();
-    quantile_over_time = |w| stats::quantile(w.param, &mut w.values().collect::<Vec<_>>());
-    mad_over_time = |w| {
-        let median = stats::quantile(0.5, &mut w.values().collect::<Vec<_>>());
-        stats::quantile(0.5, &mut w.values().map(|v| (v - median).abs()).collect::<Vec<_>>())
-    };
+fn float(value: f64) -> Cell {
+    Cell::Float(value)
 }
 
-pub(crate) fn first_over_time(w: &Window<'_>) -> Option<f64> {
-    w.samples.first().map(|s| s.value)
+fn histogram(h: impl Into<Histogram>) -> Cell {
+    Cell::Histogram(Arc::new(h.into()))
 }
 
-pub(crate) fn last_over_time(w: &Window<'_>) -> Option<f64> {
-    w.samples.last().map(|s| s.value)
+fn apply(f: WindowFn, w: &Window<'_>) -> Result<Cell, QueryError> {
+    use WindowFn as F;
+    Ok(match f {
+        F::Rate | F::Increase | F::Delta => counters::extrapolated(w, f),
+        F::Irate => counters::instant(w, true),
+        F::Idelta => counters::instant(w, false),
+        F::Resets => counters::resets(w),
+        F::Changes => counters::changes(w),
+        F::Deriv => trend::deriv(w),
+        F::PredictLinear => trend::predict_linear(w),
+        F::DoubleExponentialSmoothing => return trend::smoothed(w),
+        F::Avg => over_time::avg(w),
+        F::Sum => over_time::sum(w),
+        F::Min | F::Max | F::TsOfMin | F::TsOfMax => over_time::extreme(w, f),
+        #[expect(clippy::cast_precision_loss, reason = "a window never holds 2^52 samples")]
+        F::Count => float((w.floats.len() + w.histograms.len()) as f64),
+        F::Present => float(1.0),
+        F::Stddev | F::Stdvar | F::Quantile | F::Mad => over_time::spread(w, f),
+        F::First | F::Last | F::TsOfFirst | F::TsOfLast => over_time::end(w, f),
+    })
+}
+
+impl Evaluator<'_> {
+    /// Runs a function over the windows of all series.
+    pub(crate) fn windows(
+        &self,
+        ranges: Ranges,
+        grid: Grid,
+        params: [Option<&[f64]>; 2],
+        function: WindowFn,
+        span: Span,
+    ) -> Result<Vec<Column>, QueryError> {
+        let (range, shift, edges) = (ranges.range, ranges.shift, ranges.edges);
+        // With `@` every step sees the same window; only a parameter or the step itself could tell them apart.
+        let pinned =
+            ranges.is_pinned() && params.iter().all(Option::is_none) && function != WindowFn::PredictLinear;
+        let grid_seen = if pinned { Grid { count: grid.count.min(1), ..grid } } else { grid };
+        let seen = Seen { grid: grid_seen, range, shift, params, function, span };
+        let at_once = match function {
+            WindowFn::Rate | WindowFn::Increase | WindowFn::Delta => Some(true),
+            WindowFn::Min | WindowFn::Max => Some(false),
+            _ => None,
+        };
+        let mut columns = Vec::with_capacity(ranges.series.len());
+        for series in ranges.series {
+            let series = series.cleaned();
+            let mut column = self.column(series.labels.clone(), grid)?;
+            column.nameless = series.nameless;
+            let any = match at_once.filter(|_| series.histograms.is_empty() && edges == Edges::Plain) {
+                None if edges != Edges::Plain => {
+                    self.work(series.floats.len() + grid.count)?;
+                    let ends = seen.grid.times().map(|at| self.shifted(shift, at));
+                    let look = edges::Look { range, lookback: self.lookback(), edges, function };
+                    edges::walk(&series.floats, ends, &look, &mut column.values)
+                }
+                None => self.walk(&series, &seen, &mut column)?,
+                Some(rate) => {
+                    self.work(series.floats.len() / 4 + grid.count)?;
+                    let ends = seen.grid.times().map(|at| self.shifted(shift, at));
+                    let all = if rate { counters::rates } else { over_time::extremes };
+                    all(&series.floats, ends, range, function, &mut column.values)
+                }
+            };
+            if !any {
+                continue;
+            }
+            if pinned {
+                let first = column.cell(0);
+                (1..grid.count).for_each(|step| column.set(step, first.clone()));
+            }
+            if function.wants_counter() {
+                self.name_of_a_counter(&column, span);
+            }
+            columns.push(column);
+        }
+        Ok(columns)
+    }
+
+    /// Moves the window along one series; true when there is any value.
+    fn walk(&self, series: &RangeSeries, seen: &Seen<'_>, column: &mut Column) -> Result<bool, QueryError> {
+        let hidden = series.nameless && !self.limits.delayed_name_removal;
+        let metric = if hidden { "" } else { metric_name(&series.labels) };
+        let mut cursor = Cursor { series, floats: (0, 0), histograms: (0, 0) };
+        let (notes, span) = (&self.notes, seen.span);
+        let mut any = false;
+        for (step, at) in seen.grid.times().enumerate() {
+            let end = self.shifted(seen.shift, at);
+            let start = end.saturating_sub(seen.range);
+            let (floats, histograms) = cursor.to(start, end);
+            self.work(floats.len() / 8 + histograms.len() * 16 + 1)?;
+            if floats.is_empty() && histograms.is_empty() {
+                continue;
+            }
+            let params = seen.params.map(|p| p.and_then(|p| p.get(step)).copied().unwrap_or(f64::NAN));
+            let window = Window { floats, histograms, start, end, at, params, notes, metric, span };
+            let cell = apply(seen.function, &window)?;
+            any |= !cell.is_none();
+            self.charge_cell(&cell)?;
+            match cell {
+                Cell::None => {}
+                Cell::Float(value) => {
+                    if let Some(at) = column.values.get_mut(step) {
+                        *at = value;
+                    }
+                }
+                cell @ Cell::Histogram(_) => column.set(step, cell),
+            }
+        }
+        Ok(any)
+    }
+
+    /// A rate of what is not called as a counter is called is probably a mistake.
+    fn name_of_a_counter(&self, column: &Column, span: Span) {
+        // A subquery's values may have lost their name.
+        let hidden = column.nameless && !self.limits.delayed_name_removal;
+        let metric = if hidden { "" } else { metric_name(&column.labels) };
+        let suffixes = ["_total", "_sum", "_count", "_bucket"];
+        if metric.is_empty() || suffixes.iter().any(|s| metric.ends_with(s)) {
+            return;
+        }
+        if column.values.iter().any(|v| !crate::column::is_absent(*v)) {
+            self.notes.info(
+                span,
+                &format!(
+                    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}"
+                ),
+            );
+        }
+    }
+}
+
+/// What all series of a call have in common.
+struct Seen<'p> {
+    /// The steps that are looked at.
+    grid: Grid,
+    range: i64,
+    shift: Fixed,
+    params: [Option<&'p [f64]>; 2],
+    function: WindowFn,
+    span: Span,
+}
+
+/// Moves along a series with the windows, which only move forward.
+struct Cursor<'a> {
+    series: &'a RangeSeries,
+    floats: (usize, usize),
+    histograms: (usize, usize),
+}
+
+impl<'a> Cursor<'a> {
+    /// The samples in `(start, end]`.
+    fn to(&mut self, start: i64, end: i64) -> (&'a [Sample], &'a [HistogramSample]) {
+        let floats = &self.series.floats;
+        self.floats.1 += ahead(floats, self.floats.1, |s| s.at.0 <= end);
+        self.floats.0 += ahead(floats, self.floats.0, |s| s.at.0 <= start);
+        let histograms = &self.series.histograms;
+        self.histograms.1 += ahead(histograms, self.histograms.1, |s| s.at.0 <= end);
+        self.histograms.0 += ahead(histograms, self.histograms.0, |s| s.at.0 <= start);
+        (
+            floats.get(self.floats.0..self.floats.1).unwrap_or_default(),
+            histograms.get(self.histograms.0..self.histograms.1).unwrap_or_default(),
+        )
+    }
 }

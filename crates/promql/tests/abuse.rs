@@ -1,12 +1,17 @@
 //! Queries that mean harm: each ends soon, with an error that says why, on a thread with a small stack.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use wellkept_model::{
-    Labels, Matcher, Sample, SeriesData, SeriesSource, SourceError, SourceLimits, TimestampMs,
+    Histogram, HistogramSample, Labels, Matcher, ResetHint, Sample, SeriesData, SeriesSource, SourceError,
+    SourceLimits, Span, TimestampMs,
 };
-use wellkept_promql::{Limits, Outcome, Query, QueryError, instant, range, selector};
+use wellkept_promql::{
+    Limits, Outcome, Query, QueryError, format_query, instant, parse_query, range, script, selector,
+};
 
 /// Gives `series` series with one sample per second, without end.
 struct Endless {
@@ -183,6 +188,24 @@ fn more_series_than_allowed_are_too_much() {
 }
 
 #[test]
+fn histograms_that_are_made_on_the_way_are_paid_for() {
+    let wide = Histogram {
+        count: 1e4,
+        positive_spans: vec![Span { offset: 0, length: 10_000 }],
+        positive: vec![1.0; 10_000],
+        ..Histogram::default()
+    };
+    let limits = Limits::default();
+    let query = Query::parse("h * 2", &limits).expect("a query");
+    let (to, step) = (TimestampMs(10_000_000), Duration::from_secs(1));
+    let source = Histograms(vec![wide]);
+    // One histogram is seen at 300 steps; a budget that holds 100 of them is not enough.
+    let limits = Limits { samples: 500_000, ..limits };
+    let got = range(&query, &source, TimestampMs(0), to, step, &limits, &|| false);
+    assert!(matches!(got, Err(QueryError::TooMuch { what: "samples", .. })), "{got:?}");
+}
+
+#[test]
 fn many_values_cannot_be_made_into_more_labels_than_the_budget_holds() {
     let error = ask_range(
         r#"count_values("v", m + on() group_left vector(time()) * 7)"#,
@@ -278,7 +301,188 @@ proptest::proptest! {
     fn no_text_at_all_panics(text in "\\PC{0,60}") {
         let _ = Query::parse(&text, &Limits::default());
     }
+
+    #[test]
+    fn what_is_printed_is_read_as_the_same(
+        words in proptest::collection::vec(proptest::sample::select(WORDS), 0..12),
+    ) {
+        let limits = Limits::default();
+        if let Ok(query) = Query::parse(&words.concat(), &limits) {
+            let printed = query.print();
+            let again = Query::parse(&printed, &limits);
+            proptest::prop_assert_eq!(again.map(|q| q.print()).map_err(|e| e.to_string()), Ok(printed.clone()));
+            let pretty = format_query(&printed, &limits).expect("it was read before");
+            let again = Query::parse(&pretty, &limits).map(|q| q.print());
+            proptest::prop_assert_eq!(again.map_err(|e| e.to_string()), Ok(printed.clone()));
+            proptest::prop_assert!(parse_query(&printed, &limits).is_ok());
+        }
+    }
+
+    #[test]
+    fn no_script_panics(lines in proptest::collection::vec(proptest::sample::select(LINES), 0..25)) {
+        let limits = Limits { samples: 10_000, ..Limits::default() };
+        let report = script::run(&lines.join("\n"), &limits, &|| false);
+        proptest::prop_assert!(report.cases.len() <= lines.len());
+    }
+
+    #[test]
+    fn no_text_at_all_is_a_script_that_panics(text in "(\\PC{0,20}\n){0,6}") {
+        let _ = script::run(&text, &Limits::default(), &|| false);
+    }
+
+    #[test]
+    fn no_histogram_panics(
+        histograms in proptest::collection::vec(histogram(), 1..6),
+        query in proptest::sample::select(HISTOGRAM_QUERIES),
+    ) {
+        let limits = Limits::default();
+        let source = Histograms(histograms);
+        let query = Query::parse(query, &limits).expect(query);
+        let (from, to) = (TimestampMs(0), TimestampMs(6000));
+        let _ = range(&query, &source, from, to, Duration::from_secs(1), &limits, &|| false);
+        let _ = instant(&query, &source, to, &limits, &|| false);
+    }
 }
+
+/// One series `h` with a native histogram per second, and one `g` with the same in another order.
+struct Histograms(Vec<Histogram>);
+
+impl SeriesSource for Histograms {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        _: &SourceLimits,
+    ) -> Result<Vec<SeriesData>, SourceError> {
+        let series = |name: &str, histograms: Vec<&Histogram>| {
+            let at = |i: usize| TimestampMs(i as i64 * 1000);
+            let all = histograms.into_iter().enumerate();
+            let samples = all.map(|(i, h)| HistogramSample { at: at(i), histogram: Arc::new(h.clone()) });
+            let histograms = samples.filter(|s| (from..=to).contains(&s.at)).collect();
+            SeriesData { labels: Labels::metric(name, []), histograms, ..SeriesData::default() }
+        };
+        let all = [series("g", self.0.iter().rev().collect()), series("h", self.0.iter().collect())];
+        let fits = |s: &SeriesData| matchers.iter().all(|m| m.matches(s.labels.get(m.name())));
+        Ok(all.into_iter().filter(fits).collect())
+    }
+
+    fn series(
+        &self,
+        _: &[Matcher],
+        _: TimestampMs,
+        _: TimestampMs,
+        _: &SourceLimits,
+    ) -> Result<Vec<Labels>, SourceError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Any histogram that a stranger could send: its parts need not fit each other.
+fn histogram() -> impl Strategy<Value = Histogram> {
+    let number = || {
+        prop_oneof![
+            Just(0.0),
+            Just(f64::NAN),
+            Just(f64::INFINITY),
+            Just(-1.0),
+            Just(f64::MAX),
+            Just(f64::MIN_POSITIVE),
+            0.0..100.0_f64
+        ]
+    };
+    let span = || {
+        (prop_oneof![Just(i32::MIN), Just(i32::MAX), -5..5_i32], prop_oneof![Just(u32::MAX), 0..4_u32])
+            .prop_map(|(offset, length)| Span { offset, length })
+    };
+    let spans = || proptest::collection::vec(span(), 0..4);
+    let numbers = || proptest::collection::vec(number(), 0..8);
+    let schema = prop_oneof![Just(-53), Just(i32::MIN), Just(i32::MAX), -5..9_i32];
+    let hint = prop_oneof![
+        Just(ResetHint::Unknown),
+        Just(ResetHint::Reset),
+        Just(ResetHint::NoReset),
+        Just(ResetHint::Gauge)
+    ];
+    let head = (schema, number(), number(), number(), number(), hint);
+    (head, spans(), numbers(), spans(), numbers(), numbers()).prop_map(
+        |(head, positive_spans, positive, negative_spans, negative, custom_values)| Histogram {
+            schema: head.0,
+            zero_threshold: head.1,
+            zero_count: head.2,
+            count: head.3,
+            sum: head.4,
+            reset_hint: head.5,
+            positive_spans,
+            positive,
+            negative_spans,
+            negative,
+            custom_values,
+        },
+    )
+}
+
+const HISTOGRAM_QUERIES: &[&str] = &[
+    "h",
+    "rate(h[3s])",
+    "delta(h[4s])",
+    "irate(h[5s])",
+    "idelta(h[5s])",
+    "resets(h[9s])",
+    "changes(h[9s])",
+    "sum({__name__=~\"g|h\"})",
+    "avg({__name__=~\"g|h\"})",
+    "sum_over_time(h[9s])",
+    "avg_over_time(h[9s])",
+    "h + on () g",
+    "h - on () g",
+    "h == on () g",
+    "h * 2 / 3",
+    "h / 0",
+    "-h",
+    "h </ 1.5",
+    "h >/ 1.5",
+    "h </ NaN",
+    "h >/ -1",
+    "histogram_quantile(0.3, h)",
+    "histogram_quantile(0.9, h)",
+    "histogram_quantiles(h, \"q\", 0, 1)",
+    "histogram_fraction(-1, 2, h)",
+    "histogram_stddev(h)",
+    "histogram_avg(h)",
+    "count_values(\"v\", h)",
+    "max_over_time(rate(h[2s])[4s:1s])",
+];
+
+const LINES: &[&str] = &[
+    "",
+    "clear",
+    "load 1m",
+    "load_with_nhcb 30s",
+    "load",
+    "  m 1 2+3x4 _ stale",
+    "  m{i=\"1\"} NaN Inf -5x2",
+    "  b_bucket{le=\"1\"} 1 2",
+    "  b_bucket{le=\"+Inf\"} 0 5",
+    "  m {{schema:1 count:2 sum:3 buckets:[1 1] offset:-2}}+{{count:1}}x3",
+    "  m {{schema:99 z_bucket_w:NaN buckets:[1 2 3] n_buckets:[1]}}",
+    "  {{",
+    "  m 1x99999999999999",
+    "eval instant at 1m m",
+    "eval instant at 1m rate(m[5m])",
+    "eval range from 0 to 5m step 1m sum(m)",
+    "eval range from 0 to 5m step 0 m",
+    "eval instant at x m",
+    "eval_ordered instant at 0 sort(m)",
+    "eval_fail instant at 0 m{",
+    "  expect fail regex: (((",
+    "  expect warn",
+    "  expect no_warn",
+    "  expect range vector from 0 to 1m step 1m",
+    "  5",
+    "  {} 1",
+    "é",
+];
 
 const WORDS: &[&str] = &[
     "m",
@@ -348,4 +552,24 @@ const WORDS: &[&str] = &[
     "!~",
     "é",
     "5",
+    " </ ",
+    " >/ ",
+    " fill(0) ",
+    " fill_left(1) ",
+    "info(",
+    "limitk(",
+    "limit_ratio(",
+    "sort_by_label(",
+    "histogram_fraction(",
+    "histogram_quantiles(",
+    "[step()]",
+    "[5m+range():max(1s,2)]",
+    " offset -(1m*2) ",
+    "{\"a.b\"}",
+    " by (\"c d\") ",
+    " atan2 ",
+    " anchored ",
+    " smoothed ",
+    "time()",
+    "1h30m",
 ];

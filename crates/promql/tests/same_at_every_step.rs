@@ -1,15 +1,13 @@
 //! A range query gives at each step what an instant query gives there: columns, cursors and windows that move
 //! along many steps must not differ from looking once.
 
-mod harness;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use harness::{Memory, load_text};
 use proptest::prelude::*;
 use wellkept_model::{Labels, TimestampMs};
-use wellkept_promql::{Limits, Query, Value, instant, range};
+use wellkept_promql::script::{Memory, series};
+use wellkept_promql::{Limits, PointValue, Query, Value, instant, range};
 
 const DATA: &str = r#"
   c{h="a", j="x"} 0 5 9 _ _ 20 3 8 _ 12 stale _ 15 18 22 30 _ _ _ _ _ _ _ 2 9 12
@@ -23,6 +21,9 @@ const DATA: &str = r#"
   b_bucket{le="1"} 0+1x30
   b_bucket{le="2"} 0+3x30
   b_bucket{le="+Inf"} 0+4x30
+  n{h="a"} {{count:1 sum:2 buckets:[1]}}+{{count:2 sum:3 buckets:[1 1]}}x9 {{count:1 buckets:[1]}} stale _ {{schema:1 count:3 sum:1 buckets:[1 2]}}x4
+  n{h="b"} {{schema:1 count:3 sum:1 buckets:[1 2]}}+{{schema:1 count:1 sum:1 buckets:[1]}}x20
+  n{h="c"} 1 2 {{count:1 sum:1 buckets:[1]}} 3 _ 4 {{count:1 sum:1 buckets:[1]}}x9
 "#;
 
 const QUERIES: &[&str] = &[
@@ -66,10 +67,45 @@ const QUERIES: &[&str] = &[
     "histogram_quantile(0.6, rate(b_bucket[1m]))",
     "-c % 4",
     "minute() + hour(g)",
+    "n",
+    "rate(n[1m])",
+    "delta(n[45s])",
+    "irate(n[1m])",
+    "sum(n{h!=\"c\"})",
+    "avg by (h) (n)",
+    "n * 2 + on (h) n",
+    "sum_over_time(n[30s])",
+    "last_over_time(n[25s])",
+    "resets(n[2m])",
+    "changes(n[2m])",
+    "histogram_quantile(0.7, n)",
+    "histogram_fraction(0, 2, rate(n[1m]))",
+    "histogram_stddev(n)",
+    "n </ 1.5",
+    "limitk(2, c)",
+    "limit_ratio(0.5, {__name__=~\"c|g\"})",
+    "c + fill(0) d",
+    "max_over_time(c[1m] @ 100)",
+    "max_over_time(g[1m])",
+    "min_over_time(g[95s])",
+    "min_over_time(c[2m] offset 15s)",
+    "increase(c[3m])",
+    "increase(c[1m] anchored)",
+    "rate(c[75s] smoothed offset 10s)",
+    "resets(c[1m] anchored)",
+    "g smoothed",
+    "avg(c)",
+    "min by (j) (c)",
+    "max(g)",
+    "count by (j) ({h=~\".+\"})",
+    "group by (h) (c)",
+    "double_exponential_smoothing(c[2m], 0.3, 0.6)",
+    "ts_of_max_over_time(g[1m]) - ts_of_first_over_time(g[1m])",
+    "count by (__name__) ({h=\"a\"})",
 ];
 
 /// Values by labels, NaN made comparable.
-fn at_each_step(query: &str, start: i64, step: i64, count: i64) -> Vec<BTreeMap<Labels, u64>> {
+fn at_each_step(query: &str, start: i64, step: i64, count: i64) -> Vec<BTreeMap<Labels, String>> {
     let memory = memory();
     let limits = Limits::default();
     let query = Query::parse(query, &limits).expect(query);
@@ -79,34 +115,47 @@ fn at_each_step(query: &str, start: i64, step: i64, count: i64) -> Vec<BTreeMap<
     let Value::Matrix(series) = got.value else { panic!("a range gives a matrix") };
     let mut steps = vec![BTreeMap::new(); count as usize];
     for one in series {
-        for sample in one.samples {
-            let i = (sample.at.0 - start) / step.as_millis() as i64;
-            steps[i as usize].insert(one.labels.clone(), bits(sample.value));
-        }
+        let mut put = |at: TimestampMs, value: String| {
+            let i = (at.0 - start) / step.as_millis() as i64;
+            steps[i as usize].insert(one.labels.clone(), value);
+        };
+        one.samples.iter().for_each(|s| put(s.at, bits(s.value)));
+        one.histograms.iter().for_each(|h| put(h.at, format!("{:?}", h.histogram)));
     }
     steps
 }
 
-fn once(query: &str, at: i64) -> BTreeMap<Labels, u64> {
+fn once(query: &str, at: i64) -> BTreeMap<Labels, String> {
     let limits = Limits::default();
     let query = Query::parse(query, &limits).expect(query);
     match instant(&query, &memory(), TimestampMs(at), &limits, &|| false).expect("an instant").value {
-        Value::Vector(vector) => vector.into_iter().map(|(l, s)| (l, bits(s.value))).collect(),
+        Value::Vector(vector) => vector
+            .into_iter()
+            .map(|(l, p)| match p.value {
+                PointValue::Float(value) => (l, bits(value)),
+                PointValue::Histogram(histogram) => (l, format!("{histogram:?}")),
+            })
+            .collect(),
         Value::Scalar { value, .. } => BTreeMap::from([(Labels::default(), bits(value))]),
         other => panic!("{other:?}"),
     }
 }
 
-fn bits(value: f64) -> u64 {
-    if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() }
+fn bits(value: f64) -> String {
+    if value.is_nan() { "NaN".to_owned() } else { format!("{:x}", value.to_bits()) }
 }
 
 fn memory() -> Memory {
-    load_text(10_000, DATA)
+    let mut memory = Memory::default();
+    for line in DATA.lines().map(str::trim).filter(|l| !l.is_empty()) {
+        let (labels, values) = series(line, &Limits::default()).expect(line);
+        memory.add(&labels, values, Duration::from_secs(10));
+    }
+    memory
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn a_range_is_its_instants(

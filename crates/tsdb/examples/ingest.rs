@@ -23,11 +23,12 @@ use wellkept_tsdb::{OsDisk, Store, StoreConfig};
 const HOSTS_PER_REQUEST: usize = 40;
 const BASE_MS: i64 = 1_700_000_000_000;
 
-/// Wire bytes and labels.
-type Named = (Vec<u8>, Vec<(String, String)>);
+/// A series: its bytes on the wire, and its labels.
+type Wired = (Vec<u8>, Vec<(String, String)>);
 
 struct Host {
-    series: Vec<Named>,
+    /// Wire bytes and labels of each series.
+    series: Vec<Wired>,
     values: Vec<f64>,
     dice: Dice,
 }

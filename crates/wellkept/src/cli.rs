@@ -54,6 +54,9 @@ pub(crate) enum Command {
         /// Where API and console listen.
         #[arg(long, default_value = "127.0.0.1:7676")]
         listen: SocketAddr,
+        /// Do not look at this host: only store and serve what others send, and what is scraped.
+        #[arg(long)]
+        no_collect: bool,
     },
     /// Is everything well?
     Status {
@@ -128,6 +131,12 @@ pub(crate) enum Command {
         /// The keep file.
         file: PathBuf,
     },
+    /// Prometheus rule files: check them, or run their unit tests.
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    /// PromQL: run test scripts in the format of Prometheus' own.
+    #[command(subcommand)]
+    Promql(PromqlCommand),
     /// Write a first keep file from what runs on this host.
     Discover {
         /// Write to this file instead of standard output. An existing file is never overwritten.
@@ -166,5 +175,31 @@ pub(crate) enum Command {
         settings: PathBuf,
         #[arg(long)]
         pidfile: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// Read rule files and name every mistake, as `promtool check rules` does.
+    Check {
+        /// Rule files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Run unit tests of rules, as `promtool test rules` does.
+    Test {
+        /// Test files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PromqlCommand {
+    /// Run scripts of `load` and `eval` lines; prints what passed and what failed.
+    Test {
+        /// Scripts.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
 }

@@ -5,6 +5,9 @@ mod discover;
 mod doctor;
 mod generate;
 mod incidents;
+mod intake;
+mod promql;
+mod rules;
 mod status;
 mod tell;
 mod try_it;
@@ -16,7 +19,7 @@ use std::path::PathBuf;
 
 use wellkept_catalogue::Language;
 
-use crate::cli::{Cli, Command, Output, Remote};
+use crate::cli::{Cli, Command, Output, PromqlCommand, Remote, RulesCommand};
 use crate::client::Client;
 
 /// What every command knows.
@@ -37,9 +40,9 @@ impl Context {
 pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
     let context = Context { output: cli.output, language: language(cli.lang.as_deref())? };
     match cli.command {
-        Command::Up { keep, data_dir, listen } => {
+        Command::Up { keep, data_dir, listen, no_collect } => {
             let data_dir = data_dir.unwrap_or_else(default_data_dir);
-            block_on(up::run(context, up::Options { keep, data_dir, listen }))
+            block_on(up::run(context, up::Options { keep, data_dir, listen, no_collect }))
         }
         Command::Status { remote } => block_on(status::run(context, remote)),
         Command::Incidents { remote, open } => block_on(incidents::run(context, remote, open)),
@@ -55,6 +58,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         }
         Command::Reload { remote } => block_on(tell::reload(context, remote)),
         Command::Check { file } => check::run(context, &file),
+        Command::Rules(RulesCommand::Check { files }) => rules::check(context, &files),
+        Command::Rules(RulesCommand::Test { files }) => rules::test(context, &files),
+        Command::Promql(PromqlCommand::Test { files }) => promql::test(context, &files),
         Command::Discover { to } => discover::run(context, to.as_deref()),
         Command::Doctor { data_dir } => doctor::run(context, &data_dir.unwrap_or_else(default_data_dir)),
         Command::Try => block_on(try_it::run(context)),

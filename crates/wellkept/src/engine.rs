@@ -28,12 +28,13 @@ use wellkept_collect::{Collector, ServiceEvent};
 use wellkept_detect::Detectors;
 use wellkept_model::keep::Keep;
 use wellkept_model::observe::Observation;
-use wellkept_model::{Change, SeriesSource, TimestampMs, Topology};
+use wellkept_model::{Batch, Change, SeriesSource, TimestampMs, Topology};
 use wellkept_recover::{Book, Step, StepResult};
 use wellkept_remote::LocalHands;
 use wellkept_state::{FileVersions, StateDb};
 
 use crate::clock::now;
+use crate::metrics::Ruler;
 use files::FileKeeper;
 pub(crate) use own_metrics::OwnMetrics;
 use persist::Persister;
@@ -58,6 +59,10 @@ pub(crate) struct Parts {
     pub(crate) host: String,
     pub(crate) keep_file: Option<PathBuf>,
     pub(crate) keep: Keep,
+    /// Whether this host is looked at.
+    pub(crate) collect: bool,
+    /// Alerts that fire are findings.
+    pub(crate) ruler: Arc<Ruler>,
     pub(crate) data_dir: PathBuf,
     pub(crate) state: StateDb,
     pub(crate) versions: FileVersions,
@@ -82,6 +87,8 @@ pub(crate) struct Engine {
     source: Arc<dyn SeriesSource>,
     writer: Writer,
     collector: Collector,
+    collect: bool,
+    ruler: Arc<Ruler>,
     events: mpsc::Receiver<ServiceEvent>,
     detectors: Detectors,
     book: Book,
@@ -126,6 +133,8 @@ impl Engine {
             source: parts.source,
             writer: parts.writer,
             collector,
+            collect: parts.collect,
+            ruler: parts.ruler,
             events,
             detectors: Detectors::new(),
             book,
@@ -165,6 +174,9 @@ impl Engine {
     /// One round of everything.
     async fn round(&mut self) {
         let at = now();
+        if !self.collect {
+            return self.idle_round(at).await;
+        }
         let round = self.collector.round(at);
         self.cpu = cpu_shares(&self.seen, &round.observation);
         self.seen = round.observation;
@@ -176,6 +188,16 @@ impl Engine {
         self.tidy(at);
         let took = now().since(at).as_micros().try_into().unwrap_or(usize::MAX);
         OwnMetrics::add(&self.metrics.round_micros, took);
+        self.publish_overview();
+        self.publisher.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
+    }
+
+    /// A round that does not look at this host. The empty batch keeps the store's upkeep going.
+    async fn idle_round(&mut self, at: TimestampMs) {
+        self.seen = Observation { at, ..Observation::default() };
+        self.writer.write(Batch { at, ..Batch::default() });
+        self.think(at).await;
+        OwnMetrics::add(&self.metrics.rounds, 1);
         self.publish_overview();
         self.publisher.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
     }

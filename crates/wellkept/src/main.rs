@@ -7,8 +7,10 @@ mod cli;
 mod client;
 mod clock;
 mod commands;
+mod elsewhere;
 mod engine;
 mod exit;
+mod metrics;
 mod say;
 
 use std::process::ExitCode;

@@ -175,7 +175,7 @@ fn a_full_disk() {
     check_ended(&start("data"), 3, &[disk.inside("data").to_str().unwrap(), "no space is left"]);
     disk.empty();
     // Room for some files, but not for all that are needed.
-    for kib in [4, 12, 40, 80, 120] {
+    for kib in [4, 12, 20, 28, 36] {
         let name = format!("data-{kib}");
         std::fs::write(disk.outside("ballast"), vec![b'x'; (256 - kib) << 10]).unwrap();
         check_ended(&start(&name), 3, &["no space is left"]);

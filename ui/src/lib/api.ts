@@ -1,10 +1,13 @@
 // The one place that talks to the server. Every failure becomes an `ApiError` with a kind that a page can act on.
 
 import type { Language } from "./i18n";
+import type { Answer } from "./prom";
 import type { Incident, IncidentSummary, MatrixSeries, Overview } from "./types";
 
 /** No answer within this time counts as none. */
 const TIMEOUT_MS = 10_000;
+/** Questions that a person wrote may take longer; the server's own limit speaks before this one. */
+const QUERY_TIMEOUT_MS = 150_000;
 
 export type Trouble = "network" | "timeout" | "unauthorized" | "not_found" | "conflict" | "refused";
 
@@ -93,6 +96,16 @@ export class Api {
     return answer.data.result;
   }
 
+  /** An answer of Prometheus' API at `/api/v1/` and `path`. */
+  async prom<T>(path: string, args: Record<string, string | string[]> = {}, signal?: AbortSignal): Promise<Answer<T>> {
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(args)) for (const one of [value].flat()) search.append(name, one);
+    const asked = search.size === 0 ? "" : `?${search.toString()}`;
+    const answer = await this.#send<Partial<Answer<T>>>(`/api/v1/${path}${asked}`, {}, signal, QUERY_TIMEOUT_MS);
+    if (answer.data === undefined) throw new ApiError("refused", "the answer has no data");
+    return { data: answer.data, warnings: answer.warnings ?? [], infos: answer.infos ?? [] };
+  }
+
   async act(act: Act): Promise<void> {
     const { path, body } = request(act);
     await this.#send(this.url(path), {
@@ -102,8 +115,8 @@ export class Api {
     });
   }
 
-  async #send<T>(url: string, init: RequestInit, signal?: AbortSignal): Promise<T> {
-    const limit = AbortSignal.timeout(TIMEOUT_MS);
+  async #send<T>(url: string, init: RequestInit, signal?: AbortSignal, timeout = TIMEOUT_MS): Promise<T> {
+    const limit = AbortSignal.timeout(timeout);
     let answer: Response;
     let body: unknown;
     try {

@@ -48,6 +48,10 @@ describe("the catalogue", () => {
       undo: ["irreversible", "put_back", "stop"],
       doing: ["open", "diagnosing", "recovering", "verifying", "escalated"],
       done: ["approve", "undo", "escalate", "freeze", "unfreeze"],
+      alert_state: ["firing", "pending", "inactive", "unknown"],
+      alerts: ["filter_all", "filter_firing", "filter_pending", "filter_inactive", "filter_broken"],
+      target: ["up", "down", "unknown"],
+      explore: ["kind_metric", "kind_function", "kind_aggregation", "kind_keyword", "kind_label", "kind_value", "kind_duration"],
       theme: ["auto", "light", "dark"],
     };
     for (const [family, words] of Object.entries(families)) {

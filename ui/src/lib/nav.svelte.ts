@@ -5,6 +5,8 @@ import { session } from "./session.svelte";
 
 class Nav {
   route = $state<Route>({ page: "now" });
+  /** What stands behind the question mark, without it; a page's own state. */
+  search = $state("");
   /** Counts moves, so that the page can take the focus after one. */
   moves = $state(0);
 
@@ -15,20 +17,37 @@ class Nav {
       history.replaceState(null, "", location.pathname + location.search + rest);
     }
     if (token !== null) session.set(token);
-    this.route = parse(location.pathname);
+    this.#read();
     addEventListener("popstate", () => {
-      this.route = parse(location.pathname);
-      this.moves += 1;
+      const before = this.route.page;
+      this.#read();
+      // Within a page, back takes back a choice; the focus stays where it is.
+      if (this.route.page !== before || this.route.page === "incident") this.moves += 1;
     });
     document.addEventListener("click", (event) => this.#click(event));
   }
 
-  go(to: Exclude<Route, { page: "unknown" }>): void {
-    const next = path(to);
-    if (next !== location.pathname) history.pushState(null, "", next);
+  go(to: Exclude<Route, { page: "unknown" }>, search = ""): void {
+    const next = search === "" ? path(to) : `${path(to)}?${search}`;
+    if (next !== location.pathname + location.search) history.pushState(null, "", next);
     this.route = to;
+    this.search = search;
     this.moves += 1;
     scrollTo(0, 0);
+  }
+
+  /** Writes a page's state into the address. `push`: the back button returns to the one before. */
+  remember(search: string, push: boolean): void {
+    if (search === location.search.slice(1)) return;
+    const next = location.pathname + (search === "" ? "" : `?${search}`);
+    if (push) history.pushState(null, "", next);
+    else history.replaceState(null, "", next);
+    this.search = search;
+  }
+
+  #read(): void {
+    this.route = parse(location.pathname);
+    this.search = location.search.slice(1);
   }
 
   #click(event: MouseEvent): void {
@@ -38,7 +57,7 @@ class Nav {
     const to = parse(link.pathname);
     if (to.page === "unknown") return;
     event.preventDefault();
-    this.go(to);
+    this.go(to, link.search.slice(1));
   }
 }
 

@@ -13,13 +13,16 @@ describe("the router", () => {
     ["/incidents/..%2f", { page: "unknown" }],
     ["/incidents/-1", { page: "unknown" }],
     [`/incidents/${"1".repeat(21)}`, { page: "unknown" }],
+    ["/explore", { page: "explore" }],
+    ["/store/", { page: "store" }],
+    ["/targets/x", { page: "unknown" }],
     ["/elsewhere", { page: "unknown" }],
   ])("reads %s", (given, expected) => {
     expect(parse(given)).toEqual(expected);
   });
 
   it("finds every page again from its own path", () => {
-    for (const route of [{ page: "now" }, { page: "host" }, { page: "incidents" }, { page: "incident", id: "7" }] as const) {
+    for (const route of [{ page: "now" }, { page: "host" }, { page: "incidents" }, { page: "incident", id: "7" }, { page: "explore" }, { page: "alerts" }, { page: "targets" }, { page: "store" }] as const) {
       expect(parse(path(route))).toEqual(route);
     }
   });

@@ -5,7 +5,12 @@ export type Route =
   | { page: "host" }
   | { page: "incidents" }
   | { page: "incident"; id: string }
+  | { page: MetricsPage }
   | { page: "unknown" };
+
+/** The pages of the group "Metrics". */
+export const METRICS_PAGES = ["explore", "alerts", "targets", "store"] as const;
+export type MetricsPage = (typeof METRICS_PAGES)[number];
 
 /** The longest incident id that we ask the server about. */
 const ID_MAX = 20;
@@ -20,6 +25,8 @@ export function parse(path: string): Route {
   if (first === "incidents" && parts.length === 2 && second !== undefined) {
     if (/^\d+$/.test(second) && second.length <= ID_MAX) return { page: "incident", id: second };
   }
+  const metrics = METRICS_PAGES.find((page) => page === first);
+  if (metrics !== undefined && parts.length === 1) return { page: metrics };
   return { page: "unknown" };
 }
 
@@ -34,6 +41,8 @@ export function path(route: Exclude<Route, { page: "unknown" }>): string {
       return "/incidents";
     case "incident":
       return `/incidents/${route.id}`;
+    default:
+      return `/${route.page}`;
   }
 }
 

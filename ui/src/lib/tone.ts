@@ -1,11 +1,13 @@
 // Which colour, and always which sign, a state has. Colour alone says nothing here.
 
+import type { AlertState } from "./prom";
 import type { ActionStatus, IncidentStatus, Moment, Service, Severity } from "./types";
 
 export type Tone = "good" | "warn" | "bad" | "info" | "idle";
 export type IconName =
   | "check" | "alert" | "cross" | "info" | "pause" | "question" | "eye" | "bulb" | "list" | "wrench" | "flag" | "person"
-  | "undo" | "clock" | "gauge" | "bolt" | "sun" | "moon" | "system" | "keyboard" | "home" | "server" | "key" | "pulse";
+  | "undo" | "clock" | "gauge" | "bolt" | "sun" | "moon" | "system" | "keyboard" | "home" | "server" | "key" | "pulse"
+  | "chart" | "plus" | "minus" | "play" | "link" | "search" | "target" | "layers" | "left" | "right";
 
 export interface Sign {
   tone: Tone;
@@ -97,4 +99,25 @@ export function ofFill(share: number, fullInSeconds: number | null): Tone {
   if (share >= 0.95 || (fullInSeconds !== null && fullInSeconds < 3600)) return "bad";
   if (share >= 0.8 || (fullInSeconds !== null && fullInSeconds < 24 * 3600)) return "warn";
   return "good";
+}
+
+/** The state of an alerting rule or of one of its alerts. */
+export function ofAlert(state: string): Sign & { word: AlertState | "unknown" } {
+  switch (state) {
+    case "firing":
+      return { tone: "bad", icon: "alert", word: "firing" };
+    case "pending":
+      return { tone: "warn", icon: "clock", word: "pending" };
+    case "inactive":
+      return { tone: "good", icon: "check", word: "inactive" };
+    default:
+      return { tone: "idle", icon: "question", word: "unknown" };
+  }
+}
+
+/** How a target answers. */
+export function ofTarget(health: string): Sign & { word: "up" | "down" | "unknown" } {
+  if (health === "up") return { tone: "good", icon: "check", word: "up" };
+  if (health === "down") return { tone: "bad", icon: "cross", word: "down" };
+  return { tone: "idle", icon: "question", word: "unknown" };
 }

@@ -1,4 +1,6 @@
-//! Bytes per sample on disk, index included: our store beside Prometheus' blocks, on a recorded host.
+//! The store: bytes per sample of a recorded host, and everything that the peers' script measures.
+
+mod peers;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,9 +22,11 @@ const TARGETS: [u32; 2] = [1, 5];
 pub(super) fn run(bed: &Bed) -> Result<Report> {
     let mut report = Report {
         how: format!(
-            "Bytes per sample, index included, of the recording `{RECORDING}`; further targets are copies with clocks of their own."
+            "The recording is `{RECORDING}`. The store alone: blocks only, index included; further targets are copies \
+             with clocks of their own. All else: the whole data directory of a running server, as the peers' script \
+             measures it."
         ),
-        table: Table::new(&["targets", "wellkept", "prometheus"]),
+        table: Table::new(&peers::HEAD),
         ..Report::default()
     };
     let path = bed.workspace.root.join(RECORDING);
@@ -44,11 +48,25 @@ pub(super) fn run(bed: &Bed) -> Result<Report> {
     for targets in TARGETS {
         let ours = ours(bed, &plain, targets)?;
         let theirs = promtool.then(|| prometheus(bed, &recording, targets)).transpose()?;
-        report.table.row([targets.to_string(), cell(Some(ours), 3, ""), cell(theirs, 3, "")]);
+        let what = format!("bytes per sample, store alone, targets: {targets}");
+        report.table.row([what, cell(Some(ours), 3, ""), cell(theirs, 3, ""), cell(None, 3, "")]);
         figures.push(json!({"targets": targets, "wellkept": ours, "prometheus": theirs}));
     }
     report.versions.push("wellkept-tsdb (this tree)".into());
-    report.figures = json!({"samples_per_target": recording.samples(), "bytes_per_sample": figures});
+    let beside = match peers::run(bed, &plain)? {
+        Ok(document) => {
+            peers::rows(&document, &mut report.table);
+            report.versions.extend(process::version("victoria-metrics", "-version"));
+            document
+        }
+        Err(reason) => {
+            report.skipped.push(reason);
+            Value::Null
+        }
+    };
+    report.figures = json!({
+        "samples_per_target": recording.samples(), "bytes_per_sample": figures, "beside_peers": beside,
+    });
     Ok(report)
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod console;
 pub(crate) mod events;
 pub(crate) mod incidents;
 pub(crate) mod own;
+pub(crate) mod push;
 
 /// The answer of an act that was done.
 #[derive(Serialize)]

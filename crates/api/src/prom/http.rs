@@ -56,6 +56,16 @@ pub(crate) async fn query_range(State(app): State<App>, params: Params) -> Resul
     .await
 }
 
+pub(crate) async fn format_query(State(app): State<App>, params: Params) -> Result<Response, ApiError> {
+    let text = door::format(&required(&params, "query")?, &app.limits.promql)?;
+    Ok(json(&Success::new(text, Vec::new())))
+}
+
+pub(crate) async fn parse_query(State(app): State<App>, params: Params) -> Result<Response, ApiError> {
+    let tree = door::tree(&required(&params, "query")?, &app.limits.promql)?;
+    Ok(json(&Success::new(tree, Vec::new())))
+}
+
 pub(crate) async fn series(State(app): State<App>, params: Params) -> Result<Response, ApiError> {
     if params.get("match[]").is_none() {
         return Err(ApiError::bad_parameter("no match[] parameter provided"));
@@ -180,12 +190,12 @@ fn required(params: &Params, name: &str) -> Result<String, ApiError> {
 }
 
 /// The `timeout` of the request, at most our own.
-fn time_limit(app: &App, params: &Params) -> Result<Duration, ApiError> {
+pub(super) fn time_limit(app: &App, params: &Params) -> Result<Duration, ApiError> {
     let asked = params.get("timeout").map(|t| duration("timeout", t)).transpose()?;
     Ok(asked.unwrap_or(Duration::MAX).min(app.limits.evaluation_time))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function of map_err")]
-fn unwritten(error: serde_json::Error) -> ApiError {
+pub(super) fn unwritten(error: serde_json::Error) -> ApiError {
     ApiError::plain(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
 }

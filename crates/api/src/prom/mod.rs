@@ -1,6 +1,8 @@
 //! Prometheus' HTTP API for reading.
 
 pub(crate) mod http;
+pub(crate) mod status;
+pub(crate) mod views;
 mod answer;
 mod params;
 mod run;

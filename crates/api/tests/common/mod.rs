@@ -12,7 +12,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
-use wellkept_api::{Command, Limits, Refusal, RefusalKind, Shared, StaticFile, allowed_hosts, router};
+use wellkept_api::{
+    Command, Limits, NoDoors, NoViews, Refusal, RefusalKind, Shared, StaticFile, allowed_hosts, router,
+};
 use wellkept_model::*;
 
 pub const TOKEN: &str = "wk_right_token";
@@ -57,6 +59,8 @@ impl World {
             ready: ready_rx,
             commands,
             source: Arc::new(Rows(rows())),
+            views: Arc::new(NoViews),
+            doors: Arc::new(NoDoors),
             own_metrics: Arc::new(|| "wellkept_up 1".to_owned()),
             console,
             token_sha256: Sha256::digest(TOKEN).into(),

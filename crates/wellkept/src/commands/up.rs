@@ -10,15 +10,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
 use wellkept_api::{Command, Limits, Shared, StaticFile, allowed_hosts};
 use wellkept_catalogue::Language;
-use wellkept_model::Text;
+use wellkept_doors::Doors;
 use wellkept_model::keep::Keep;
+use wellkept_model::{SeriesSource, Text};
 use wellkept_state::{DataDir, FileVersions, StateDb};
-use wellkept_tsdb::Store;
 
+use super::intake::Intake;
 use super::{Context, variable};
 use crate::clock::now;
+use crate::elsewhere;
 use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
-use crate::exit::{ADDRESS, DATA_DIR, Failure, OK};
+use crate::exit::{ADDRESS, DATA_DIR, Failure, OK, USAGE};
+use crate::metrics::{HttpDoors, Views};
 use crate::say;
 
 /// Read when no keep file is named.
@@ -32,6 +35,7 @@ pub(super) struct Options {
     pub(super) keep: Option<PathBuf>,
     pub(super) data_dir: PathBuf,
     pub(super) listen: SocketAddr,
+    pub(super) no_collect: bool,
 }
 
 pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8> {
@@ -41,6 +45,10 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let keep_file = keep_file.map(std::path::absolute).transpose()?;
     let load = |path: &Path| super::check::load(path, context.language);
     let keep = keep_file.as_deref().map(load).transpose()?.unwrap_or_default();
+    if options.no_collect && !(keep.services.is_empty() && keep.filesystems.is_empty()) {
+        let text = Text::new("cli.error.no_collect");
+        return Err(Failure::new(USAGE, say::text(context.language, &text)).into());
+    }
     let listener = TcpListener::bind(options.listen).await.map_err(|e| {
         let text = Text::new("cli.error.listen").with("address", options.listen).with("error", e);
         Failure::new(ADDRESS, say::text(context.language, &text))
@@ -49,22 +57,31 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let dir = DataDir::open(&options.data_dir).map_err(|e| Failure::of(DATA_DIR, &e))?;
     let state = StateDb::open(dir.path()).await.map_err(|e| Failure::of(DATA_DIR, &e))?;
     let versions = FileVersions::open(dir.path(), state.clone()).map_err(|e| Failure::of(DATA_DIR, &e))?;
-    let store = open_store(dir.path()).map_err(|e| Failure::of(DATA_DIR, &e))?;
+    let store = open_store(dir.path(), &keep.metrics).map_err(|e| Failure::of(DATA_DIR, &e))?;
     greet(context, address, &dir, keep_file.as_deref(), &keep);
 
     let metrics = Arc::new(OwnMetrics::default());
     let (publisher, published) = channel();
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
-    let shared =
-        shared(published, commands.clone(), Arc::clone(&store), &metrics, dir.token().reveal(), address);
+    let own = Arc::clone(&store) as Arc<dyn SeriesSource>;
+    let identity = wellkept_collect::identity(&host_name());
+    let source = elsewhere::source(own, identity.clone(), keep.source.as_ref())?;
+    let doors = Arc::new(Doors::new(Arc::clone(&store), identity));
+    let intake = Intake::start(&keep, dir.path(), &doors, &store, &source).await?;
+    let views = intake.views(&doors, &store, &options, &keep);
+    let doors = HttpDoors { doors, store: Arc::clone(&store) };
+    let wired = Wired { views: Arc::new(views), doors: Arc::new(doors), source: Arc::clone(&source) };
+    let shared = shared(published, commands.clone(), wired, &metrics, dir.token().reveal(), address);
     let engine = Engine::new(Parts {
         host: host_name(),
         keep_file,
         keep,
+        collect: !options.no_collect,
+        ruler: Arc::clone(&intake.ruler),
         data_dir: dir.path().to_owned(),
         state,
         versions,
-        source: Arc::clone(&store) as Arc<dyn wellkept_model::SeriesSource>,
+        source,
         writer: Writer::start(store, Arc::clone(&metrics))?,
         publisher,
         commands: inbox,
@@ -79,6 +96,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     engine.run(wait_for_end(commands)).await;
     stop.notify_one();
     door.await?;
+    intake.shutdown().await;
     Ok(OK)
 }
 
@@ -113,10 +131,17 @@ async fn reload(commands: &mpsc::Sender<Command>) {
     });
 }
 
+/// What the API reaches besides the engine.
+struct Wired {
+    views: Arc<Views>,
+    doors: Arc<HttpDoors>,
+    source: Arc<dyn SeriesSource>,
+}
+
 fn shared(
     published: Published,
     commands: mpsc::Sender<Command>,
-    store: Arc<Store>,
+    wired: Wired,
     metrics: &Arc<OwnMetrics>,
     token: &str,
     address: SocketAddr,
@@ -128,7 +153,9 @@ fn shared(
         changes: published.changes,
         ready: published.ready,
         commands,
-        source: store,
+        source: wired.source,
+        views: wired.views,
+        doors: wired.doors,
         own_metrics: Arc::new(move || metrics.page()),
         console,
         token_sha256: Sha256::digest(token.as_bytes()).into(),
@@ -165,7 +192,7 @@ fn greet(context: Context, address: SocketAddr, dir: &DataDir, keep_file: Option
     }
 }
 
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 

@@ -101,6 +101,13 @@ impl Engine {
             kind: RefusalKind::BadData,
             text: Text::new("refused.bad_keep_file").with("problems", e.message),
         })?;
+        let looks = !keep.services.is_empty() || !keep.filesystems.is_empty();
+        if looks && !self.collect {
+            return Err(Refusal { kind: RefusalKind::BadData, text: Text::new("cli.error.no_collect") });
+        }
+        if keep.source != self.keep.source || keep.metrics != self.keep.metrics {
+            tracing::warn!("`source` and `metrics` of the keep file take effect at the next start");
+        }
         let keep = Arc::new(keep);
         self.topology = Topology::from_keep(&keep, &self.host);
         self.collector.set_keep(Arc::clone(&keep));

@@ -21,7 +21,8 @@ impl Engine {
             file_changes: &file_changes,
             series: &series,
         };
-        let findings = self.detectors.observe(&self.keep, &round);
+        let mut findings = self.detectors.observe(&self.keep, &round);
+        findings.extend(self.ruler.firing().into_iter().map(|f| Finding { at, ..f }));
         OwnMetrics::set(&self.metrics.findings, findings.len());
         self.book.handle_round(at, findings, &self.seen, &self.topology, &self.keep);
         self.diagnose_due(at, &file_changes).await;

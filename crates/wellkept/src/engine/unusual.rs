@@ -34,20 +34,20 @@ fn values(rule: &UnusualRule, source: &dyn SeriesSource, at: TimestampMs) -> Vec
     let outcome =
         Query::parse(&rule.query, &limits).and_then(|q| instant(&q, source, at, &limits, &|| false));
     let vector = match outcome.map(|o| o.value) {
-        Ok(Value::Vector(vector)) => vector,
-        Ok(Value::Scalar { value, .. }) => {
-            vec![(Labels::default(), wellkept_model::Sample { at, value })]
+        // A histogram is no value that could be unusual by itself.
+        Ok(Value::Vector(vector)) => {
+            vector.into_iter().filter_map(|(labels, point)| Some((labels, point.float()?))).collect()
         }
+        Ok(Value::Scalar { value, .. }) => vec![(Labels::default(), value)],
         Ok(_) => Vec::new(),
         Err(error) => {
             tracing::warn!(rule = %rule.name, %error, "a rule for unusual series could not be evaluated");
             Vec::new()
         }
     };
-    let named =
-        vector.into_iter().take(VALUES_MAX).filter(|(_, s)| s.value.is_finite()).map(|(labels, sample)| {
-            let service = Some(labels.get("service").to_owned()).filter(|s| !s.is_empty());
-            SeriesValue { rule: rule.name.clone(), series: labels.to_string(), service, value: sample.value }
-        });
+    let named = vector.into_iter().take(VALUES_MAX).filter(|(_, v)| v.is_finite()).map(|(labels, value)| {
+        let service = Some(labels.get("service").to_owned()).filter(|s| !s.is_empty());
+        SeriesValue { rule: rule.name.clone(), series: labels.to_string(), service, value }
+    });
     named.collect()
 }

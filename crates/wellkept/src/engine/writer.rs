@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use wellkept_model::Batch;
+use wellkept_model::keep::Metrics;
 use wellkept_tsdb::{OsDisk, Store, StoreConfig, StoreError};
 
 use super::OwnMetrics;
@@ -28,9 +29,15 @@ pub(crate) struct Writer {
 }
 
 /// Opens the store below the data directory.
-pub(crate) fn open_store(data_dir: &Path) -> Result<Arc<Store>, StoreError> {
+pub(crate) fn open_store(data_dir: &Path, metrics: &Metrics) -> Result<Arc<Store>, StoreError> {
     let disk = OsDisk::new(data_dir.join("tsdb"));
-    Ok(Arc::new(Store::open(Arc::new(disk), StoreConfig::default())?))
+    let usual = StoreConfig::default();
+    let config = StoreConfig {
+        retention: metrics.retention.raw,
+        out_of_order: metrics.out_of_order.unwrap_or(usual.out_of_order),
+        ..usual
+    };
+    Ok(Arc::new(Store::open(Arc::new(disk), config)?))
 }
 
 impl Writer {
@@ -93,8 +100,11 @@ fn work(store: &Store, inbox: &Receiver<Batch>, metrics: &OwnMetrics) {
     }
 }
 
+/// The store's day is that of its newest sample: a host that was off for a month, or old samples that are imported, lose
+/// nothing because of the date.
 fn maintain(store: &Store) {
-    if let Err(error) = store.maintain(now()) {
+    let today = store.stats().range.map_or_else(now, |(_, newest)| newest.min(now()));
+    if let Err(error) = store.maintain(today) {
         tracing::error!(error = %crate::exit::Failure::of(0, &error), "the store could not be maintained");
     }
 }

@@ -56,6 +56,11 @@ impl<'a> Call<'a> {
         self.header("content-type", "application/x-www-form-urlencoded")
     }
 
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// Sends it; `None` when nobody answered.
     pub fn try_send(self) -> Option<Answer> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,0 +1,125 @@
+//! `source` and `metrics`: where series come from besides this host, and how long they are kept.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use wellkept_model::Text;
+use wellkept_model::keep::{Metrics, Retention, Upstream};
+
+use crate::health::is_url;
+use crate::problem::Problems;
+use crate::read::{self, Fields};
+use crate::tree::Node;
+
+/// Most patterns of rule files.
+const RULES_MAX: usize = 100;
+/// Longest time that anything is kept.
+const KEPT_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
+/// Shortest time that samples are kept.
+const KEPT_MIN: Duration = Duration::from_secs(7200);
+
+/// Reads the section `source`.
+pub(crate) fn source(node: &Node, problems: &mut Problems) -> Option<Upstream> {
+    let keys = ["prometheus", "user", "password_file", "token_file", "ca_file"];
+    let fields = Fields::open(node, &keys, problems)?;
+    let Some(url) = fields.get("prometheus") else {
+        read::missing(&node.at, "prometheus", Text::new("keep.accept.server"), problems);
+        return None;
+    };
+    let base = |t: &str| (is_url(t) && !t.contains('?')).then(|| t.trim_end_matches('/').to_owned());
+    let url = read::parsed(url, Text::new("keep.accept.server"), problems, base);
+    let user = fields.get("user").and_then(|n| {
+        read::parsed(n, Text::new("keep.accept.user"), problems, |t| (!t.contains(':')).then(|| t.to_owned()))
+    });
+    let mut file = |name: &str| fields.get(name).and_then(|n| read::path(n, problems)).map(PathBuf::from);
+    let (password_file, token_file, ca_file) = (file("password_file"), file("token_file"), file("ca_file"));
+    let basic = fields.key("user").or(fields.key("password_file"));
+    if let (Some(key), true) = (fields.key("token_file"), basic.is_some()) {
+        problems.add(&key.at, Text::new("keep.two_credentials"), Text::new("keep.accept.credentials"));
+    } else if let (Some(key), true) =
+        (basic, fields.get("user").is_none() || fields.get("password_file").is_none())
+    {
+        problems.add(&key.at, Text::new("keep.half_credentials"), Text::new("keep.accept.credentials"));
+    }
+    Some(Upstream { url: url?, user, password_file, token_file, ca_file })
+}
+
+/// Reads the section `metrics`.
+pub(crate) fn metrics(node: &Node, problems: &mut Problems) -> Metrics {
+    let keys = ["scrape", "rules", "graphite", "statsd", "out_of_order", "retention"];
+    let Some(fields) = Fields::open(node, &keys, problems) else { return Metrics::default() };
+    let mut address = |name: &str| {
+        let node = fields.get(name)?;
+        read::parsed(node, Text::new("keep.accept.listen"), problems, |t| t.parse::<SocketAddr>().ok())
+    };
+    let (graphite, statsd) = (address("graphite"), address("statsd"));
+    let day = Duration::from_secs(86_400);
+    Metrics {
+        scrape: fields.get("scrape").and_then(|n| read::path(n, problems)).map(PathBuf::from),
+        rules: fields.get("rules").map(|n| rules(n, problems)).unwrap_or_default(),
+        graphite,
+        statsd,
+        out_of_order: fields
+            .get("out_of_order")
+            .and_then(|n| read::duration(n, Duration::ZERO, 7 * day, problems)),
+        retention: fields.get("retention").map(|n| retention(n, problems)).unwrap_or_default(),
+    }
+}
+
+fn rules(node: &Node, problems: &mut Problems) -> Vec<String> {
+    let items = read::items(node);
+    if let Some(extra) = items.get(RULES_MAX) {
+        let help = Text::new("keep.accept.whole").with("from", 0).with("to", RULES_MAX);
+        problems.add(&extra.at, Text::new("keep.too_many_rules").with("count", items.len()), help);
+    }
+    items.iter().take(RULES_MAX).filter_map(|n| read::path(n, problems)).collect()
+}
+
+/// What is not said keeps its default.
+fn retention(node: &Node, problems: &mut Problems) -> Retention {
+    let mut out = Retention::default();
+    let Some(fields) = Fields::open(node, &["raw"], problems) else { return out };
+    let raw = fields.get("raw").and_then(|n| read::duration(n, KEPT_MIN, KEPT_MAX, problems));
+    out.raw = raw.unwrap_or(out.raw);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<wellkept_model::keep::Keep, String> {
+        crate::parse("k.yml", text)
+            .map_err(|e| e.problems.iter().map(|p| p.message.key.as_str()).collect::<Vec<_>>().join(", "))
+    }
+
+    #[test]
+    fn a_server_is_named_by_its_address_and_its_secrets_by_file() {
+        let keep = parse("source: { prometheus: 'http://m:9090/', user: a, password_file: /etc/p }").unwrap();
+        let source = keep.source.unwrap();
+        assert_eq!(source.url, "http://m:9090");
+        assert_eq!((source.user.as_deref(), source.token_file), (Some("a"), None));
+        for (text, key) in [
+            ("source: {}", "keep.missing_key"),
+            ("source: { prometheus: 'http://u:p@m/' }", "keep.is_value"),
+            ("source: { prometheus: 'http://m', user: a }", "keep.half_credentials"),
+            (
+                "source: { prometheus: 'http://m', user: a, password_file: /p, token_file: /t }",
+                "keep.two_credentials",
+            ),
+            ("source: { victoria: 'http://m' }", "keep.missing_key, keep.unknown_key"),
+        ] {
+            assert_eq!(parse(text).unwrap_err(), key, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_about_retention_keeps_its_default() {
+        let days = |n: u64| Duration::from_secs(n * 86_400);
+        let raw = |text: &str| parse(text).map(|k| k.metrics.retention.raw);
+        assert_eq!(raw("metrics: { retention: { raw: 30d } }"), Ok(days(30)));
+        assert_eq!(raw("metrics: {}"), Ok(days(15)));
+        assert_eq!(raw("metrics: { retention: { raw: 1h } }").unwrap_err(), "keep.is_value");
+    }
+}

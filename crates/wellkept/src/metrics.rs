@@ -1,0 +1,15 @@
+//! Series from elsewhere: what is pushed, what is scraped, and rules over all of it.
+//!
+//! Wiring only: the formats, the scraping and the rules have crates of their own.
+
+mod doors;
+mod listeners;
+mod ruler;
+mod scraping;
+mod views;
+
+pub(crate) use doors::HttpDoors;
+pub(crate) use listeners::Listeners;
+pub(crate) use ruler::{Host, Ruler, read_files};
+pub(crate) use scraping::{Scraping, shown};
+pub(crate) use views::Views;

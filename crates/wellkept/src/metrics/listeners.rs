@@ -1,0 +1,168 @@
+//! Graphite over TCP and UDP, StatsD over UDP.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use wellkept_doors::Doors;
+use wellkept_intake::{Limits, Names, graphite, statsd};
+use wellkept_model::keep::Metrics;
+
+use crate::clock::now;
+
+/// Connections of Graphite senders at once.
+const CONNECTIONS_MAX: usize = 256;
+/// Bytes that are decoded together.
+const PART: usize = 64 << 10;
+/// A connection that says nothing for so long is closed.
+const IDLE_MAX: Duration = Duration::from_secs(600);
+/// Time between two moments at which StatsD's sums become samples.
+const FLUSH_EVERY: Duration = Duration::from_secs(10);
+/// Largest datagram.
+const DATAGRAM_MAX: usize = 65_535;
+
+/// The tasks that listen; they end when this is dropped.
+pub(crate) struct Listeners {
+    tasks: JoinSet<()>,
+}
+
+impl Listeners {
+    /// Listens where the keep file says.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on.
+    pub(crate) async fn start(metrics: &Metrics, doors: &Arc<Doors>) -> anyhow::Result<Self> {
+        let mut tasks = JoinSet::new();
+        if let Some(address) = metrics.graphite {
+            let about = || format!("metrics.graphite: {address} cannot be listened on");
+            let tcp = TcpListener::bind(address).await.with_context(about)?;
+            let udp = UdpSocket::bind(address).await.with_context(about)?;
+            tasks.spawn(graphite_tcp(tcp, Arc::clone(doors)));
+            tasks.spawn(graphite_udp(udp, Arc::clone(doors)));
+        }
+        if let Some(address) = metrics.statsd {
+            let about = || format!("metrics.statsd: {address} cannot be listened on");
+            let udp = UdpSocket::bind(address).await.with_context(about)?;
+            tasks.spawn(statsd_udp(udp, Arc::clone(doors)));
+        }
+        Ok(Self { tasks })
+    }
+
+    /// Ends them.
+    pub(crate) async fn shutdown(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+async fn graphite_tcp(listener: TcpListener, doors: Arc<Doors>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let doors = Arc::clone(&doors);
+                connections.spawn(async move {
+                    graphite_stream(stream, peer, doors).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a Graphite connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn graphite_stream(mut stream: TcpStream, peer: SocketAddr, doors: Arc<Doors>) {
+    let mut buffer = Vec::with_capacity(PART);
+    loop {
+        let read = tokio::time::timeout(IDLE_MAX, stream.read_buf(&mut buffer)).await;
+        let ended = !matches!(read, Ok(Ok(1..)));
+        let whole =
+            if ended { Some(buffer.len()) } else { buffer.iter().rposition(|b| *b == b'\n').map(|n| n + 1) };
+        match whole {
+            Some(end) => {
+                let rest = buffer.split_off(end);
+                let lines = std::mem::replace(&mut buffer, rest);
+                store(&doors, lines).await;
+            }
+            None if buffer.len() > PART * 4 => {
+                tracing::warn!(%peer, "a Graphite connection was closed: its line has no end");
+                return;
+            }
+            None => {}
+        }
+        if ended {
+            return;
+        }
+        buffer.reserve(PART);
+    }
+}
+
+async fn graphite_udp(socket: UdpSocket, doors: Arc<Doors>) {
+    let mut buffer = vec![0; DATAGRAM_MAX];
+    while let Some(datagram) = receive(&socket, &mut buffer).await {
+        store(&doors, datagram).await;
+    }
+}
+
+async fn statsd_udp(socket: UdpSocket, doors: Arc<Doors>) {
+    let sums = Arc::new(Mutex::new(statsd::Aggregator::new(Limits::default(), statsd::Options::default())));
+    let mut ticks = tokio::time::interval(FLUSH_EVERY);
+    let mut buffer = vec![0; DATAGRAM_MAX];
+    loop {
+        tokio::select! {
+            datagram = receive(&socket, &mut buffer) => {
+                let Some(datagram) = datagram else { return };
+                sums.lock().unwrap_or_else(PoisonError::into_inner).add(&datagram);
+            }
+            _ = ticks.tick() => {
+                let (sums, doors) = (Arc::clone(&sums), Arc::clone(&doors));
+                let flushed = tokio::task::spawn_blocking(move || {
+                    doors.take(|sink| {
+                        sums.lock().unwrap_or_else(PoisonError::into_inner).flush(now(), sink);
+                    })
+                });
+                if let Ok(Err(error)) = flushed.await {
+                    tracing::warn!(%error, "what StatsD clients sent could not be stored");
+                }
+            }
+        }
+    }
+}
+
+/// The next datagram; `None` when the socket is gone for good.
+async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<Vec<u8>> {
+    loop {
+        match socket.recv_from(buffer).await {
+            Ok((length, _)) => return buffer.get(..length).map(<[u8]>::to_vec),
+            // An answer from a peer that is gone; the next datagram is another's.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
+            Err(error) => {
+                tracing::error!(%error, "datagrams cannot be received any more");
+                return None;
+            }
+        }
+    }
+}
+
+async fn store(doors: &Arc<Doors>, lines: Vec<u8>) {
+    let doors = Arc::clone(doors);
+    let stored = tokio::task::spawn_blocking(move || {
+        let mut decoder = graphite::Decoder::new(Limits::default(), Names::AsSent);
+        doors.take(|sink| {
+            decoder.decode(&lines, now(), sink);
+        })
+    });
+    if let Ok(Err(error)) = stored.await {
+        tracing::warn!(%error, "what Graphite clients sent could not be stored");
+    }
+}

@@ -1,0 +1,150 @@
+//! What Prometheus' API tells besides series.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use wellkept_api::{ExemplarQuery, PrometheusViews, RuleFilter, TargetState};
+use wellkept_doors::Doors;
+use wellkept_model::{Labels, TimestampMs};
+use wellkept_scrape::manager::{ActiveTarget, DroppedTarget};
+use wellkept_tsdb::Store;
+
+use super::{Ruler, Scraping};
+
+/// Everything that the views look at.
+pub(crate) struct Views {
+    pub(crate) doors: Arc<Doors>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) scraping: Arc<Scraping>,
+    pub(crate) ruler: Arc<Ruler>,
+    pub(crate) started_at: TimestampMs,
+    /// Settings of the command line, by name.
+    pub(crate) flags: Vec<(&'static str, String)>,
+    pub(crate) retention: String,
+}
+
+impl PrometheusViews for Views {
+    fn metadata(&self, metric: Option<&str>, limit: usize, per_metric: usize) -> Value {
+        self.doors.metadata().view(metric, limit, per_metric)
+    }
+
+    fn targets(&self, state: TargetState, pool: Option<&str>) -> Value {
+        let targets = self.scraping.targets();
+        let wanted = |name: &str| pool.is_none_or(|p| p == name);
+        let active: Vec<Value> = match state {
+            TargetState::Dropped => Vec::new(),
+            _ => targets.active.iter().filter(|t| wanted(&t.scrape_pool)).map(active).collect(),
+        };
+        let dropped: Vec<Value> = match state {
+            TargetState::Active => Vec::new(),
+            _ => targets.dropped.iter().filter(|t| wanted(&t.scrape_pool)).map(dropped).collect(),
+        };
+        let counts: Map<String, Value> =
+            targets.dropped_counts.iter().map(|(pool, n)| (pool.clone(), json!(n))).collect();
+        json!({"activeTargets": active, "droppedTargets": dropped, "droppedTargetCounts": counts})
+    }
+
+    fn rules(&self, filter: &RuleFilter) -> Value {
+        self.ruler.rules_view(filter)
+    }
+
+    fn alerts(&self) -> Value {
+        self.ruler.alerts_view()
+    }
+
+    fn exemplars(&self, query: &ExemplarQuery) -> Value {
+        self.doors.exemplars().view(&query.selectors, query.from, query.to)
+    }
+
+    fn config(&self) -> String {
+        self.scraping.shown_config()
+    }
+
+    fn flags(&self) -> Value {
+        Value::Object(self.flags.iter().map(|(n, v)| ((*n).to_owned(), json!(v))).collect())
+    }
+
+    fn runtime(&self) -> Value {
+        json!({
+            "startTime": rfc3339(self.started_at), "CWD": "", "reloadConfigSuccess": true,
+            "lastConfigTime": rfc3339(self.started_at), "corruptionCount": self.store.stats().quarantined_total,
+            "goroutineCount": 0, "GOMAXPROCS": 0, "GOGC": "", "GODEBUG": "", "GOMEMLIMIT": 0,
+            "storageRetention": self.retention,
+        })
+    }
+
+    fn tsdb(&self, limit: usize) -> Value {
+        let stats = self.store.stats();
+        let (from, to) = stats.range.unwrap_or_default();
+        let names = self.store.label_names();
+        let mut values: Vec<(String, usize)> =
+            names.iter().map(|n| (n.clone(), self.store.label_values(n).len())).collect();
+        let all_pairs: usize = values.iter().map(|(_, n)| n).sum();
+        values.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        values.truncate(limit);
+        let per_sample = stats.block_bytes as f64 / (stats.block_samples.max(1)) as f64;
+        json!({
+            "headStats": {"numSeries": stats.series, "numLabelPairs": all_pairs,
+                "minTime": from.0, "maxTime": to.0},
+            "seriesCountByMetricName": self.series_by_metric(limit),
+            "labelValueCountByLabelName": pairs(&values),
+            "memoryInBytesByLabelName": [],
+            "seriesCountByLabelValuePair": [],
+            "wellkept": {
+                "blocks": stats.blocks, "blockBytes": stats.block_bytes, "blockSamples": stats.block_samples,
+                "bytesPerSample": (stats.block_samples > 0).then_some(per_sample),
+                "logBytes": stats.log_bytes, "headBytes": stats.head_bytes,
+                "quarantined": stats.quarantined.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            },
+        })
+    }
+}
+
+impl Views {
+    fn series_by_metric(&self, limit: usize) -> Value {
+        let limits = wellkept_model::SourceLimits::default();
+        let all = wellkept_model::SeriesSource::series(
+            self.store.as_ref(),
+            &[],
+            TimestampMs(i64::MIN),
+            TimestampMs(i64::MAX),
+            &limits,
+        );
+        let mut counts = std::collections::BTreeMap::<String, usize>::new();
+        for labels in all.unwrap_or_default() {
+            *counts.entry(labels.name().to_owned()).or_default() += 1;
+        }
+        let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
+        counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        counts.truncate(limit);
+        pairs(&counts)
+    }
+}
+
+fn pairs(counts: &[(String, usize)]) -> Value {
+    Value::Array(counts.iter().map(|(name, value)| json!({"name": name, "value": value})).collect())
+}
+
+fn active(target: &ActiveTarget) -> Value {
+    json!({
+        "discoveredLabels": object(&target.discovered_labels), "labels": object(&target.labels),
+        "scrapePool": target.scrape_pool, "scrapeUrl": target.scrape_url, "globalUrl": target.global_url,
+        "lastError": target.last_error,
+        "lastScrape": target.last_scrape.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), rfc3339),
+        "lastScrapeDuration": target.last_scrape_duration.as_secs_f64(), "health": target.health,
+        "scrapeInterval": format!("{}ms", target.scrape_interval.as_millis()),
+        "scrapeTimeout": format!("{}ms", target.scrape_timeout.as_millis()),
+    })
+}
+
+fn dropped(target: &DroppedTarget) -> Value {
+    json!({"discoveredLabels": object(&target.discovered_labels), "scrapePool": target.scrape_pool})
+}
+
+fn object(labels: &Labels) -> Value {
+    Value::Object(labels.iter().map(|(n, v)| (n.to_owned(), json!(v))).collect())
+}
+
+fn rfc3339(at: TimestampMs) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map(|t| t.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,8 @@
+//! Prometheus' text format.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use wellkept_fuzz::judge::doors::{Door, enter};
+use wellkept_intake::text::Format;
+
+fuzz_target!(|body: &[u8]| enter(Door::Text(Format::Prometheus), body));

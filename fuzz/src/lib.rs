@@ -1,0 +1,4 @@
+//! What the fuzz targets share: the judges of the tests.
+
+#[path = "../../crates/intake/tests/judge/mod.rs"]
+pub mod judge;
