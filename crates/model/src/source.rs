@@ -87,7 +87,8 @@ pub enum Aggregate {
     Max,
     /// The sum of the samples.
     Sum,
-    /// How many samples there were: `count_over_time` is the sum of these.
+    /// How many samples there were: `count_over_time` is the sum of these. Samples that came as they are have the
+    /// value 1 then, so that a selection of both can be added up.
     Count,
     /// Their mean; rows of stretches with more samples do not weigh more.
     Average,
@@ -103,6 +104,8 @@ pub struct Selected {
     pub series: Vec<SeriesData>,
     /// The resolutions that were used, milliseconds, finest first; 0: samples as they came.
     pub resolutions_ms: Vec<i64>,
+    /// For each resolution but 0: the time of its last row. Coarser rows come before finer ones, and those before samples.
+    pub rows_until: Vec<(i64, TimestampMs)>,
     /// What values of rows with a resolution are.
     pub aggregate: Aggregate,
 }
@@ -123,8 +126,8 @@ pub trait SeriesSource: Send + Sync {
     ) -> Result<Vec<SeriesData>, SourceError>;
 
     /// As [`Self::select`], for a purpose: a source that keeps coarser rows of old samples may choose those, and says so.
-    /// A row of a resolution stands at the end of its stretch of time; an instant selector must look back at least as
-    /// far as the coarsest resolution used.
+    /// A row of a resolution stands at the end of its stretch of time, and an instant selector must look back from it at
+    /// least as far as that stretch is long: for that, rows of up to one stretch before `from` may come too.
     ///
     /// # Errors
     /// As [`Self::select`].
@@ -138,7 +141,7 @@ pub trait SeriesSource: Send + Sync {
     ) -> Result<Selected, SourceError> {
         let _ = hints;
         let series = self.select(matchers, from, to, limits)?;
-        Ok(Selected { series, resolutions_ms: vec![0], aggregate: Aggregate::Last })
+        Ok(Selected { series, resolutions_ms: vec![0], ..Selected::default() })
     }
 
     /// Label sets only, sorted; as [`Self::select`].

@@ -193,7 +193,7 @@ pub(crate) fn instant_value(
     grid: Grid,
 ) -> Result<Value, QueryError> {
     if let Expr::Range(expr) = query.expr.bare() {
-        let series = eval.ranges(expr, grid)?.into_series(eval)?;
+        let series = eval.ranges(expr, grid, None)?.into_series(eval)?;
         return Ok(Value::Matrix(series));
     }
     Ok(match eval.eval(&query.expr, grid)? {

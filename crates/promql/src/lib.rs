@@ -20,6 +20,7 @@ mod binary;
 mod calendar;
 mod call;
 mod classic;
+mod coarse;
 mod column;
 mod error;
 mod eval;

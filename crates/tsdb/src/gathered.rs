@@ -1,6 +1,6 @@
 //! Samples of one series while they are gathered from blocks, chunks and rows.
 
-use wellkept_model::{Aggregate, HistogramSample, Labels, Sample, SeriesData, TimestampMs};
+use wellkept_model::{Aggregate, HistogramSample, Labels, Sample, SeriesData, TimestampMs, is_stale};
 
 use crate::rollup;
 
@@ -27,6 +27,16 @@ impl Gathered {
         let (float, histogram) =
             (self.samples.first().map(|s| s.at.0), self.histograms.first().map(|h| h.at.0));
         float.into_iter().chain(histogram).min()
+    }
+
+    /// Time of the last sample.
+    pub(crate) fn last(&self) -> Option<i64> {
+        self.samples.last().map(|s| s.at.0).max(self.histograms.last().map(|h| h.at.0))
+    }
+
+    /// Makes each sample count as one.
+    pub(crate) fn count_each(&mut self) {
+        self.samples.iter_mut().filter(|s| !is_stale(s.value)).for_each(|s| s.value = 1.0);
     }
 
     /// Samples that are all later.

@@ -72,21 +72,33 @@ impl SeriesSource for Store {
         let mut gathered = reading.run(&parts, aggregate, found.len())?;
         let mut used = Used::default();
         used.note(chosen, &gathered);
+        if chosen == 0 && aggregate == Aggregate::Count {
+            gathered.iter_mut().for_each(Gathered::count_each);
+        }
         let covered = self.covered(chosen, from.0, to.0);
         if chosen > 0 && covered.1 < to.0 {
             // What has no rows yet: samples as they came.
             let after = TimestampMs(from.0.max(covered.1.saturating_add(1)));
-            let newer = again(&reading, &found, 0, after, to, aggregate)?;
+            let mut newer = again(&reading, &found, 0, after, to, aggregate)?;
             used.note(0, &newer);
+            if aggregate == Aggregate::Count {
+                newer.iter_mut().for_each(Gathered::count_each);
+            }
             gathered.iter_mut().zip(newer).for_each(|(all, newer)| all.append(newer));
         }
         for coarser in self.resolutions().filter(|&r| r > chosen) {
-            self.fill_before(&reading, &found, &mut gathered, coarser, aggregate, &mut used)?;
+            // A window may have to be as long as two rows, and an instant selector looks back by one.
+            let back = match hints.range_ms {
+                0 => coarser.saturating_sub(hints.lookback_ms.max(1)),
+                range => coarser.saturating_mul(2).saturating_sub(range),
+            };
+            let filling = Filling { resolution: coarser, back: back.max(0), aggregate };
+            self.fill_before(&reading, &found, &mut gathered, filling, &mut used)?;
         }
         reading.check_series(gathered.iter().filter(|g| !g.is_empty()).count())?;
         let series = found.into_iter().zip(gathered).filter(|(_, g)| !g.is_empty());
         let series = series.map(|((labels, _), g)| g.into_series(labels)).collect();
-        Ok(Selected { series, resolutions_ms: used.0, aggregate })
+        Ok(Selected { series, resolutions_ms: used.all, rows_until: used.rows_until, aggregate })
     }
 
     fn series(
@@ -104,7 +116,7 @@ impl SeriesSource for Store {
         for coarser in self.resolutions() {
             if !sure.iter().zip(&gathered).all(|(sure, g)| *sure || !g.is_empty()) {
                 let mut used = Used::default();
-                self.fill_before(&reading, &found, &mut gathered, coarser, Aggregate::Last, &mut used)?;
+                self.fill_before(&reading, &found, &mut gathered, Filling::last(coarser), &mut used)?;
             }
         }
         let there =
@@ -140,14 +152,8 @@ impl Store {
         let found: Vec<Found> = names.iter().map(|labels| (labels.clone(), SeriesId::MAX)).collect();
         let mut gathered = again(&reading, &found, 0, from, to, Aggregate::Last)?;
         for coarser in self.resolutions() {
-            self.fill_before(
-                &reading,
-                &found,
-                &mut gathered,
-                coarser,
-                Aggregate::Last,
-                &mut Used::default(),
-            )?;
+            let mut used = Used::default();
+            self.fill_before(&reading, &found, &mut gathered, Filling::last(coarser), &mut used)?;
         }
         let series = found.into_iter().zip(gathered).filter(|(_, g)| !g.is_empty());
         Ok(series.map(|((labels, _), g)| g.into_series(labels)).collect())
@@ -204,44 +210,69 @@ impl Store {
         reading: &Reading<'_>,
         found: &[Found],
         gathered: &mut [Gathered],
-        resolution: i64,
-        aggregate: Aggregate,
+        filling: Filling,
         used: &mut Used,
     ) -> Result<(), SourceError> {
+        let Filling { resolution, back, aggregate } = filling;
         let (from, to) = reading.range;
         // Only series whose first sample comes later than a row would.
         let late = |g: &Gathered| g.first().is_none_or(|first| first > from.saturating_add(resolution));
-        if !gathered.iter().any(late) || self.covered(resolution, from, to).0 > to {
+        if !gathered.iter().any(late) {
+            return Ok(());
+        }
+        let from = from.saturating_sub(back);
+        if self.covered(resolution, from, to).0 > to {
             return Ok(());
         }
         let (from, to) = (TimestampMs(from), TimestampMs(to));
         let older = again(reading, found, resolution, from, to, aggregate)?;
-        let mut added = false;
+        let mut until = None;
         for (all, mut older) in gathered.iter_mut().zip(older) {
             if let Some(first) = all.first() {
                 older.samples.retain(|s| s.at.0 < first);
             }
             if !older.is_empty() {
-                added = true;
+                until = until.max(older.last());
                 all.prepend(older, aggregate);
             }
         }
-        if added {
-            used.0.push(resolution);
+        if let Some(until) = until {
+            used.all.push(resolution);
+            used.rows_until.push((resolution, TimestampMs(until)));
         }
         Ok(())
     }
 }
 
+/// What is put before the first samples.
+#[derive(Clone, Copy)]
+struct Filling {
+    resolution: i64,
+    /// How far before the range a row may stand, milliseconds.
+    back: i64,
+    aggregate: Aggregate,
+}
+
+impl Filling {
+    fn last(resolution: i64) -> Self {
+        Self { resolution, back: 0, aggregate: Aggregate::Last }
+    }
+}
+
 /// Resolutions that gave something, finest first.
 #[derive(Default)]
-struct Used(Vec<i64>);
+struct Used {
+    all: Vec<i64>,
+    rows_until: Vec<(i64, TimestampMs)>,
+}
 
 impl Used {
     fn note(&mut self, resolution: i64, gathered: &[Gathered]) {
-        if gathered.iter().any(|g| !g.is_empty()) {
-            self.0.push(resolution);
-            self.0.sort_unstable();
+        let Some(last) = gathered.iter().filter_map(Gathered::last).max() else { return };
+        self.all.push(resolution);
+        self.all.sort_unstable();
+        if resolution > 0 {
+            self.rows_until.push((resolution, TimestampMs(last)));
         }
     }
 }
