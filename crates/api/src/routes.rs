@@ -98,6 +98,8 @@ fn table() -> Vec<Route> {
         get("/ping", Read, push::ping),
         post("/api/v1/admin/flush", Push, push::flush),
         post("/api/v1/admin/tsdb/snapshot", Act, push::snapshot),
+        post("/api/v1/admin/tsdb/snapshot/restore", Act, push::restore),
+        post("/api/v1/admin/tsdb/snapshot/remove", Act, push::remove_snapshot),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use wellkept_model::Text;
-use wellkept_model::keep::{Metrics, Retention, Upstream};
+use wellkept_model::keep::{Metrics, Upstream};
 
 use crate::health::is_url;
 use crate::problem::Problems;
@@ -14,10 +14,6 @@ use crate::tree::Node;
 
 /// Most patterns of rule files.
 const RULES_MAX: usize = 100;
-/// Longest time that anything is kept.
-const KEPT_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
-/// Shortest time that samples are kept.
-const KEPT_MIN: Duration = Duration::from_secs(7200);
 
 /// Reads the section `source`.
 pub(crate) fn source(node: &Node, problems: &mut Problems) -> Option<Upstream> {
@@ -63,7 +59,7 @@ pub(crate) fn metrics(node: &Node, problems: &mut Problems) -> Metrics {
         out_of_order: fields
             .get("out_of_order")
             .and_then(|n| read::duration(n, Duration::ZERO, 7 * day, problems)),
-        retention: fields.get("retention").map(|n| retention(n, problems)).unwrap_or_default(),
+        retention: fields.get("retention").map(|n| crate::retention::read(n, problems)).unwrap_or_default(),
     }
 }
 
@@ -76,18 +72,8 @@ fn rules(node: &Node, problems: &mut Problems) -> Vec<String> {
     items.iter().take(RULES_MAX).filter_map(|n| read::path(n, problems)).collect()
 }
 
-/// What is not said keeps its default.
-fn retention(node: &Node, problems: &mut Problems) -> Retention {
-    let mut out = Retention::default();
-    let Some(fields) = Fields::open(node, &["raw"], problems) else { return out };
-    let raw = fields.get("raw").and_then(|n| read::duration(n, KEPT_MIN, KEPT_MAX, problems));
-    out.raw = raw.unwrap_or(out.raw);
-    out
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     fn parse(text: &str) -> Result<wellkept_model::keep::Keep, String> {
         crate::parse("k.yml", text)
@@ -112,14 +98,5 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap_err(), key, "{text}");
         }
-    }
-
-    #[test]
-    fn what_is_not_said_about_retention_keeps_its_default() {
-        let days = |n: u64| Duration::from_secs(n * 86_400);
-        let raw = |text: &str| parse(text).map(|k| k.metrics.retention.raw);
-        assert_eq!(raw("metrics: { retention: { raw: 30d } }"), Ok(days(30)));
-        assert_eq!(raw("metrics: {}"), Ok(days(15)));
-        assert_eq!(raw("metrics: { retention: { raw: 1h } }").unwrap_err(), "keep.is_value");
     }
 }

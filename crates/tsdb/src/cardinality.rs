@@ -1,8 +1,11 @@
 //! Which labels and metrics have how many series: the first question when memory or disk grow.
 
+use std::collections::BTreeMap;
+
+use roaring::RoaringBitmap;
 use wellkept_model::{METRIC_NAME, TimestampMs};
 
-use crate::store::Store;
+use crate::store::{State, Store};
 
 /// One label name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +111,58 @@ impl Store {
             all.push(SeriesCount { from: TimestampMs(from), to: TimestampMs(to), series });
         }
         all
+    }
+}
+
+/// Series of one metric, at two times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricGrowth {
+    /// The metric's name.
+    pub name: String,
+    /// Series at the earlier time.
+    pub before: u64,
+    /// Series at the later time.
+    pub now: u64,
+}
+
+impl Store {
+    /// The metrics whose number of series changed most between two stretches of time, most first. A series counts when a
+    /// block (or the head) that overlaps the stretch has it.
+    #[must_use]
+    pub fn metric_growth(
+        &self,
+        before: (TimestampMs, TimestampMs),
+        now: (TimestampMs, TimestampMs),
+        n: usize,
+    ) -> Vec<MetricGrowth> {
+        let state = self.state();
+        let mut counts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for id in state.ids_in(before) {
+            if let Some(labels) = state.registry.labels(id) {
+                counts.entry(labels.name()).or_default().0 += 1;
+            }
+        }
+        for id in state.ids_in(now) {
+            if let Some(labels) = state.registry.labels(id) {
+                counts.entry(labels.name()).or_default().1 += 1;
+            }
+        }
+        let changed = counts.into_iter().filter(|(_, (before, now))| before != now);
+        let all = changed.map(|(name, (before, now))| MetricGrowth { name: name.to_owned(), before, now });
+        top(all.collect(), n, |m: &MetricGrowth| m.before.abs_diff(m.now), |m| m.name.as_str())
+    }
+}
+
+impl State {
+    fn ids_in(&self, (from, to): (TimestampMs, TimestampMs)) -> RoaringBitmap {
+        let mut ids = RoaringBitmap::new();
+        for block in self.blocks.iter().filter(|b| b.overlaps(from.0, to.0)) {
+            ids.extend(block.all_series().iter().map(|s| s.id));
+        }
+        if self.head.range.is_some_and(|(first, last)| first <= to.0 && last >= from.0) {
+            ids.extend(self.head.groups().flat_map(|g| g.ids.iter().copied()));
+        }
+        ids
     }
 }
 

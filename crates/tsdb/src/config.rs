@@ -79,6 +79,8 @@ pub struct Stats {
     pub series: usize,
     /// Samples in the head, overwritten ones included.
     pub head_samples: usize,
+    /// Packed chunks in the head.
+    pub head_chunks: usize,
     /// Memory of the head's samples, bytes.
     pub head_bytes: usize,
     /// Samples that are in memory only.

@@ -51,7 +51,7 @@ mod disk;
 pub mod sim;
 
 pub use appender::{Accepted, Appender, LABELS_MAX, Refusals};
-pub use cardinality::{LabelCount, MetricCount, PairCount, SeriesCount};
+pub use cardinality::{LabelCount, MetricCount, MetricGrowth, PairCount, SeriesCount};
 pub use config::{Stats, StoreConfig};
 pub use disk::{Disk, DiskFile, DiskLock, DiskReader, OsDisk};
 pub use error::{Quarantined, StoreError};

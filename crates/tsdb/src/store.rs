@@ -275,6 +275,7 @@ impl Store {
         Stats {
             series: state.registry.len(),
             head_samples: frozen.map_or(0, |f| f.samples) + state.head.samples,
+            head_chunks: state.head.groups().map(|g| g.chunks.len()).sum(),
             head_bytes: frozen.map_or(0, Frozen::memory) + state.head.memory(),
             pending_samples: state.pending_samples,
             block_samples: state.blocks.iter().map(|b| b.samples()).sum(),

@@ -2,6 +2,7 @@
 //!
 //! Wiring only: the formats, the scraping and the rules have crates of their own.
 
+mod cardinality;
 mod doors;
 mod listeners;
 mod ruler;

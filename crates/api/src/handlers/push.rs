@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use wellkept_model::Text;
 
 use crate::app::{App, count};
-use crate::body::read;
+use crate::body::{ActBody, read};
 use crate::doors::{Door, Push, PushReply};
 use crate::error::ApiError;
 use crate::gate::ActGrant;
@@ -54,6 +54,33 @@ pub(crate) async fn snapshot(State(app): State<App>, _: ActGrant) -> Result<Resp
     let name = blocking(move || app.doors.snapshot()).await??;
     let data = serde_json::json!({"status": "success", "data": {"name": name}});
     Ok(axum::Json(data).into_response())
+}
+
+/// Which snapshot an act is about.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Named {
+    name: String,
+}
+
+pub(crate) async fn restore(
+    State(app): State<App>,
+    _: ActGrant,
+    ActBody(named): ActBody<Named>,
+) -> Result<Response, ApiError> {
+    let _place = place(&app).await?;
+    let (samples, refused) = blocking(move || app.doors.restore(&named.name)).await??;
+    let data = serde_json::json!({"status": "success", "data": {"samples": samples, "refused": refused}});
+    Ok(axum::Json(data).into_response())
+}
+
+pub(crate) async fn remove_snapshot(
+    State(app): State<App>,
+    _: ActGrant,
+    ActBody(named): ActBody<Named>,
+) -> Result<Response, ApiError> {
+    blocking(move || app.doors.remove_snapshot(&named.name)).await??;
+    Ok(axum::Json(serde_json::json!({"status": "success"})).into_response())
 }
 
 /// Influx clients ask this first.

@@ -57,7 +57,6 @@ impl Intake {
         options: &Options,
         keep: &Keep,
     ) -> Views {
-        let retention = keep.metrics.retention;
         Views {
             doors: Arc::clone(doors),
             store: Arc::clone(store),
@@ -70,7 +69,7 @@ impl Intake {
                 ("no-collect", options.no_collect.to_string()),
                 ("keep", options.keep.as_ref().map(|k| k.display().to_string()).unwrap_or_default()),
             ],
-            retention: format!("{}d", retention.raw.as_secs() / 86_400),
+            kept: keep.metrics.retention.clone(),
         }
     }
 

@@ -69,7 +69,8 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let doors = Arc::new(Doors::new(Arc::clone(&store), identity));
     let intake = Intake::start(&keep, dir.path(), &doors, &store, &source).await?;
     let views = intake.views(&doors, &store, &options, &keep);
-    let doors = HttpDoors { doors, store: Arc::clone(&store) };
+    let snapshots = dir.path().join(super::store::SNAPSHOTS_DIR);
+    let doors = HttpDoors { doors, store: Arc::clone(&store), snapshots };
     let wired = Wired { views: Arc::new(views), doors: Arc::new(doors), source: Arc::clone(&source) };
     let shared = shared(published, commands.clone(), wired, &metrics, dir.token().reveal(), address);
     let engine = Engine::new(Parts {
