@@ -123,7 +123,7 @@ fn open_metrics(out: &mut dyn Write, series: &SeriesData) -> io::Result<u64> {
     let mut n = 0;
     let exposed = samples(series).map(|(at, value)| {
         n += 1;
-        Exposed { labels, value, at: Some(at), exemplar: None }
+        Exposed { labels, value, at: Some(at), extra: &[], exemplar: None }
     });
     let text = page(style, exposed, |_| None);
     out.write_all(text.strip_suffix("# EOF\n").unwrap_or(&text).as_bytes())?;
