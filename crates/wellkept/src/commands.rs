@@ -5,7 +5,6 @@ mod discover;
 mod doctor;
 mod generate;
 mod incidents;
-mod intake;
 mod promql;
 mod rules;
 mod status;

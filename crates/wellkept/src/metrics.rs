@@ -4,13 +4,17 @@
 
 mod cardinality;
 mod doors;
+mod intake;
 mod listeners;
 mod ruler;
 mod scraping;
+mod swap;
 mod views;
 
 pub(crate) use doors::HttpDoors;
+pub(crate) use intake::{Base, Intake};
 pub(crate) use listeners::Listeners;
 pub(crate) use ruler::{Host, Ruler, read_files};
-pub(crate) use scraping::{Scraping, shown};
+pub(crate) use scraping::{Scraping, send_on, shown};
+pub(crate) use swap::Swap;
 pub(crate) use views::Views;

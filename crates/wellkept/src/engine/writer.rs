@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use wellkept_model::keep::{Metrics, SeriesRetention};
 use wellkept_model::{Batch, Matcher};
+use wellkept_scrape::sender::Senders;
 use wellkept_tsdb::{Consolidation, OsDisk, RetentionRule, Store, StoreConfig, StoreError};
 
 use super::OwnMetrics;
 use crate::clock::now;
+use crate::metrics::send_on;
 
 /// Rounds that may wait for a slow disk: a minute.
 const QUEUE_MAX: usize = 60;
@@ -68,12 +70,16 @@ pub(crate) fn store_config(metrics: &Metrics) -> StoreConfig {
 type Level = fn(&SeriesRetention) -> Option<Duration>;
 
 impl Writer {
-    pub(crate) fn start(store: Arc<Store>, metrics: Arc<OwnMetrics>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        store: Arc<Store>,
+        senders: Arc<Senders>,
+        metrics: Arc<OwnMetrics>,
+    ) -> std::io::Result<Self> {
         let (queue, inbox) = sync_channel(QUEUE_MAX);
         let counters = Arc::clone(&metrics);
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || work(&store, &inbox, &counters))?;
+            .spawn(move || work(&store, &senders, &inbox, &counters))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), metrics })
     }
 
@@ -101,7 +107,7 @@ impl Writer {
     }
 }
 
-fn work(store: &Store, inbox: &Receiver<Batch>, metrics: &OwnMetrics) {
+fn work(store: &Store, senders: &Senders, inbox: &Receiver<Batch>, metrics: &OwnMetrics) {
     let mut rounds: u64 = 0;
     let mut broken = false;
     while let Ok(batch) = inbox.recv() {
@@ -120,6 +126,7 @@ fn work(store: &Store, inbox: &Receiver<Batch>, metrics: &OwnMetrics) {
                 }
             }
         }
+        send_on(senders, &batch);
         rounds += 1;
         if rounds.is_multiple_of(MAINTAIN_EVERY) {
             maintain(store);

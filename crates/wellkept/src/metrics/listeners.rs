@@ -54,7 +54,7 @@ impl Listeners {
     }
 
     /// Ends them.
-    pub(crate) async fn shutdown(mut self) {
+    pub(crate) async fn end(&mut self) {
         self.tasks.shutdown().await;
     }
 }
