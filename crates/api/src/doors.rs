@@ -23,6 +23,8 @@ pub enum Door {
 pub struct Push {
     /// How it is to be read.
     pub door: Door,
+    /// Who sends: the address of the client.
+    pub source: String,
     /// `Content-Type`, empty when there is none.
     pub content_type: String,
     /// `Content-Encoding`, empty when there is none.

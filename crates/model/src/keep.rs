@@ -57,6 +57,19 @@ pub struct Metrics {
     pub out_of_order: Option<Duration>,
     /// How long samples are kept.
     pub retention: Retention,
+    /// How much may come.
+    pub limits: IntakeLimits,
+}
+
+/// How much may come from elsewhere. What is not said has the store's own bounds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IntakeLimits {
+    /// Series in the whole store.
+    pub series: Option<u32>,
+    /// New series that one source may bring between two blocks (two hours).
+    pub series_per_source: Option<u32>,
+    /// Samples that one source may push in a second.
+    pub samples_per_second: Option<u32>,
 }
 
 /// How long samples are kept, counted from the newest one.

@@ -88,7 +88,7 @@ fn rules_targets_and_sockets_change_without_a_restart() {
     };
     std::fs::write(&rules, RULES.replace("NAME", "before")).unwrap();
     std::fs::write(&scrape, job("one")).unwrap();
-    let keep = home.keep(&text(""));
+    let keep = home.keep(text(""));
     let up = Up::start(&home, Some(&keep));
     let recorded = |name: &str| {
         let result = up.query(name).json["data"]["result"].clone();
@@ -106,7 +106,7 @@ fn rules_targets_and_sockets_change_without_a_restart() {
 
     std::fs::write(&rules, RULES.replace("NAME", "after")).unwrap();
     std::fs::write(&scrape, job("two")).unwrap();
-    home.keep(&text(&format!(", graphite: '127.0.0.1:{port}'")));
+    home.keep(text(&format!(", graphite: '127.0.0.1:{port}'")));
     up.acts("/-/reload", &json!({}));
     wait_for("the new rule records", || recorded("after"));
     assert_eq!(pools(), "two");

@@ -13,7 +13,7 @@ use crate::app::{App, count};
 use crate::body::{ActBody, read};
 use crate::doors::{Door, Push, PushReply};
 use crate::error::ApiError;
-use crate::gate::ActGrant;
+use crate::gate::{ActGrant, Peer};
 
 /// Parts in which an import is taken: large enough to be cheap, small enough to be many at once.
 const PART: usize = 1 << 20;
@@ -170,8 +170,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 fn push_of(app: &App, door: Door, head: &axum::http::request::Parts, body: Bytes) -> Push {
     let query = head.uri.query().unwrap_or_default();
+    let peer = head.extensions.get::<Peer>();
     Push {
         door,
+        source: peer.map(|p| p.0.ip().to_string()).unwrap_or_default(),
         content_type: text(&head.headers, &CONTENT_TYPE),
         content_encoding: encoding(&head.headers),
         parameters: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),

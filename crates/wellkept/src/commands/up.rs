@@ -20,7 +20,7 @@ use super::{Context, variable};
 use crate::clock::now;
 use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
 use crate::exit::{ADDRESS, DATA_DIR, Failure, OK, USAGE};
-use crate::metrics::{Base, HttpDoors, Intake, Views};
+use crate::metrics::{Base, HttpDoors, Intake, Views, page};
 use crate::say;
 
 /// Read when no keep file is named.
@@ -63,7 +63,8 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let (publisher, published) = channel();
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let identity = wellkept_collect::identity(&host_name());
-    let doors = Arc::new(Doors::new(Arc::clone(&store), identity.clone()));
+    let doors =
+        Arc::new(Doors::new(Arc::clone(&store), identity.clone(), keep.metrics.limits.samples_per_second));
     let intake = Intake::start(Base {
         keep: &keep,
         data_dir: dir.path(),
@@ -76,9 +77,15 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let source = intake.source();
     let views = views(&intake, &doors, &store, &options, &keep);
     let snapshots = dir.path().join(super::store::SNAPSHOTS_DIR);
+    let own_metrics = {
+        let (store, doors, intake, metrics) =
+            (Arc::clone(&store), Arc::clone(&doors), Arc::clone(&intake), Arc::clone(&metrics));
+        Arc::new(move || metrics.page() + &page(&store, &doors, &intake))
+    };
     let doors = HttpDoors { doors, store: Arc::clone(&store), snapshots };
-    let wired = Wired { views: Arc::new(views), doors: Arc::new(doors), source: Arc::clone(&source) };
-    let shared = shared(published, commands.clone(), wired, &metrics, dir.token().reveal(), address);
+    let wired =
+        Wired { views: Arc::new(views), doors: Arc::new(doors), source: Arc::clone(&source), own_metrics };
+    let shared = shared(published, commands.clone(), wired, dir.token().reveal(), address);
     let engine = Engine::new(Parts {
         host: host_name(),
         keep_file,
@@ -161,17 +168,16 @@ struct Wired {
     views: Arc<Views>,
     doors: Arc<HttpDoors>,
     source: Arc<dyn SeriesSource>,
+    own_metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 fn shared(
     published: Published,
     commands: mpsc::Sender<Command>,
     wired: Wired,
-    metrics: &Arc<OwnMetrics>,
     token: &str,
     address: SocketAddr,
 ) -> Shared {
-    let metrics = Arc::clone(metrics);
     Shared {
         overview: published.overview,
         incidents: published.incidents,
@@ -181,7 +187,7 @@ fn shared(
         source: wired.source,
         views: wired.views,
         doors: wired.doors,
-        own_metrics: Arc::new(move || metrics.page()),
+        own_metrics: wired.own_metrics,
         console,
         token_sha256: Sha256::digest(token.as_bytes()).into(),
         reading_needs_token: !address.ip().is_loopback(),

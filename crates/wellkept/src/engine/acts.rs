@@ -111,8 +111,10 @@ impl Engine {
             text: Text::new("refused.bad_keep_file").with("problems", format!("{e:#}")),
         })?;
         let (old, new) = (&self.keep.metrics, &keep.metrics);
-        if (&old.retention, old.out_of_order) != (&new.retention, new.out_of_order) {
-            tracing::warn!("`retention` and `out_of_order` of the keep file take effect at the next start");
+        if (&old.retention, old.out_of_order, old.limits) != (&new.retention, new.out_of_order, new.limits) {
+            tracing::warn!(
+                "`retention`, `out_of_order` and `limits` of the keep file take effect at the next start"
+            );
         }
         self.intake.apply(&keep, prepared).await;
         let keep = Arc::new(keep);

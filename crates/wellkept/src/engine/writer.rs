@@ -62,8 +62,14 @@ pub(crate) fn store_config(metrics: &Metrics) -> StoreConfig {
         rules: kept.series.iter().filter_map(rule).collect(),
         size_max: kept.size,
         out_of_order: metrics.out_of_order.unwrap_or(usual.out_of_order),
+        series_max: limit(metrics.limits.series, usual.series_max),
+        source_series_max: limit(metrics.limits.series_per_source, usual.source_series_max),
         ..usual
     }
+}
+
+fn limit(said: Option<u32>, usual: usize) -> usize {
+    said.and_then(|n| usize::try_from(n).ok()).unwrap_or(usual)
 }
 
 /// What an entry of `series` says of one resolution.

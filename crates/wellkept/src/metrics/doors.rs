@@ -33,6 +33,7 @@ impl wellkept_api::Doors for HttpDoors {
             content_type: &push.content_type,
             content_encoding: &push.content_encoding,
             parameters: &push.parameters,
+            source: &push.source,
             bytes: &push.body,
             now: push.now,
         });

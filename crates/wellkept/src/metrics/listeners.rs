@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use wellkept_doors::Doors;
+use wellkept_doors::{Doors, Format, From};
 use wellkept_intake::{Limits, Names, graphite, statsd};
 use wellkept_model::keep::Metrics;
 
@@ -92,7 +92,7 @@ async fn graphite_stream(mut stream: TcpStream, peer: SocketAddr, doors: Arc<Doo
             Some(end) => {
                 let rest = buffer.split_off(end);
                 let lines = std::mem::replace(&mut buffer, rest);
-                store(&doors, lines).await;
+                store(&doors, peer, lines).await;
             }
             None if buffer.len() > PART * 4 => {
                 tracing::warn!(%peer, "a Graphite connection was closed: its line has no end");
@@ -109,8 +109,8 @@ async fn graphite_stream(mut stream: TcpStream, peer: SocketAddr, doors: Arc<Doo
 
 async fn graphite_udp(socket: UdpSocket, doors: Arc<Doors>) {
     let mut buffer = vec![0; DATAGRAM_MAX];
-    while let Some(datagram) = receive(&socket, &mut buffer).await {
-        store(&doors, datagram).await;
+    while let Some((datagram, peer)) = receive(&socket, &mut buffer).await {
+        store(&doors, peer, datagram).await;
     }
 }
 
@@ -121,13 +121,14 @@ async fn statsd_udp(socket: UdpSocket, doors: Arc<Doors>) {
     loop {
         tokio::select! {
             datagram = receive(&socket, &mut buffer) => {
-                let Some(datagram) = datagram else { return };
+                let Some((datagram, _)) = datagram else { return };
                 sums.lock().unwrap_or_else(PoisonError::into_inner).add(&datagram);
             }
             _ = ticks.tick() => {
                 let (sums, doors) = (Arc::clone(&sums), Arc::clone(&doors));
                 let flushed = tokio::task::spawn_blocking(move || {
-                    doors.take(|sink| {
+                    let from = From { format: Format::Statsd, source: "statsd", now: now() };
+                    doors.take(&from, |sink| {
                         sums.lock().unwrap_or_else(PoisonError::into_inner).flush(now(), sink);
                     })
                 });
@@ -140,10 +141,10 @@ async fn statsd_udp(socket: UdpSocket, doors: Arc<Doors>) {
 }
 
 /// The next datagram; `None` when the socket is gone for good.
-async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<Vec<u8>> {
+async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(Vec<u8>, SocketAddr)> {
     loop {
         match socket.recv_from(buffer).await {
-            Ok((length, _)) => return buffer.get(..length).map(<[u8]>::to_vec),
+            Ok((length, peer)) => return buffer.get(..length).map(|d| (d.to_vec(), peer)),
             // An answer from a peer that is gone; the next datagram is another's.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
             Err(error) => {
@@ -154,11 +155,13 @@ async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<Vec<u8>> {
     }
 }
 
-async fn store(doors: &Arc<Doors>, lines: Vec<u8>) {
+async fn store(doors: &Arc<Doors>, peer: SocketAddr, lines: Vec<u8>) {
     let doors = Arc::clone(doors);
     let stored = tokio::task::spawn_blocking(move || {
         let mut decoder = graphite::Decoder::new(Limits::default(), Names::AsSent);
-        doors.take(|sink| {
+        let source = peer.ip().to_string();
+        let from = From { format: Format::Graphite, source: &source, now: now() };
+        doors.take(&from, |sink| {
             decoder.decode(&lines, now(), sink);
         })
     });

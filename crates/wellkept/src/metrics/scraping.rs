@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wellkept_doors::Doors;
+use wellkept_doors::{Doors, Format, From};
 use wellkept_intake::remote_write::{Encoder as WireEncoder, OutgoingSeries, Version};
 use wellkept_intake::{Limits, text};
 use wellkept_model::{Batch, HistogramSample, Sample, Sink};
@@ -141,7 +141,13 @@ impl Outlet for Stored {
         self.senders.offer(&scraped);
         let doors = Arc::clone(&self.doors);
         Box::pin(async move {
-            let stored = tokio::task::spawn_blocking(move || doors.take(|sink| scraped.feed(sink))).await;
+            let stored = tokio::task::spawn_blocking(move || {
+                let batch = &scraped.batch;
+                let source = format!("scrape {}", batch.target.get("job"));
+                let from = From { format: Format::Scrape, source: &source, now: batch.at };
+                doors.take(&from, |sink| scraped.feed(sink))
+            })
+            .await;
             match stored {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(error)) => Err(error.to_string()),
