@@ -18,7 +18,7 @@ impl Doors for Notebook {
     fn push(&self, push: Push) -> PushReply {
         let bad = push.body.windows(3).any(|w| w == b"bad");
         self.0.lock().unwrap().push((push.door, push.body));
-        let headers = vec![("x-prometheus-remote-write-samples-written", "3".to_owned())];
+        let headers = vec![("X-Prometheus-Remote-Write-Samples-Written", "3".to_owned())];
         PushReply { status: if bad { 400 } else { 204 }, headers, ..PushReply::default() }
     }
 
