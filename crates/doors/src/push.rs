@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wellkept_intake::unpack::{Encoding, Unpacker};
 use wellkept_intake::{DecodeError, Limits, Names, Tally, influx, otlp, remote_write, text};
 use wellkept_model::{Labels, Sink, TimestampMs};
-use wellkept_tsdb::{Store, StoreError};
+use wellkept_tsdb::{Refusals, Store, StoreError};
 
 use crate::side::{Bearers, Side};
 use crate::{ExemplarStore, Guard, MetadataStore};
@@ -88,6 +88,39 @@ enum Failure {
     Store(StoreError),
 }
 
+/// What became of a body that was taken.
+struct Taken {
+    tally: Tally,
+    stored: u64,
+    refused: u64,
+    /// Why the first ones were refused; empty when none were.
+    why: String,
+}
+
+impl Taken {
+    /// A sentence for the client about what was left out, if anything was.
+    fn left_out(&self) -> Option<String> {
+        let refused = self.refused;
+        (refused > 0).then(|| format!("samples left out: {refused}, all others are stored; {}", self.why))
+    }
+}
+
+/// The first reason for which samples were left out, in words.
+fn why(tally: &Tally, foreign: u64, ahead: u64, store: &Refusals) -> String {
+    if let Some(first) = &tally.first_refusal {
+        return first.to_string();
+    }
+    let reasons = [
+        (foreign, "a sample is under the identity of this host's own collection"),
+        (ahead, "a sample is more than 10 minutes in the future"),
+        (store.out_of_order, "a sample is too old: before the newest of its source by more than the window"),
+        (store.invalid, "a series has labels that cannot be stored, or a histogram contradicts itself"),
+        (store.over_limit, "there are more new series than a source, a target or the store may have"),
+        (store.too_many_times, "a source has too many different times"),
+    ];
+    reasons.iter().find(|(n, _)| *n > 0).map_or_else(String::new, |(_, text)| (*text).to_owned())
+}
+
 impl From<DecodeError> for Failure {
     fn from(error: DecodeError) -> Self {
         Self::Decode(error)
@@ -146,17 +179,17 @@ impl Doors {
         result.unwrap_or_else(|failure| self.failed(body.format, &failure))
     }
 
-    /// Stores what `fill` gives to the sink; how many samples were stored and left out.
+    /// Stores what `fill` gives to the sink; how many samples were stored and left out. `now`: what the clock says.
     ///
     /// # Errors
     /// Of the store.
-    pub fn take(&self, fill: impl FnOnce(&mut dyn Sink)) -> Result<(u64, u64), StoreError> {
-        let taken = self.with_sink(Format::Text, |sink| {
+    pub fn take(&self, now: TimestampMs, fill: impl FnOnce(&mut dyn Sink)) -> Result<(u64, u64), StoreError> {
+        let taken = self.with_sink(Format::Text, now, |sink| {
             fill(sink);
             Ok(Tally::default())
         });
         match taken {
-            Ok((_, stored, refused)) => Ok((stored, refused)),
+            Ok(taken) => Ok((taken.stored, taken.refused)),
             Err(Failure::Store(error)) => Err(error),
             Err(Failure::Decode(_)) => Ok((0, 0)),
         }
@@ -166,19 +199,21 @@ impl Doors {
     fn with_sink(
         &self,
         format: Format,
+        now: TimestampMs,
         decode: impl FnOnce(&mut dyn Sink) -> Result<Tally, DecodeError>,
-    ) -> Result<(Tally, u64, u64), Failure> {
+    ) -> Result<Taken, Failure> {
         let mut appender = self.store.appender(format as u8, "");
         let mut side = Side::new(&mut appender, &self.bearers, &self.metadata, &self.exemplars);
-        let mut guard = Guard::new(&mut side, &self.identity);
+        let mut guard = Guard::new(&mut side, &self.identity, now);
         let tally = decode(&mut guard)?;
-        let foreign = guard.refused as u64;
+        let (foreign, ahead) = (guard.refused as u64, guard.ahead as u64);
         let accepted = appender.finish_durable()?;
-        let refused = tally.refused + foreign + accepted.refused.total();
+        let refused = tally.refused + foreign + ahead + accepted.refused.total();
+        let why = why(&tally, foreign, ahead, &accepted.refused);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.stored += accepted.samples;
         counts.refused += refused;
-        Ok((tally, accepted.samples, refused))
+        Ok(Taken { tally, stored: accepted.samples, refused, why })
     }
 
     fn remote_write(&self, body: &Body<'_>) -> Result<Pushed, Failure> {
@@ -186,33 +221,29 @@ impl Doors {
         let encoding = remote_write::encoding(some(body.content_encoding))?;
         let idle = self.decoders.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut decoder = idle.unwrap_or_else(|| remote_write::Decoder::new(Limits::default()));
-        let taken =
-            self.with_sink(Format::RemoteWrite, |sink| decoder.decode(version, encoding, body.bytes, sink));
+        let taken = self.with_sink(Format::RemoteWrite, body.now, |sink| {
+            decoder.decode(version, encoding, body.bytes, sink)
+        });
         let mut idle = self.decoders.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < DECODERS_MAX {
             idle.push(decoder);
         }
         drop(idle);
-        let (tally, _, refused) = taken?;
+        let taken = taken?;
+        // The store counts both kinds of samples together; their sum is exact.
+        let histograms = taken.tally.histograms.min(taken.stored);
         let written = remote_write::Written {
-            samples: tally.samples,
-            histograms: tally.histograms,
-            exemplars: tally.exemplars,
+            samples: taken.stored - histograms,
+            histograms,
+            exemplars: taken.tally.exemplars,
         };
         let headers = match version {
             remote_write::Version::V2 => written.headers().to_vec(),
             remote_write::Version::V1 => Vec::new(),
         };
         // Left-out samples would be left out again: the client shall go on, but be told.
-        if refused > 0 {
-            let why = tally.first_refusal.map_or_else(
-                || "too old, or under the identity of this host's own collection".to_owned(),
-                |r| r.to_string(),
-            );
-            let text = format!("{refused} samples were left out: {why}\n");
-            return Ok(Pushed { headers, ..plain(400, text) });
-        }
-        Ok(Pushed { status: 204, headers, ..Pushed::default() })
+        let answer = taken.left_out().map_or_else(done, |text| plain(400, text + "\n"));
+        Ok(Pushed { headers, ..answer })
     }
 
     fn text(&self, body: &Body<'_>) -> Result<Pushed, Failure> {
@@ -220,11 +251,11 @@ impl Doors {
         let limits = Limits::default();
         let bytes =
             unpacker.unpack(Encoding::from_header(some(body.content_encoding))?, body.bytes, &limits)?;
-        self.with_sink(Format::Text, |sink| {
+        let taken = self.with_sink(Format::Text, body.now, |sink| {
             let options = text::Options::import(body.now);
             text::Decoder::new(limits).decode(text::Format::Prometheus, bytes, &options, sink)
         })?;
-        Ok(Pushed { status: 204, ..Pushed::default() })
+        Ok(taken.left_out().map_or_else(done, |text| plain(400, text + "\n")))
     }
 
     fn influx(&self, body: &Body<'_>) -> Result<Pushed, Failure> {
@@ -238,16 +269,15 @@ impl Doors {
         let mut unpacker = Unpacker::default();
         let bytes =
             unpacker.unpack(Encoding::from_header(some(body.content_encoding))?, body.bytes, &limits)?;
-        let (tally, ..) = self.with_sink(Format::Influx, |sink| {
+        let taken = self.with_sink(Format::Influx, body.now, |sink| {
             let mut decoder = influx::Decoder::new(limits, Names::AsSent);
             decoder.decode(bytes, precision, database, body.now, sink)
         })?;
-        match tally.first_refusal {
-            Some(why) => {
-                Ok(plain(400, format!("{{\"error\":{}}}", serde_json::Value::from(why.to_string()))))
-            }
-            None => Ok(Pushed { status: 204, ..Pushed::default() }),
-        }
+        let told = |text: String| Pushed {
+            content_type: "application/json",
+            ..plain(400, serde_json::json!({"error": format!("partial write: {text}")}).to_string())
+        };
+        Ok(taken.left_out().map_or_else(done, told))
     }
 
     fn otlp(&self, body: &Body<'_>) -> Result<Pushed, Failure> {
@@ -256,7 +286,7 @@ impl Doors {
         let mut unpacker = Unpacker::default();
         let bytes =
             unpacker.unpack(Encoding::from_header(some(body.content_encoding))?, body.bytes, &limits)?;
-        let (tally, ..) = self.with_sink(Format::Otlp, |sink| {
+        let taken = self.with_sink(Format::Otlp, body.now, |sink| {
             let mut deltas = self.deltas.lock().unwrap_or_else(PoisonError::into_inner);
             let mut decoder = otlp::Decoder::new(limits, otlp::Options::default());
             decoder.decode(format, bytes, body.now, &mut deltas, sink)
@@ -264,7 +294,7 @@ impl Doors {
         Ok(Pushed {
             status: 200,
             content_type: format.content_type(),
-            body: otlp::answer(format, &tally),
+            body: otlp::answer(format, taken.refused, &taken.why),
             headers: Vec::new(),
         })
     }
@@ -294,6 +324,10 @@ impl std::fmt::Debug for Doors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Doors").field("identity", &self.identity).finish_non_exhaustive()
     }
+}
+
+fn done() -> Pushed {
+    Pushed { status: 204, ..Pushed::default() }
 }
 
 fn plain(status: u16, text: String) -> Pushed {

@@ -70,22 +70,26 @@ async fn whole(app: App, request: Request, door: Door) -> Result<Response, ApiEr
     blocking(move || app.doors.push(push)).await.map(answer)
 }
 
-/// A body of any length, taken in parts of whole lines. The first part that is refused ends it: what came before is
-/// stored, as with any client that breaks off.
+/// A body of any length, taken in parts of whole lines. Lines that are left out of a part (400) do not end it, and the
+/// client is told of the first; a part that cannot be stored ends it: what came before is stored, as with any client
+/// that breaks off.
 async fn lines(app: App, request: Request, door: Door) -> Result<Response, ApiError> {
     let _place = place(&app).await?;
     let (head, body) = request.into_parts();
     let mut parts = Parts::new(body);
-    let mut last = PushReply { status: 204, ..PushReply::default() };
+    let mut told = PushReply { status: 204, ..PushReply::default() };
     while let Some(part) = parts.next(&app).await? {
         let push = push_of(&app, door, &head, part);
         let door = app.clone();
-        last = blocking(move || door.doors.push(push)).await?;
-        if last.status >= 300 {
-            break;
+        let reply = blocking(move || door.doors.push(push)).await?;
+        match reply.status {
+            200..300 => {}
+            400 if told.status == 400 => {}
+            400 => told = reply,
+            _ => return Ok(answer(reply)),
         }
     }
-    Ok(answer(last))
+    Ok(answer(told))
 }
 
 /// Cuts a stream at line ends.

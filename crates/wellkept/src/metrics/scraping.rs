@@ -12,6 +12,8 @@ use wellkept_scrape::manager::{Manager, Targets};
 use wellkept_scrape::sender::Senders;
 use wellkept_scrape::{Encoder, NewEncoder, NewParser, Outgoing, Outlet, Page, Parser, Pending, Scraped};
 
+use crate::clock::now;
+
 /// Most bytes of the queue of one receiver.
 const QUEUE_BYTES: u64 = 512 << 20;
 
@@ -117,7 +119,8 @@ impl Outlet for Stored {
         self.senders.offer(&scraped);
         let doors = Arc::clone(&self.doors);
         Box::pin(async move {
-            let stored = tokio::task::spawn_blocking(move || doors.take(|sink| scraped.feed(sink))).await;
+            let stored =
+                tokio::task::spawn_blocking(move || doors.take(now(), |sink| scraped.feed(sink))).await;
             match stored {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(error)) => Err(error.to_string()),
