@@ -267,7 +267,7 @@ fn text_is_imported_with_and_without_times() {
     let broken = up.call("POST", path).body("good 1\nbad{ 1\n").send();
     assert_eq!(broken.status, 400);
     assert!(broken.text.contains("line 2"), "{}", broken.text);
-    assert_eq!(value(&up, "good", now_ms()), None, "a part that is refused leaves nothing");
+    assert_eq!(value(&up, "good", now_ms()).as_deref(), Some("1"), "the good lines are taken");
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn beyond_loopback_only_the_token_opens_the_doors() {
     assert_eq!(import(format!("Bearer {}", up.token()), "right 1\n"), 204);
     assert_eq!(import(format!("Token {}", up.token()), "influx_style 1\n"), 204);
     let count =
-        Call::new(address, "GET", "/api/v1/query?query=count({__name__=~\".%2B\"})").token(&up.token());
+        Call::new(address, "GET", "/api/v1/query?query=count(%7B__name__=~%22.%2B%22%7D)").token(&up.token());
     assert_eq!(count.send().json["data"]["result"][0]["value"][1], "2", "nothing else was stored");
 }
 
@@ -377,7 +377,7 @@ fn one_bad_sender_harms_no_other() {
     };
     assert_eq!(bad(b"no snappy at all"), 400);
     assert_eq!(bad(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0x00]), 413, "a body that claims 4 GiB");
-    assert_eq!(bad(&vec![0; 70 << 20]), 413);
+    assert_eq!(bad(&vec![0; 33 << 20]), 413);
     good(now - 4000);
     // Too many labels, a label that is too long, no name: left out and named; what stands beside them is taken.
     let many: Vec<(String, String)> = (0..400).map(|i| (format!("l{i}"), "x".to_owned())).collect();
@@ -411,7 +411,8 @@ fn a_sample_from_the_far_future_is_refused_and_costs_nobody_anything() {
     up.call("POST", "/write?precision=ms").body(format!("evil v=1 {future}\n")).send();
     up.call("POST", "/api/v1/otlp/v1/metrics").json(&otlp_json("evil", future, 1.0)).send();
     assert_eq!(up.call("POST", "/api/v1/admin/flush").send().status, 204);
-    let range = format!("/api/v1/series?match[]={{__name__=~\"evil.*\"}}&start=0&end={}", future / 1000 + 10);
+    let range =
+        format!("/api/v1/series?match[]=%7B__name__=~%22evil.*%22%7D&start=0&end={}", future / 1000 + 10);
     assert_eq!(up.get(&range)["data"], json!([]), "nothing of it is stored");
     assert_eq!(value(&up, "good", now).as_deref(), Some("1"));
 }
