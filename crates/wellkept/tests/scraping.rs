@@ -353,6 +353,7 @@ fn a_configuration_with_mistakes_is_refused_at_the_start() {
     };
     let ended = start("- job_name: a\n  scrape_intervall: 1s\n");
     assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.out.is_empty() && !home.data().exists(), "nothing was begun or announced: {}", ended.out);
     for word in ["prometheus.yml:4:3", "scrape_intervall", "scrape_interval"] {
         assert!(ended.err.contains(word), "`{word}` is missing: {}", ended.err);
     }

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use anyhow::Context as _;
 use wellkept_doors::Doors;
 use wellkept_model::SeriesSource;
 use wellkept_model::keep::Keep;
-use wellkept_rules::Settings;
+use wellkept_rules::{RuleFile, Settings};
 use wellkept_scrape::config::{self, Config};
 use wellkept_tsdb::Store;
 
@@ -26,23 +25,42 @@ pub(super) struct Intake {
     rules: Option<JoinHandle<()>>,
 }
 
+/// The files that the keep file names, read and without mistakes.
+pub(super) struct Files {
+    config: Config,
+    text: String,
+    rules: Vec<RuleFile>,
+}
+
+impl Files {
+    /// Reads them; done before anything is begun or announced.
+    ///
+    /// # Errors
+    /// Every mistake of the first file that has any, with exit code 2.
+    pub(super) fn read(keep: &Keep) -> anyhow::Result<Self> {
+        let (config, text) = configuration(keep)?;
+        let patterns = [keep.metrics.rules.as_slice(), &config.rule_files].concat();
+        let rules = read_files(&patterns).map_err(|e| Failure::new(USAGE, e.to_string()))?;
+        Ok(Self { config, text, rules })
+    }
+}
+
 impl Intake {
     pub(super) async fn start(
         keep: &Keep,
+        files: Files,
         data_dir: &Path,
         doors: &Arc<Doors>,
         store: &Arc<Store>,
         source: &Arc<dyn SeriesSource>,
     ) -> anyhow::Result<Self> {
-        let (config, text) = configuration(keep)?;
-        let patterns = [keep.metrics.rules.as_slice(), &config.rule_files].concat();
-        let files = read_files(&patterns).map_err(|e| Failure::new(USAGE, e.to_string()))?;
+        let Files { config, text, rules } = files;
         let settings = Settings {
             interval: config.global.evaluation_interval,
             external_labels: config.global.external_labels.clone(),
             ..Settings::default()
         };
-        let ruler = Ruler::new(settings, files);
+        let ruler = Ruler::new(settings, rules);
         let listeners = Listeners::start(&keep.metrics, doors).await?;
         let rules = ruler.start(Arc::clone(source), Arc::clone(store), host(keep))?;
         let scraping = Scraping::start(Arc::clone(doors), data_dir, config, shown(&text)).await;
@@ -92,7 +110,8 @@ impl Intake {
 /// The Prometheus configuration that the keep file names, with its text.
 fn configuration(keep: &Keep) -> anyhow::Result<(Config, String)> {
     let Some(path) = &keep.metrics.scrape else { return Ok((Config::default(), String::new())) };
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::new(USAGE, format!("{} cannot be read: {e}", path.display())))?;
     let folder = path.parent().unwrap_or(Path::new("/"));
     let config = config::parse(&path.display().to_string(), &text, folder, &variable)
         .map_err(|e| Failure::new(USAGE, e.to_string()))?;

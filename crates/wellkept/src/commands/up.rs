@@ -15,7 +15,7 @@ use wellkept_model::keep::Keep;
 use wellkept_model::{SeriesSource, Text};
 use wellkept_state::{DataDir, FileVersions, StateDb};
 
-use super::intake::Intake;
+use super::intake::{Files, Intake};
 use super::{Context, variable};
 use crate::clock::now;
 use crate::elsewhere;
@@ -49,6 +49,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         let text = Text::new("cli.error.no_collect");
         return Err(Failure::new(USAGE, say::text(context.language, &text)).into());
     }
+    let files = Files::read(&keep)?;
     let listener = TcpListener::bind(options.listen).await.map_err(|e| {
         let text = Text::new("cli.error.listen").with("address", options.listen).with("error", e);
         Failure::new(ADDRESS, say::text(context.language, &text))
@@ -67,7 +68,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let identity = wellkept_collect::identity(&host_name());
     let source = elsewhere::source(own, identity.clone(), keep.source.as_ref())?;
     let doors = Arc::new(Doors::new(Arc::clone(&store), identity));
-    let intake = Intake::start(&keep, dir.path(), &doors, &store, &source).await?;
+    let intake = Intake::start(&keep, files, dir.path(), &doors, &store, &source).await?;
     let views = intake.views(&doors, &store, &options, &keep);
     let doors = HttpDoors { doors, store: Arc::clone(&store) };
     let wired = Wired { views: Arc::new(views), doors: Arc::new(doors), source: Arc::clone(&source) };
