@@ -222,7 +222,7 @@ fn a_node_exporter_behind_tls_and_a_password() {
     // The password is `test`.
     let web = format!(
         "tls_server_config: {{ cert_file: {tls}/server.pem, key_file: {tls}/server.key }}\n\
-         basic_auth_users: {{ alice: '$2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay' }}\n"
+         basic_auth_users: {{ alice: '$2b$04$abcdefghijklmnopqrstuuoD8yw7MmybLKVooaTGGZAt3HXugv2.a' }}\n"
     );
     std::fs::write(home.path("web.yml"), web).unwrap();
     let address = free_address();
@@ -236,7 +236,7 @@ fn a_node_exporter_behind_tls_and_a_password() {
         return skipped("prometheus-node-exporter is not installed");
     }
     let target = format!(
-        "  scheme: https\n  scrape_interval: 500ms\n  scrape_timeout: 500ms\n  static_configs: [{{ targets: ['{address}'] }}]\n"
+        "  scheme: https\n  scrape_interval: 2s\n  scrape_timeout: 2s\n  static_configs: [{{ targets: ['{address}'] }}]\n"
     );
     let right = "  basic_auth: { username: alice, password: test }\n";
     let trusted = format!("  tls_config: {{ ca_file: {tls}/ca.pem, server_name: target.test }}\n");
