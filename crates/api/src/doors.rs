@@ -23,6 +23,8 @@ pub enum Door {
 pub struct Push {
     /// How it is to be read.
     pub door: Door,
+    /// Who sends: the address of the client.
+    pub source: String,
     /// `Content-Type`, empty when there is none.
     pub content_type: String,
     /// `Content-Encoding`, empty when there is none.
@@ -64,6 +66,18 @@ pub trait Doors: Send + Sync {
     /// # Errors
     /// A [`Refusal`] in words for people.
     fn snapshot(&self) -> Result<String, Refusal>;
+
+    /// Puts the samples of a snapshot back into the store; gives how many were taken and how many refused.
+    ///
+    /// # Errors
+    /// A [`Refusal`] in words for people, also for a name that no snapshot has.
+    fn restore(&self, snapshot: &str) -> Result<(u64, u64), Refusal>;
+
+    /// Removes a snapshot.
+    ///
+    /// # Errors
+    /// As [`Self::restore`].
+    fn remove_snapshot(&self, snapshot: &str) -> Result<(), Refusal>;
 }
 
 /// A server without such doors: everything is refused.
@@ -86,6 +100,14 @@ impl Doors for NoDoors {
     }
 
     fn snapshot(&self) -> Result<String, Refusal> {
+        Err(Self::refusal())
+    }
+
+    fn restore(&self, _: &str) -> Result<(u64, u64), Refusal> {
+        Err(Self::refusal())
+    }
+
+    fn remove_snapshot(&self, _: &str) -> Result<(), Refusal> {
         Err(Self::refusal())
     }
 }

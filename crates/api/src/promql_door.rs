@@ -65,7 +65,7 @@ pub(crate) fn tree(text: &str, limits: &Limits) -> Result<serde_json::Value, Api
 
 /// The selectors of an expression.
 pub(crate) fn selectors(text: &str, limits: &Limits) -> Result<Vec<Vec<Matcher>>, ApiError> {
-    Ok(vec![selector(text, limits)?])
+    wellkept_promql::selectors(text, limits).map_err(|e| failed(&e))
 }
 
 /// What one look at series without a query may cost.

@@ -15,7 +15,7 @@ use crate::finish::finish;
 use crate::gate::{Gate, gate};
 use crate::handlers::{acts, changes, console, events, incidents, own, push};
 use crate::permission::Permission::{self, Act, Public, Push, Read, Stream};
-use crate::prom::{http as prometheus, status};
+use crate::prom::{federate, http as prometheus, status};
 
 /// One line of the table.
 struct Route {
@@ -55,6 +55,7 @@ fn table() -> Vec<Route> {
         get("/-/ready", Public, own::ready),
         post("/-/reload", Act, acts::reload),
         get("/metrics", Read, own::metrics),
+        get("/federate", Read, federate::federate),
         get("/api/v1/overview", Read, own::overview),
         get("/api/v1/incidents", Read, incidents::list),
         get("/api/v1/incidents/{id}", Read, incidents::one),
@@ -98,6 +99,8 @@ fn table() -> Vec<Route> {
         get("/ping", Read, push::ping),
         post("/api/v1/admin/flush", Push, push::flush),
         post("/api/v1/admin/tsdb/snapshot", Act, push::snapshot),
+        post("/api/v1/admin/tsdb/snapshot/restore", Act, push::restore),
+        post("/api/v1/admin/tsdb/snapshot/remove", Act, push::remove_snapshot),
     ]
 }
 

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode};
-use common::{HOST, World, send};
-use wellkept_api::{Door, Doors, Push, PushReply, Refusal};
+use common::{HOST, World, act, answer, send};
+use wellkept_api::{Door, Doors, Push, PushReply, Refusal, RefusalKind};
+use wellkept_model::Text;
 
 /// Remembers what it was given; leaves lines out of parts that hold `bad`, and has no room for parts with `full`.
 #[derive(Default)]
@@ -33,6 +34,15 @@ impl Doors for Notebook {
 
     fn snapshot(&self) -> Result<String, Refusal> {
         Ok("20260101T000000Z-1".to_owned())
+    }
+
+    fn restore(&self, snapshot: &str) -> Result<(u64, u64), Refusal> {
+        Ok((snapshot.len() as u64, 0))
+    }
+
+    fn remove_snapshot(&self, snapshot: &str) -> Result<(), Refusal> {
+        let text = Text::new("refused.no_such_snapshot").with("name", snapshot);
+        Err(Refusal { kind: RefusalKind::NotFound, text })
     }
 }
 
@@ -112,4 +122,23 @@ async fn when_too_many_push_the_next_is_told_to_come_again() {
     world.shared.limits.body_time = std::time::Duration::from_millis(10);
     let response = send(&world.router(), post("/api/v1/write", "x")).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn snapshots_are_made_restored_and_removed_with_the_token_only() {
+    let (world, _) = world();
+    let router = world.router();
+    let paths = ["", "/restore", "/remove"].map(|p| format!("/api/v1/admin/tsdb/snapshot{p}"));
+    for path in &paths {
+        let refused = send(&router, post(path, "")).await;
+        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+    let (status, made) = answer(send(&router, act(&paths[0], "{}")).await).await;
+    assert_eq!((status, &made["data"]["name"]), (StatusCode::OK, &"20260101T000000Z-1".into()));
+    let (_, restored) = answer(send(&router, act(&paths[1], r#"{"name": "abc"}"#)).await).await;
+    assert_eq!(restored["data"]["samples"], 3);
+    let removed = send(&router, act(&paths[2], r#"{"name": "abc"}"#)).await;
+    assert_eq!(removed.status(), StatusCode::NOT_FOUND);
+    let unnamed = send(&router, act(&paths[2], "{}")).await;
+    assert_eq!(unnamed.status(), StatusCode::BAD_REQUEST);
 }

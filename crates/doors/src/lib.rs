@@ -7,9 +7,11 @@ mod exemplars;
 mod guard;
 mod metadata;
 mod push;
+mod rates;
 mod side;
+mod taken;
 
 pub use exemplars::ExemplarStore;
 pub use guard::Guard;
 pub use metadata::MetadataStore;
-pub use push::{Body, Counts, Doors, Format, Pushed};
+pub use push::{Body, Counts, Doors, Format, From, Pushed};

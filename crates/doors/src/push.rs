@@ -1,13 +1,17 @@
 //! One pushed body: decoded, grouped, stored, answered.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use wellkept_intake::unpack::{Encoding, Unpacker};
 use wellkept_intake::{DecodeError, Limits, Names, Tally, influx, otlp, remote_write, text};
 use wellkept_model::{Labels, Sink, TimestampMs};
-use wellkept_tsdb::{Refusals, Store, StoreError};
+use wellkept_tsdb::{Store, StoreError};
 
+use crate::rates::Rates;
 use crate::side::{Bearers, Side};
+use crate::taken::{Taken, why};
 use crate::{ExemplarStore, Guard, MetadataStore};
 
 /// Decoders that wait with their buffers.
@@ -16,7 +20,7 @@ const DECODERS_MAX: usize = 4;
 const DELTAS_MAX: usize = 100_000;
 
 /// A wire format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Format {
     /// Remote write 1.0 and 2.0.
     RemoteWrite,
@@ -26,6 +30,28 @@ pub enum Format {
     Otlp,
     /// Influx lines.
     Influx,
+    /// What a target was asked for.
+    Scrape,
+    /// Graphite lines.
+    Graphite,
+    /// StatsD.
+    Statsd,
+}
+
+impl Format {
+    /// The word in metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::RemoteWrite => "remote_write",
+            Self::Text => "import",
+            Self::Otlp => "otlp",
+            Self::Influx => "influx",
+            Self::Scrape => "scrape",
+            Self::Graphite => "graphite",
+            Self::Statsd => "statsd",
+        }
+    }
 }
 
 /// One body with what its headers say.
@@ -39,9 +65,28 @@ pub struct Body<'a> {
     pub content_encoding: &'a str,
     /// Parameters of the URL.
     pub parameters: &'a [(String, String)],
+    /// Who sends: a limit that is met stops this source alone.
+    pub source: &'a str,
     /// The content.
     pub bytes: &'a [u8],
     /// Time of samples that bring none.
+    pub now: TimestampMs,
+}
+
+impl Body<'_> {
+    fn from(&self) -> From<'_> {
+        From { format: self.format, source: self.source, now: self.now }
+    }
+}
+
+/// Where samples come from.
+#[derive(Debug, Clone, Copy)]
+pub struct From<'a> {
+    /// How they came.
+    pub format: Format,
+    /// Who sent them.
+    pub source: &'a str,
+    /// When.
     pub now: TimestampMs,
 }
 
@@ -67,6 +112,8 @@ pub struct Counts {
     pub refused: u64,
     /// Bodies that could not be read.
     pub broken: u64,
+    /// Bodies that were sent back because their source had sent too much.
+    pub limited: u64,
 }
 
 /// All doors of one store.
@@ -79,7 +126,8 @@ pub struct Doors {
     metadata: MetadataStore,
     exemplars: ExemplarStore,
     deltas: Mutex<otlp::Deltas>,
-    counts: Mutex<Counts>,
+    counts: Mutex<BTreeMap<Format, Counts>>,
+    rates: Mutex<Rates>,
 }
 
 /// Why a body was not taken as a whole.
@@ -88,46 +136,13 @@ enum Failure {
     Store(StoreError),
 }
 
-/// What became of a body that was taken.
-struct Taken {
-    tally: Tally,
-    stored: u64,
-    refused: u64,
-    /// Why the first ones were refused; empty when none were.
-    why: String,
-}
-
-impl Taken {
-    /// A sentence for the client about what was left out, if anything was.
-    fn left_out(&self) -> Option<String> {
-        let refused = self.refused;
-        (refused > 0).then(|| format!("samples left out: {refused}, all others are stored; {}", self.why))
-    }
-}
-
-/// The first reason for which samples were left out, in words.
-fn why(tally: &Tally, foreign: u64, ahead: u64, store: &Refusals) -> String {
-    if let Some(first) = &tally.first_refusal {
-        return first.to_string();
-    }
-    let reasons = [
-        (foreign, "a sample is under the identity of this host's own collection"),
-        (ahead, "a sample is more than 10 minutes in the future"),
-        (store.out_of_order, "a sample is too old: before the newest of its source by more than the window"),
-        (store.invalid, "a series has labels that cannot be stored, or a histogram contradicts itself"),
-        (store.over_limit, "there are more new series than a source, a target or the store may have"),
-        (store.too_many_times, "a source has too many different times"),
-    ];
-    reasons.iter().find(|(n, _)| *n > 0).map_or_else(String::new, |(_, text)| (*text).to_owned())
-}
-
-impl From<DecodeError> for Failure {
+impl std::convert::From<DecodeError> for Failure {
     fn from(error: DecodeError) -> Self {
         Self::Decode(error)
     }
 }
 
-impl From<StoreError> for Failure {
+impl std::convert::From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
@@ -136,7 +151,9 @@ impl From<StoreError> for Failure {
 impl Doors {
     /// `identity`: the labels of this host's own series, which nobody may push.
     #[must_use]
-    pub fn new(store: Arc<Store>, identity: Labels) -> Self {
+    ///
+    /// `per_second`: samples that one source may push in a second; as many as come when not said.
+    pub fn new(store: Arc<Store>, identity: Labels, per_second: Option<u32>) -> Self {
         Self {
             store,
             identity,
@@ -146,6 +163,7 @@ impl Doors {
             exemplars: ExemplarStore::default(),
             deltas: Mutex::new(otlp::Deltas::new(DELTAS_MAX)),
             counts: Mutex::default(),
+            rates: Mutex::new(Rates::new(per_second)),
         }
     }
 
@@ -161,30 +179,55 @@ impl Doors {
         &self.exemplars
     }
 
-    /// Counts since the start.
+    /// Counts since the start, by format.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn counts(&self) -> Vec<(Format, Counts)> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(f, c)| (*f, *c)).collect()
+    }
+
+    fn count(&self, format: Format, count: impl FnOnce(&mut Counts)) {
+        count(self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(format).or_default());
+    }
+
+    /// How long a source has to wait; `None` when it may send.
+    fn wait(&self, format: Format, source: &str, now: TimestampMs) -> Option<Duration> {
+        let wait = self.rates.lock().unwrap_or_else(PoisonError::into_inner).wait(source, now);
+        if wait.is_some() {
+            self.count(format, |c| c.limited += 1);
+        }
+        wait
     }
 
     /// Takes one body; when the answer is a good one, its samples are on disk. Blocking.
     #[must_use]
     pub fn push(&self, body: &Body<'_>) -> Pushed {
+        if let Some(wait) = self.wait(body.format, body.source, body.now) {
+            let seconds = wait.as_secs_f64().ceil();
+            let told = format!("this source sends more samples than it may; try again after {seconds} s\n");
+            return Pushed { headers: vec![("retry-after", seconds.to_string())], ..plain(429, told) };
+        }
         let result = match body.format {
             Format::RemoteWrite => self.remote_write(body),
             Format::Text => self.text(body),
             Format::Otlp => self.otlp(body),
             Format::Influx => self.influx(body),
+            Format::Scrape | Format::Graphite | Format::Statsd => {
+                Ok(plain(415, "this format has a door of its own\n".to_owned()))
+            }
         };
         result.unwrap_or_else(|failure| self.failed(body.format, &failure))
     }
 
-    /// Stores what `fill` gives to the sink; how many samples were stored and left out. `now`: what the clock says.
+    /// Stores what `fill` gives to the sink, unless this source has sent too much; how many samples were stored and left out.
     ///
     /// # Errors
     /// Of the store.
-    pub fn take(&self, now: TimestampMs, fill: impl FnOnce(&mut dyn Sink)) -> Result<(u64, u64), StoreError> {
-        let taken = self.with_sink(Format::Text, now, |sink| {
+    pub fn take(&self, from: &From<'_>, fill: impl FnOnce(&mut dyn Sink)) -> Result<(u64, u64), StoreError> {
+        // What we ask for ourselves has limits of its own.
+        if from.format != Format::Scrape && self.wait(from.format, from.source, from.now).is_some() {
+            return Ok((0, 0));
+        }
+        let taken = self.with_sink(from, |sink| {
             fill(sink);
             Ok(Tally::default())
         });
@@ -198,21 +241,26 @@ impl Doors {
     /// Decodes into the store; what was taken is on disk when this returns.
     fn with_sink(
         &self,
-        format: Format,
-        now: TimestampMs,
+        from: &From<'_>,
         decode: impl FnOnce(&mut dyn Sink) -> Result<Tally, DecodeError>,
     ) -> Result<Taken, Failure> {
-        let mut appender = self.store.appender(format as u8, "");
+        let mut appender = self.store.appender(from.format as u8, from.source);
         let mut side = Side::new(&mut appender, &self.bearers, &self.metadata, &self.exemplars);
-        let mut guard = Guard::new(&mut side, &self.identity, now);
+        let mut guard = Guard::new(&mut side, &self.identity, from.now);
         let tally = decode(&mut guard)?;
         let (foreign, ahead) = (guard.refused as u64, guard.ahead as u64);
         let accepted = appender.finish_durable()?;
         let refused = tally.refused + foreign + ahead + accepted.refused.total();
         let why = why(&tally, foreign, ahead, &accepted.refused);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.stored += accepted.samples;
-        counts.refused += refused;
+        self.count(from.format, |c| {
+            c.stored += accepted.samples;
+            c.refused += refused;
+        });
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner).pay(
+            from.source,
+            accepted.samples + refused,
+            from.now,
+        );
         Ok(Taken { tally, stored: accepted.samples, refused, why })
     }
 
@@ -221,9 +269,7 @@ impl Doors {
         let encoding = remote_write::encoding(some(body.content_encoding))?;
         let idle = self.decoders.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut decoder = idle.unwrap_or_else(|| remote_write::Decoder::new(Limits::default()));
-        let taken = self.with_sink(Format::RemoteWrite, body.now, |sink| {
-            decoder.decode(version, encoding, body.bytes, sink)
-        });
+        let taken = self.with_sink(&body.from(), |sink| decoder.decode(version, encoding, body.bytes, sink));
         let mut idle = self.decoders.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < DECODERS_MAX {
             idle.push(decoder);
@@ -251,7 +297,7 @@ impl Doors {
         let limits = Limits::default();
         let bytes =
             unpacker.unpack(Encoding::from_header(some(body.content_encoding))?, body.bytes, &limits)?;
-        let taken = self.with_sink(Format::Text, body.now, |sink| {
+        let taken = self.with_sink(&body.from(), |sink| {
             let options = text::Options::import(body.now);
             text::Decoder::new(limits).decode(text::Format::Prometheus, bytes, &options, sink)
         })?;
@@ -269,7 +315,7 @@ impl Doors {
         let mut unpacker = Unpacker::default();
         let bytes =
             unpacker.unpack(Encoding::from_header(some(body.content_encoding))?, body.bytes, &limits)?;
-        let taken = self.with_sink(Format::Influx, body.now, |sink| {
+        let taken = self.with_sink(&body.from(), |sink| {
             let mut decoder = influx::Decoder::new(limits, Names::AsSent);
             decoder.decode(bytes, precision, database, body.now, sink)
         })?;
@@ -286,7 +332,7 @@ impl Doors {
         let mut unpacker = Unpacker::default();
         let bytes =
             unpacker.unpack(Encoding::from_header(some(body.content_encoding))?, body.bytes, &limits)?;
-        let taken = self.with_sink(Format::Otlp, body.now, |sink| {
+        let taken = self.with_sink(&body.from(), |sink| {
             let mut deltas = self.deltas.lock().unwrap_or_else(PoisonError::into_inner);
             let mut decoder = otlp::Decoder::new(limits, otlp::Options::default());
             decoder.decode(format, bytes, body.now, &mut deltas, sink)
@@ -302,7 +348,7 @@ impl Doors {
     fn failed(&self, format: Format, failure: &Failure) -> Pushed {
         match failure {
             Failure::Decode(error) => {
-                self.counts.lock().unwrap_or_else(PoisonError::into_inner).broken += 1;
+                self.count(format, |c| c.broken += 1);
                 let status = match error {
                     DecodeError::TooLarge { .. } => 413,
                     DecodeError::Header { .. } => 415,

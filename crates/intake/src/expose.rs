@@ -78,6 +78,8 @@ pub struct Exposed<'a> {
     pub value: f64,
     /// When it was measured; absent where the reader's time is meant.
     pub at: Option<TimestampMs>,
+    /// Labels that are written behind its own, also with empty values; names that it has not.
+    pub extra: &'a [(&'a str, &'a str)],
     /// Its newest exemplar; only OpenMetrics shows it.
     pub exemplar: Option<&'a Exemplar>,
 }
@@ -180,7 +182,8 @@ impl Page {
         } else {
             self.family_name(&mut out, name);
         }
-        for (label, value) in one.labels.iter().filter(|(n, _)| *n != METRIC_NAME) {
+        let own = one.labels.iter().filter(|(n, _)| *n != METRIC_NAME);
+        for (label, value) in own.chain(one.extra.iter().copied()) {
             out.push(if std::mem::replace(&mut open, true) { ',' } else { '{' });
             self.label(&mut out, label, value);
         }
@@ -313,6 +316,7 @@ mod tests {
             labels,
             value: [4.0, 1e21, 0.1, f64::NAN, f64::NEG_INFINITY, 0.0][i],
             at: (i < 2).then_some(TimestampMs(1_700_000_000_042)),
+            extra: if i == 4 { &[("instance", "")] } else { &[] },
             exemplar: (i == 0).then_some(&exemplar),
         });
         page(style, series, |name| about.iter().find(|m| m.family == name))
@@ -327,7 +331,7 @@ mod tests {
              # HELP lat_seconds A \"help\"\\\\\\n.\n# TYPE lat_seconds histogram\n\
              lat_seconds_bucket{le=\"+Inf\"} 1e+21 1700000000042\nlat_seconds_count 0.1\n\
              # TYPE my_gauge untyped\nmy_gauge{a=\"1\"} NaN\n\
-             # HELP odd A \"help\"\\\\\\n.\n# TYPE odd counter\nodd -Inf\n"
+             # HELP odd A \"help\"\\\\\\n.\n# TYPE odd counter\nodd{instance=\"\"} -Inf\n"
         );
     }
 
@@ -340,7 +344,7 @@ mod tests {
              # HELP lat_seconds A \\\"help\\\"\\\\\\n.\n# TYPE lat_seconds histogram\n# UNIT lat_seconds seconds\n\
              lat_seconds_bucket{le=\"+Inf\"} 1e+21 1700000000.042\nlat_seconds_count 0.1\n\
              # TYPE \"my.gauge\" unknown\n{\"my.gauge\",a=\"1\"} NaN\n\
-             # HELP odd A \\\"help\\\"\\\\\\n.\n# TYPE odd unknown\nodd -Inf\n# EOF\n"
+             # HELP odd A \\\"help\\\"\\\\\\n.\n# TYPE odd unknown\nodd{instance=\"\"} -Inf\n# EOF\n"
         );
     }
 

@@ -15,6 +15,7 @@ mod metrics;
 mod nearest;
 mod problem;
 mod read;
+mod retention;
 mod service;
 mod tree;
 

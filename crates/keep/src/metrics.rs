@@ -5,19 +5,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use wellkept_model::Text;
-use wellkept_model::keep::{Metrics, Retention, Upstream};
+use wellkept_model::keep::{IntakeLimits, Metrics, Upstream};
 
 use crate::health::is_url;
 use crate::problem::Problems;
 use crate::read::{self, Fields};
 use crate::tree::Node;
 
+/// Smallest and largest limit of what comes.
+const LIMIT_MIN: u32 = 100;
+const LIMIT_MAX: u32 = 1_000_000_000;
 /// Most patterns of rule files.
 const RULES_MAX: usize = 100;
-/// Longest time that anything is kept.
-const KEPT_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
-/// Shortest time that samples are kept.
-const KEPT_MIN: Duration = Duration::from_secs(7200);
 
 /// Reads the section `source`.
 pub(crate) fn source(node: &Node, problems: &mut Problems) -> Option<Upstream> {
@@ -47,7 +46,7 @@ pub(crate) fn source(node: &Node, problems: &mut Problems) -> Option<Upstream> {
 
 /// Reads the section `metrics`.
 pub(crate) fn metrics(node: &Node, problems: &mut Problems) -> Metrics {
-    let keys = ["scrape", "rules", "graphite", "statsd", "out_of_order", "retention"];
+    let keys = ["scrape", "rules", "graphite", "statsd", "out_of_order", "retention", "limits"];
     let Some(fields) = Fields::open(node, &keys, problems) else { return Metrics::default() };
     let mut address = |name: &str| {
         let node = fields.get(name)?;
@@ -63,7 +62,8 @@ pub(crate) fn metrics(node: &Node, problems: &mut Problems) -> Metrics {
         out_of_order: fields
             .get("out_of_order")
             .and_then(|n| read::duration(n, Duration::ZERO, 7 * day, problems)),
-        retention: fields.get("retention").map(|n| retention(n, problems)).unwrap_or_default(),
+        limits: fields.get("limits").map(|n| limits(n, problems)).unwrap_or_default(),
+        retention: fields.get("retention").map(|n| crate::retention::read(n, problems)).unwrap_or_default(),
     }
 }
 
@@ -76,22 +76,28 @@ fn rules(node: &Node, problems: &mut Problems) -> Vec<String> {
     items.iter().take(RULES_MAX).filter_map(|n| read::path(n, problems)).collect()
 }
 
-/// What is not said keeps its default.
-fn retention(node: &Node, problems: &mut Problems) -> Retention {
-    let mut out = Retention::default();
-    let Some(fields) = Fields::open(node, &["raw"], problems) else { return out };
-    let raw = fields.get("raw").and_then(|n| read::duration(n, KEPT_MIN, KEPT_MAX, problems));
-    out.raw = raw.unwrap_or(out.raw);
-    out
+fn limits(node: &Node, problems: &mut Problems) -> IntakeLimits {
+    let keys = ["series", "series_per_source", "samples_per_second"];
+    let Some(fields) = Fields::open(node, &keys, problems) else { return IntakeLimits::default() };
+    let mut number =
+        |name: &str| fields.get(name).and_then(|n| read::whole(n, LIMIT_MIN, LIMIT_MAX, problems));
+    let [series, series_per_source, samples_per_second] = keys.map(&mut number);
+    IntakeLimits { series, series_per_source, samples_per_second }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     fn parse(text: &str) -> Result<wellkept_model::keep::Keep, String> {
         crate::parse("k.yml", text)
             .map_err(|e| e.problems.iter().map(|p| p.message.key.as_str()).collect::<Vec<_>>().join(", "))
+    }
+
+    #[test]
+    fn limits_are_whole_numbers() {
+        let keep = parse("metrics: { limits: { series_per_source: 5000 } }").unwrap();
+        assert_eq!((keep.metrics.limits.series_per_source, keep.metrics.limits.series), (Some(5000), None));
+        assert_eq!(parse("metrics: { limits: { series: 5 } }").unwrap_err(), "keep.is_value");
     }
 
     #[test]
@@ -112,14 +118,5 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap_err(), key, "{text}");
         }
-    }
-
-    #[test]
-    fn what_is_not_said_about_retention_keeps_its_default() {
-        let days = |n: u64| Duration::from_secs(n * 86_400);
-        let raw = |text: &str| parse(text).map(|k| k.metrics.retention.raw);
-        assert_eq!(raw("metrics: { retention: { raw: 30d } }"), Ok(days(30)));
-        assert_eq!(raw("metrics: {}"), Ok(days(15)));
-        assert_eq!(raw("metrics: { retention: { raw: 1h } }").unwrap_err(), "keep.is_value");
     }
 }

@@ -150,6 +150,8 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
         "m" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
+        "w" => 7 * 86_400_000,
+        "y" => 365 * 86_400_000,
         _ => return None,
     };
     let (whole, part) = number.split_once('.').unwrap_or((number, "0"));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::ActionKind;
+use crate::{ActionKind, MatchOp};
 
 /// A checked keep file. The default is what a host without a keep file gets: everything is watched, nothing is done.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -57,18 +57,59 @@ pub struct Metrics {
     pub out_of_order: Option<Duration>,
     /// How long samples are kept.
     pub retention: Retention,
+    /// How much may come.
+    pub limits: IntakeLimits,
 }
 
-/// How long samples are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How much may come from elsewhere. What is not said has the store's own bounds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IntakeLimits {
+    /// Series in the whole store.
+    pub series: Option<u32>,
+    /// New series that one source may bring between two blocks (two hours).
+    pub series_per_source: Option<u32>,
+    /// Samples that one source may push in a second.
+    pub samples_per_second: Option<u32>,
+}
+
+/// How long samples are kept, counted from the newest one.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
-    /// As they came, counted from the newest one.
+    /// As they came.
     pub raw: Duration,
+    /// As rows of five minutes; none are made when not said.
+    pub five_minutes: Option<Duration>,
+    /// As rows of an hour; none are made when not said.
+    pub hours: Option<Duration>,
+    /// Bytes of blocks beyond which the oldest go, whatever their age.
+    pub size: Option<u64>,
+    /// Other times for some series; of several the first that matches holds.
+    pub series: Vec<SeriesRetention>,
+}
+
+/// Other times of keeping for some series. What is not said is as for all others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesRetention {
+    /// Label, operator, value: all must match.
+    pub matchers: Vec<(String, MatchOp, String)>,
+    /// As they came.
+    pub raw: Option<Duration>,
+    /// As rows of five minutes.
+    pub five_minutes: Option<Duration>,
+    /// As rows of an hour.
+    pub hours: Option<Duration>,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { raw: Duration::from_secs(15 * 86_400) }
+        let days = |n: u64| Duration::from_secs(n * 86_400);
+        Self {
+            raw: days(15),
+            five_minutes: Some(days(90)),
+            hours: Some(days(730)),
+            size: None,
+            series: Vec::new(),
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub use metadata::{Exemplar, Metadata, MetricKind};
 pub use overview::{FilesystemOverview, Overview, ServiceOverview};
 pub use sample::{Batch, STALE_NAN_BITS, Sample, is_stale, stale_marker};
 pub use sink::Sink;
-pub use source::{SeriesData, SeriesSource, SourceError, SourceLimits};
+pub use source::{Aggregate, Hints, Selected, SeriesData, SeriesSource, SourceError, SourceLimits};
 pub use text::Text;
 pub use time::TimestampMs;
 pub use topology::{Relation, RelationKind, Topology};

@@ -74,6 +74,21 @@ pub fn selector(text: &str, limits: &Limits) -> Result<Vec<Matcher>, QueryError>
     }
 }
 
+/// The matchers of every selector in an expression, in order, each once: what `/api/v1/query_exemplars` looks for.
+///
+/// # Errors
+/// As [`Query::parse`].
+pub fn selectors(text: &str, limits: &Limits) -> Result<Vec<Vec<Matcher>>, QueryError> {
+    let expr = parse::parse(text, limits)?;
+    let (mut found, mut seen) = (Vec::new(), std::collections::BTreeSet::new());
+    for selector in expr.selectors() {
+        if seen.insert(crate::syntax::print::bare_selector(selector)) {
+            found.push(selector.matchers.clone());
+        }
+    }
+    Ok(found)
+}
+
 /// The answer to a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -193,7 +208,7 @@ pub(crate) fn instant_value(
     grid: Grid,
 ) -> Result<Value, QueryError> {
     if let Expr::Range(expr) = query.expr.bare() {
-        let series = eval.ranges(expr, grid)?.into_series(eval)?;
+        let series = eval.ranges(expr, grid, None)?.into_series(eval)?;
         return Ok(Value::Matrix(series));
     }
     Ok(match eval.eval(&query.expr, grid)? {

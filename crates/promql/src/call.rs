@@ -81,7 +81,8 @@ impl Evaluator<'_> {
         let (first, second) = (param()?, param()?);
         let found = call.args.iter().find_map(|a| Some((range_of(a)?, a.span())));
         let (range, span) = found.ok_or_else(missing)?;
-        let ranges = self.ranges(range, grid)?;
+        let ranges = self.ranges(range, grid, Some((function, call.signature.name)))?;
+        let function = if ranges.counted { WindowFn::Tally } else { function };
         if function == WindowFn::Quantile
             && let Some(params) = first.as_deref().filter(|_| !ranges.series.is_empty())
         {
@@ -128,7 +129,7 @@ impl Evaluator<'_> {
     fn absent(&self, arg: &Expr, grid: Grid) -> Result<Vec<Column>, QueryError> {
         let (columns, matchers): (_, &[Matcher]) = match arg.bare() {
             Expr::Range(range) => {
-                let ranges = self.ranges(range, grid)?;
+                let ranges = self.ranges(range, grid, Some((WindowFn::Present, "")))?;
                 let span = Span::default();
                 let columns = self.windows(ranges, grid, [None, None], WindowFn::Present, span)?;
                 match &range.of {

@@ -20,6 +20,7 @@ mod binary;
 mod calendar;
 mod call;
 mod classic;
+mod coarse;
 mod column;
 mod error;
 mod eval;
@@ -40,7 +41,7 @@ mod window;
 
 pub use answer::{
     BucketView, Outcome, Point, PointValue, Query, Value, format_query, histogram_buckets, instant,
-    parse_query, range, selector,
+    parse_query, range, selector, selectors,
 };
 pub use error::QueryError;
 pub use limits::Limits;

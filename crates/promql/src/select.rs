@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use wellkept_model::{
-    Histogram, HistogramSample, Labels, Matcher, ResetHint, Sample, SeriesData, SourceLimits, TimestampMs,
-    is_stale,
+    Hints, Histogram, HistogramSample, Labels, Matcher, ResetHint, Sample, SeriesData, SourceLimits,
+    TimestampMs, is_stale,
 };
 
 use crate::QueryError;
 use crate::answer::samples;
+use crate::coarse::Loaded;
 use crate::column::{Cell, Column, Grid};
 use crate::eval::{Evaluated, Evaluator};
+use crate::syntax::functions::WindowFn;
 use crate::syntax::number::seconds;
 use crate::syntax::tree::{At, Edges, RangeExpr, RangeOf, Selector, Shift};
 
@@ -37,6 +39,18 @@ pub(crate) struct RangeSeries {
     pub(crate) histograms: Vec<HistogramSample>,
 }
 
+/// How far a selection reaches beyond its steps, and for what.
+struct Reach<'a> {
+    /// Before the first step, milliseconds.
+    back: i64,
+    /// After the last step, milliseconds.
+    ahead: i64,
+    /// Length of the range selector; 0 for an instant selector.
+    range: i64,
+    /// The function around the range selector.
+    func: &'a str,
+}
+
 /// The series of a range selector or subquery, and where their windows lie.
 pub(crate) struct Ranges {
     pub(crate) series: Vec<RangeSeries>,
@@ -44,6 +58,8 @@ pub(crate) struct Ranges {
     pub(crate) range: i64,
     pub(crate) shift: Fixed,
     pub(crate) edges: Edges,
+    /// Each value is a number of samples, for `count_over_time`.
+    pub(crate) counted: bool,
 }
 
 impl Ranges {
@@ -104,26 +120,33 @@ impl Evaluator<'_> {
         text: &dyn Fn() -> String,
         shift: Fixed,
         grid: Grid,
-        (back, ahead): (i64, i64),
-    ) -> Result<Vec<SeriesData>, QueryError> {
+        reach: &Reach<'_>,
+    ) -> Result<Loaded, QueryError> {
         if grid.count == 0 {
-            return Ok(Vec::new());
+            return Ok(Loaded::default());
         }
-        let from = self.shifted(shift, grid.start).saturating_sub(back).saturating_add(1);
-        let to = self.shifted(shift, grid.end()).saturating_add(ahead);
+        let from = self.shifted(shift, grid.start).saturating_sub(reach.back).saturating_add(1);
+        let to = self.shifted(shift, grid.end()).saturating_add(reach.ahead);
         let left = self.limits.samples.saturating_sub(self.spent.get());
         let limits = SourceLimits { series: self.limits.series, samples: left, time: self.limits.time };
         self.work(1)?;
-        let series = self
+        let hints = Hints {
+            step_ms: if grid.count > 1 { grid.step } else { 0 },
+            range_ms: reach.range,
+            lookback_ms: self.lookback(),
+            func: reach.func.to_owned(),
+        };
+        let selected = self
             .source
-            .select(matchers, TimestampMs(from), TimestampMs(to), &limits)
+            .select_hinted(matchers, TimestampMs(from), TimestampMs(to), &hints, &limits)
             .map_err(|source| QueryError::from_source(source, &text(), self.limits))?;
+        let series = &selected.series;
         if series.len() > self.limits.series {
             return Err(QueryError::TooMuch { what: "series", limit: self.limits.series });
         }
         let histograms = series.iter().flat_map(|s| &s.histograms).map(|h| histogram_size(&h.histogram));
         self.charge(series.iter().map(|s| s.samples.len()).sum::<usize>() + histograms.sum::<usize>())?;
-        Ok(series)
+        Ok(Loaded::from(selected))
     }
 
     fn load_selector(
@@ -131,16 +154,20 @@ impl Evaluator<'_> {
         selector: &Selector,
         shift: Fixed,
         grid: Grid,
-        back: i64,
-    ) -> Result<Vec<SeriesData>, QueryError> {
+        (range, func): (i64, &str),
+    ) -> Result<Loaded, QueryError> {
         let text = || crate::syntax::print::bare_selector(selector);
         let more = self.lookback();
-        let (before, after) = match selector.edges {
+        let (before, ahead) = match selector.edges {
+            Edges::Plain if range == 0 => (more, 0),
             Edges::Plain => (0, 0),
             Edges::Anchored => (more, 0),
             Edges::Smoothed => (more, more),
         };
-        self.load(&selector.matchers, &text, shift, grid, (back.saturating_add(before), after))
+        let reach = Reach { back: range.saturating_add(before), ahead, range, func };
+        let loaded = self.load(&selector.matchers, &text, shift, grid, &reach)?;
+        loaded.tell(&self.notes, selector.span);
+        Ok(loaded)
     }
 
     /// The value of each series at each step, on the line between the samples before and after it.
@@ -183,11 +210,11 @@ impl Evaluator<'_> {
     ) -> Result<Vec<Column>, QueryError> {
         let shift = self.fixed(&selector.shift)?;
         if selector.edges == Edges::Smoothed && pick == Pick::Value {
-            let series = self.load_selector(selector, shift, grid, 0)?;
-            return self.smoothed(series, shift, grid);
+            let loaded = self.load_selector(selector, shift, grid, (0, ""))?;
+            return self.smoothed(loaded.series, shift, grid);
         }
-        let series = self.load_selector(selector, shift, grid, self.lookback())?;
-        self.newest(series, shift, grid, pick)
+        let loaded = self.load_selector(selector, shift, grid, (0, ""))?;
+        self.newest(loaded, shift, grid, pick)
     }
 
     /// As [`Self::instant_vector`] for the matchers of info metrics, which have floats only.
@@ -199,24 +226,26 @@ impl Evaluator<'_> {
         pick: Pick,
     ) -> Result<Vec<Column>, QueryError> {
         let text = || "the info metrics".to_owned();
-        let series = self.load(matchers, &text, shift, grid, (self.lookback(), 0))?;
-        if let Some(odd) = series.iter().find(|s| !s.histograms.is_empty()) {
+        let reach = Reach { back: self.lookback(), ahead: 0, range: 0, func: "" };
+        let loaded = self.load(matchers, &text, shift, grid, &reach)?;
+        if let Some(odd) = loaded.series.iter().find(|s| !s.histograms.is_empty()) {
             let labels = &odd.labels;
             return Err(QueryError::failed(format!(
                 "this should be an info metric, with float samples: {labels}"
             )));
         }
-        self.newest(series, shift, grid, pick)
+        self.newest(loaded, shift, grid, pick)
     }
 
     fn newest(
         &self,
-        series: Vec<SeriesData>,
+        loaded: Loaded,
         shift: Fixed,
         grid: Grid,
         pick: Pick,
     ) -> Result<Vec<Column>, QueryError> {
         let lookback = self.lookback();
+        let Loaded { series, rows, .. } = loaded;
         let mut columns = Vec::with_capacity(series.len());
         for series in series {
             let mut column = self.column(series.labels, grid)?;
@@ -227,7 +256,7 @@ impl Evaluator<'_> {
                 let oldest = at.saturating_sub(lookback);
                 floats += ahead(&series.samples, floats, |s| s.at.0 <= at);
                 let float = floats.checked_sub(1).and_then(|i| series.samples.get(i));
-                let float = float.filter(|s| s.at.0 > oldest);
+                let float = float.filter(|s| s.at.0 > oldest || rows.reach(s.at, at));
                 if series.histograms.is_empty() {
                     if let Some(sample) = float.filter(|s| !is_stale(s.value)) {
                         let value = if pick == Pick::Value { sample.value } else { seconds(sample.at.0) };
@@ -253,14 +282,25 @@ impl Evaluator<'_> {
         Ok(columns)
     }
 
-    /// The series that a range expression sees at any step.
-    pub(crate) fn ranges(&self, expr: &RangeExpr, grid: Grid) -> Result<Ranges, QueryError> {
-        let range = self.ms(&expr.range, true)?;
+    /// The series that a range expression sees at any step; `of`: the function around it.
+    pub(crate) fn ranges(
+        &self,
+        expr: &RangeExpr,
+        grid: Grid,
+        of: Option<(WindowFn, &str)>,
+    ) -> Result<Ranges, QueryError> {
+        let mut range = self.ms(&expr.range, true)?;
         let shift = self.fixed(expr.shift())?;
+        let mut counted = false;
         let series: Vec<RangeSeries> = match &expr.of {
             RangeOf::Samples(selector) => {
-                let loaded = self.load_selector(selector, shift, grid, range)?;
-                loaded.into_iter().map(RangeSeries::from).collect()
+                let func = of.map_or("", |(_, name)| name);
+                let loaded = self.load_selector(selector, shift, grid, (range, func))?;
+                let last = self.shifted(shift, grid.end());
+                let wider = of.and_then(|(function, _)| loaded.rows.window(function, range, last, grid));
+                range = wider.filter(|_| selector.edges == Edges::Plain).unwrap_or(range);
+                counted = loaded.counted;
+                loaded.series.into_iter().map(RangeSeries::from).collect()
             }
             RangeOf::Subquery { inner, step, .. } => {
                 let step = match step {
@@ -280,7 +320,7 @@ impl Evaluator<'_> {
             RangeOf::Samples(selector) => selector.edges,
             RangeOf::Subquery { .. } => Edges::Plain,
         };
-        Ok(Ranges { series, range, shift, edges })
+        Ok(Ranges { series, range, shift, edges, counted })
     }
 
     /// The instants of a subquery: whole multiples of its step, the same for every step of the query around it.

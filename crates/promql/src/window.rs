@@ -115,6 +115,8 @@ fn apply(f: WindowFn, w: &Window<'_>) -> Result<Cell, QueryError> {
         F::Min | F::Max | F::TsOfMin | F::TsOfMax => over_time::extreme(w, f),
         #[expect(clippy::cast_precision_loss, reason = "a window never holds 2^52 samples")]
         F::Count => float((w.floats.len() + w.histograms.len()) as f64),
+        #[expect(clippy::cast_precision_loss, reason = "a window never holds 2^52 samples")]
+        F::Tally => float(w.values().sum::<f64>() + w.histograms.len() as f64),
         F::Present => float(1.0),
         F::Stddev | F::Stdvar | F::Quantile | F::Mad => over_time::spread(w, f),
         F::First | F::Last | F::TsOfFirst | F::TsOfLast => over_time::end(w, f),

@@ -42,6 +42,11 @@ impl Ruleset {
         Self { settings: Arc::new(settings), groups: Vec::new(), loaded: false }
     }
 
+    /// Other settings, for the groups of the next [`Self::load`].
+    pub fn configure(&mut self, settings: Settings) {
+        self.settings = Arc::new(settings);
+    }
+
     /// Puts these files in the place of all that were there. Groups that are there again (same file, same name) keep
     /// their alerts; of the others the series end, with the batches returned. The first call is a start of the
     /// process: alerts take their `for` state from the store.

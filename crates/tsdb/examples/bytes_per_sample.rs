@@ -14,14 +14,14 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wellkept_model::{Batch, Labels, METRIC_NAME, SeriesSource, SourceLimits, TimestampMs};
+use wellkept_model::{Batch, Labels, METRIC_NAME, SeriesSource, Sink, SourceLimits, TimestampMs};
 use wellkept_tsdb::{OsDisk, Store, StoreConfig};
 
 /// Distance of the targets' clocks, milliseconds: no divisor of a second.
 const SHIFT_MS: i64 = 170;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (path, targets) = arguments()?;
+    let (path, targets, push) = arguments()?;
     let text = if path == "-" {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text)?;
@@ -30,44 +30,69 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::fs::read_to_string(&path)?
     };
     let recorded = batches(&text)?;
-    let copies: Vec<Vec<Batch>> =
-        (0..targets).map(|t| recorded.iter().map(|b| shifted(b, t)).collect()).collect();
+    // What is pushed says itself whose it is.
+    let copy = |t: usize| match (push, t) {
+        (true, 0) => recorded.clone(),
+        _ => recorded.iter().map(|b| shifted(b, t)).collect(),
+    };
+    let copies: Vec<Vec<Batch>> = (0..targets).map(copy).collect();
     let folder = std::env::temp_dir().join(format!("wellkept-bytes-per-sample-{}", std::process::id()));
-    let result = measure(&folder, &copies);
+    let result = measure(&folder, &copies, push);
     std::fs::remove_dir_all(&folder)?;
     println!("{}", result?);
     Ok(())
 }
 
-fn arguments() -> Result<(String, usize), Box<dyn Error>> {
-    let (mut path, mut targets) = (None, 1);
+fn arguments() -> Result<(String, usize, bool), Box<dyn Error>> {
+    let (mut path, mut targets, mut push) = (None, 1, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         if argument == "--targets" {
             targets = arguments.next().ok_or("--targets needs a number")?.parse()?;
+        } else if argument == "--push" {
+            push = true;
         } else {
             path = Some(argument);
         }
     }
-    Ok((path.ok_or("usage: bytes_per_sample FILE|- [--targets N]")?, targets))
+    Ok((path.ok_or("usage: bytes_per_sample FILE|- [--targets N] [--push]")?, targets, push))
+}
+
+/// As a pushing client's door would: the store finds out what belongs together.
+fn send(store: &Store, batch: &Batch) -> Result<(), Box<dyn Error>> {
+    let mut appender = store.appender(1, "bench");
+    for (labels, value) in &batch.samples {
+        let wire = labels.packed().as_bytes();
+        if !appender.known(wire) {
+            let pairs: Vec<(&str, &str)> = labels.iter().collect();
+            appender.series(wire, &pairs);
+        }
+        appender.float(batch.at, *value);
+    }
+    appender.finish()?;
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures elapsed time")]
-fn measure(folder: &std::path::Path, copies: &[Vec<Batch>]) -> Result<String, Box<dyn Error>> {
+fn measure(folder: &std::path::Path, copies: &[Vec<Batch>], push: bool) -> Result<String, Box<dyn Error>> {
     let config = StoreConfig { block_span: Duration::from_secs(7200), ..StoreConfig::default() };
     let store = Store::open(Arc::new(OsDisk::new(folder)), config.clone())?;
     let begin = Instant::now();
     let rounds = copies.first().map_or(0, Vec::len);
     for round in 0..rounds {
         for batch in copies.iter().filter_map(|c| c.get(round)) {
-            store.append(batch)?;
+            if push {
+                send(&store, batch)?;
+            } else {
+                store.append(batch)?;
+            }
         }
         store.commit()?;
     }
     let load = begin.elapsed().as_secs_f64();
     let in_log = store.stats();
     let begin = Instant::now();
-    store.write_block()?;
+    store.flush_all()?;
     let block = begin.elapsed().as_secs_f64();
     drop(store);
     let store = Store::open(Arc::new(OsDisk::new(folder)), config)?;

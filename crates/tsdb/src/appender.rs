@@ -11,6 +11,7 @@ use std::sync::Arc;
 use wellkept_model::{Histogram, Labels, Sink, TimestampMs};
 
 use crate::error::StoreError;
+use crate::fingerprint::Fingerprint;
 use crate::histogram;
 use crate::row::{GroupDef, Prepared, Row, RowHistogram};
 use crate::store::{AppendTicket, LABEL_BYTES_MAX, State, Store};
@@ -73,7 +74,7 @@ struct Run {
 
 struct NewSeries {
     labels: Labels,
-    wire: Option<crate::fingerprint::Fingerprint>,
+    wire: Option<Fingerprint>,
 }
 
 /// Takes the series of one request. Nothing is stored before [`Self::finish`].
@@ -93,6 +94,10 @@ pub struct Appender<'a> {
     new_histograms: Vec<(u32, i64, Arc<Histogram>)>,
     refused: Refusals,
     packed: String,
+    window: std::time::Duration,
+    /// Names of the series of the last group, and the slot whose turn it is.
+    names: Arc<Vec<Fingerprint>>,
+    next: u32,
 }
 
 impl Store {
@@ -115,6 +120,9 @@ impl Store {
             new_histograms: Vec::new(),
             refused: Refusals::default(),
             packed: String::new(),
+            window: self.config.out_of_order,
+            names: Arc::default(),
+            next: u32::MAX,
         }
     }
 }
@@ -124,15 +132,22 @@ impl Sink for Appender<'_> {
         if wire.is_empty() {
             return false;
         }
-        let last = self.groups.last();
-        match self.store.wires.find(self.door, wire, last) {
-            Some(Known::Same(slot)) => self.current = Current::Slot(slot),
+        let Some(name) = self.store.wires.name(self.door, wire) else { return false };
+        if name != 0 && self.names.get(self.next as usize) == Some(&name) {
+            self.current = Current::Slot(self.next);
+            self.next += 1;
+            return true;
+        }
+        let slot = match self.store.wires.find(name, self.groups.last()) {
+            Some(Known::Same(slot)) => slot,
             Some(Known::Other(group, slot)) => {
-                self.groups.push(group);
-                self.current = Current::Slot(slot);
+                self.enter(group);
+                slot
             }
             None => return false,
-        }
+        };
+        self.current = Current::Slot(slot);
+        self.next = slot + 1;
         true
     }
 
@@ -201,7 +216,7 @@ impl Appender<'_> {
     pub fn finish(mut self) -> Result<Accepted, StoreError> {
         let new_series = self.make_new();
         let rows = self.rows();
-        let taken = self.store.push(rows, self.store.config.out_of_order)?;
+        let taken = self.store.push(rows, self.window)?;
         let mut refused = self.refused;
         refused.out_of_order += taken.out_of_order;
         refused.too_many_times += taken.too_many_times;
@@ -223,6 +238,13 @@ impl Appender<'_> {
         Ok(accepted)
     }
 
+    /// Takes samples of any age: for an import, not for a door that is open to strangers.
+    #[must_use]
+    pub fn of_any_age(mut self) -> Self {
+        self.window = std::time::Duration::MAX;
+        self
+    }
+
     /// Samples noted so far.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -237,8 +259,10 @@ impl Appender<'_> {
 
     fn enter(&mut self, group: Arc<GroupDef>) {
         if !self.groups.last().is_some_and(|last| Arc::ptr_eq(last, &group)) {
+            self.names = group.names();
             self.groups.push(group);
         }
+        self.next = u32::MAX;
     }
 
     /// Puts labels in order into `packed`; false when they are not those of a series.

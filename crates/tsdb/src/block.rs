@@ -32,9 +32,6 @@ pub(crate) struct Block {
     pub(crate) name: String,
     pub(crate) header: Header,
     pub(crate) bytes: u64,
-    /// Numbers of the blocks that it stands for.
-    #[expect(dead_code, reason = "merging of blocks needs it, and stands before its first use")]
-    pub(crate) replaces: Vec<u64>,
     file: Box<dyn DiskReader>,
     groups: Vec<BlockGroup>,
     /// Ordered by id; a series that is in two groups comes twice.
@@ -46,7 +43,6 @@ pub(crate) struct Block {
 /// One group of a block.
 #[derive(Debug)]
 pub(crate) struct BlockGroup {
-    #[expect(dead_code, reason = "merging of blocks needs it, and stands before its first use")]
     pub(crate) target: Labels,
     pub(crate) rows: u32,
     pub(crate) histograms: bool,
@@ -134,8 +130,7 @@ impl Loaded {
         series.sort_by_key(|s| s.id);
         series.shrink_to_fit();
         let (name, header, bytes, file) = (self.name, self.header, self.bytes, self.file);
-        let replaces = self.index.replaces;
-        Block { name, header, bytes, replaces, file, groups, series, damaged: Mutex::default() }
+        Block { name, header, bytes, file, groups, series, damaged: Mutex::default() }
     }
 }
 
@@ -180,7 +175,6 @@ impl Block {
         self.series.get(place)
     }
 
-    #[expect(dead_code, reason = "merging of blocks needs it, and stands before its first use")]
     pub(crate) fn all_series(&self) -> &[BlockSeries] {
         &self.series
     }
@@ -312,6 +306,11 @@ impl Block {
             return Err(self.set_aside(s, Corrupt("a column's checksum does not fit")).into());
         }
         Ok(())
+    }
+
+    /// Whether any column is set aside.
+    pub(crate) fn has_damage(&self) -> bool {
+        !self.known_damaged().is_empty()
     }
 
     fn is_damaged(&self, s: Stretch) -> bool {

@@ -136,7 +136,6 @@ impl<'a> BlockWriter<'a> {
 
     /// Writes a group of columns that are bytes already, each with the number of its rows; all of them stand for rows
     /// among `times`.
-    #[expect(dead_code, reason = "merging of blocks needs it, and stands before its first use")]
     pub(crate) fn encoded(
         &mut self,
         target: &Labels,
@@ -181,7 +180,6 @@ impl<'a> BlockWriter<'a> {
     }
 
     /// Whether anything was written.
-    #[expect(dead_code, reason = "merging of blocks needs it, and stands before its first use")]
     pub(crate) fn is_empty(&self) -> bool {
         self.index.floats.is_empty() && self.index.histograms.is_empty()
     }

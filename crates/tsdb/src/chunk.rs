@@ -16,7 +16,9 @@ pub(crate) struct Chunk {
     rows: u32,
     /// Times, then the columns.
     data: Box<[u8]>,
-    /// Slots that have values, rising.
+    /// Where the columns of slots 0, 1, 2, … are, when all of them have every row: most groups are so.
+    dense: Box<[u32]>,
+    /// Else: slots that have values, rising.
     columns: Box<[Column]>,
     /// As they came: histograms are shared and not packed.
     histograms: Vec<(i64, RowHistogram)>,
@@ -59,9 +61,13 @@ impl Chunk {
             }
             pack::encode(&mut data, values);
         }
+        let dense =
+            columns.iter().zip(0..).all(|(c, slot)| c.slot == slot && c.count as usize == all.times.len());
+        let offsets = if dense { std::mem::take(&mut columns) } else { Vec::new() };
+        let dense = offsets.into_iter().map(|c| c.offset).collect();
         let histograms = rows.iter().flat_map(|r| r.histograms.iter().map(|h| (r.at, h.clone()))).collect();
         let (rows, data, columns) = (all.times.len() as u32, data.into(), columns.into());
-        Some(Self { min, max, rows, data, columns, histograms })
+        Some(Self { min, max, rows, data, dense, columns, histograms })
     }
 
     pub(crate) fn times(&self) -> Result<Vec<i64>, Corrupt> {
@@ -71,25 +77,26 @@ impl Chunk {
 
     /// Whether a slot has any value here.
     pub(crate) fn has(&self, slot: u32) -> bool {
-        self.columns.binary_search_by_key(&slot, |c| c.slot).is_ok()
+        self.column(slot).is_some()
     }
 
     /// Values in it.
     pub(crate) fn n_values(&self) -> u64 {
-        self.columns.iter().map(|c| u64::from(c.count)).sum()
+        let dense = self.dense.len() as u64 * u64::from(self.rows);
+        dense + self.columns.iter().map(|c| u64::from(c.count)).sum::<u64>()
+    }
+
+    fn column(&self, slot: u32) -> Option<Column> {
+        if let Some(&offset) = self.dense.get(slot as usize) {
+            return Some(Column { slot, offset, count: self.rows });
+        }
+        let place = self.columns.binary_search_by_key(&slot, |c| c.slot).ok()?;
+        self.columns.get(place).copied()
     }
 
     /// Hands each cell of one slot to `take`, in order of time; `times` as [`Self::times`] gave them.
     pub(crate) fn cells(&self, times: &[i64], slot: u32, mut take: impl FnMut(Cell)) -> Result<(), Corrupt> {
-        // Most groups have all their slots in every chunk.
-        let guess = self.columns.get(slot as usize).filter(|c| c.slot == slot);
-        let column = match guess {
-            Some(column) => column,
-            None => match self.columns.binary_search_by_key(&slot, |c| c.slot) {
-                Ok(place) => self.columns.get(place).ok_or(Corrupt("a chunk has lost a column"))?,
-                Err(_) => return Ok(()),
-            },
-        };
+        let Some(column) = self.column(slot) else { return Ok(()) };
         let bytes = self.data.get(column.offset as usize..).unwrap_or_default();
         if column.count == self.rows {
             return pack::decode(bytes, times.len(), |i, value| {
@@ -112,7 +119,12 @@ impl Chunk {
     /// Memory that it takes, bytes.
     pub(crate) fn memory(&self) -> usize {
         let histograms: usize = self.histograms.iter().map(|h| 32 + crate::histogram::memory(&h.1.1)).sum();
-        size_of::<Self>() + 64 + self.data.len() + self.columns.len() * size_of::<Column>() + histograms
+        size_of::<Self>()
+            + 64
+            + self.data.len()
+            + self.dense.len() * 4
+            + self.columns.len() * size_of::<Column>()
+            + histograms
     }
 }
 

@@ -39,17 +39,17 @@ pub(crate) fn encode(values: &[f64], effort: Effort) -> Vec<u8> {
         return best;
     }
     let level = if effort == Effort::Best { 10 } else { 6 };
-    let decimal = decimals(values);
     let mut candidates = Vec::new();
-    if let Some((scale, integers)) = &decimal {
-        let tag = PCO_DECIMAL + *scale as u8;
-        candidates.extend(squeeze(tag, integers, level, DeltaSpec::Auto));
-        if effort == Effort::Best {
-            candidates.extend((0..=2).filter_map(|o| squeeze(tag, integers, level, fixed_delta(o))));
+    match decimals(values) {
+        Some((scale, integers)) => {
+            let tag = PCO_DECIMAL + scale as u8;
+            let order = likely_order(&integers);
+            candidates.extend(squeeze(tag, &integers, level, fixed_delta(order)));
+            if effort == Effort::Best {
+                candidates.extend(squeeze(tag, &integers, level, DeltaSpec::Auto));
+            }
         }
-    }
-    if decimal.is_none() || effort == Effort::Best {
-        candidates.extend(squeeze(PCO_FLOAT, values, level, DeltaSpec::Auto));
+        None => candidates.extend(squeeze(PCO_FLOAT, values, level, DeltaSpec::Auto)),
     }
     for candidate in candidates {
         if candidate.len() < best.len() {
@@ -57,6 +57,22 @@ pub(crate) fn encode(values: &[f64], effort: Effort) -> Vec<u8> {
         }
     }
     best
+}
+
+/// Which differences of the numbers are smallest, by the bits that they take: the numbers themselves (0), first (1) or
+/// second (2) differences. Asking `pco` to try costs many times more than this sum.
+fn likely_order(numbers: &[i64]) -> usize {
+    let bits = |n: i64| u64::from(64 - crate::codec::zigzag(n).leading_zeros());
+    let least = numbers.iter().copied().min().unwrap_or(0);
+    let (mut before, mut step) = (numbers.first().copied().unwrap_or(0), 0_i64);
+    let mut sums = [0_u64; 3];
+    for &n in numbers {
+        let new_step = n.wrapping_sub(before);
+        let new = [n.wrapping_sub(least), new_step, new_step.wrapping_sub(step)];
+        sums.iter_mut().zip(new).for_each(|(sum, n)| *sum += bits(n));
+        (before, step) = (n, new_step);
+    }
+    (0..).zip(sums).min_by_key(|s| s.1).map_or(1, |s| s.0)
 }
 
 /// Reads `n` values back.

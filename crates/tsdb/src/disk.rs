@@ -8,7 +8,7 @@ use std::any::Any;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Held while a directory is in use; dropping it lets others in.
 pub type DiskLock = Box<dyn Any + Send + Sync>;
@@ -74,6 +74,11 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// As the operating system gives them.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
+
+    /// Where this is in the file system, when it is there at all: files may be linked from it.
+    fn root(&self) -> Option<&Path> {
+        None
+    }
 
     /// Takes an exclusive lock that ends with the process at the latest.
     ///
@@ -172,6 +177,10 @@ impl Disk for OsDisk {
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         File::open(self.path(dir))?.sync_all()
+    }
+
+    fn root(&self) -> Option<&Path> {
+        Some(&self.root)
     }
 
     fn lock(&self, name: &str) -> io::Result<DiskLock> {

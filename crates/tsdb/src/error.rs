@@ -53,6 +53,12 @@ pub enum StoreError {
         /// The lock file.
         file: String,
     },
+    /// A snapshot was to go where something is already.
+    #[error("the target of the snapshot has files in `{folder}` already; use an empty folder")]
+    NotEmpty {
+        /// The folder, relative to the target.
+        folder: String,
+    },
     /// A newer program wrote this data.
     #[error("{file} has format version {found}; this program reads up to {supported}; use the newer program")]
     NewerFormat {

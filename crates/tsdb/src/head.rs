@@ -17,10 +17,13 @@ use crate::row::{GroupDef, Prepared, Row};
 use crate::wal_record::GROUP_SERIES_MAX;
 
 /// Rows after which a group is sealed: enough to pack well, few enough to be cheap while plain.
-const SEAL_ROWS: usize = 60;
+const SEAL_ROWS: usize = 40;
 
 /// Cells after which a group is sealed, even when its rows have few of its series.
 const SEAL_CELLS: usize = 1 << 15;
+
+/// Cells after which a group is sealed however few rows they are: a very wide group stays bounded (16 MB).
+const SEAL_CELLS_MAX: usize = 1 << 21;
 
 /// One target group.
 #[derive(Debug)]
@@ -396,8 +399,11 @@ impl Group {
     }
 
     fn wants_seal(&self) -> bool {
-        let enough = (self.ids.len() * SEAL_ROWS / 2).min(SEAL_CELLS);
-        self.sealing == 0 && self.rows.len() >= SEAL_ROWS && self.open_cells >= enough
+        let enough = (self.ids.len() * SEAL_ROWS / 4).min(SEAL_CELLS);
+        // The first time at different numbers of rows: else all groups of a fleet would be full of plain rows at once.
+        let early = if self.chunks.is_empty() { self.def.index as usize % (SEAL_ROWS / 4 * 3) } else { 0 };
+        let is_full = self.rows.len() >= SEAL_ROWS - early && self.open_cells >= enough;
+        self.sealing == 0 && (is_full || self.open_cells >= SEAL_CELLS_MAX)
     }
 
     fn take(&mut self) -> FrozenGroup {
@@ -450,17 +456,17 @@ mod tests {
     fn full_rows_are_sealed_and_freed() {
         let mut f = Fixture::new();
         let names: Vec<String> = (0..100).map(|i| format!("m{i}")).collect();
-        for at in 0..60_i64 {
+        for at in 0..SEAL_ROWS as i64 {
             let samples: Vec<(&str, f64)> = names.iter().map(|n| (n.as_str(), (at % 3) as f64)).collect();
             let full = f.push(at * 1000, &samples).unwrap();
-            assert_eq!(full, at == 59);
+            assert_eq!(full, at + 1 == SEAL_ROWS as i64);
         }
         let plain = f.head.memory();
         let (job, chunk) = f.head.begin_seal(0).unwrap().run();
         assert!(f.head.begin_seal(0).is_none(), "one at a time");
         f.push(60_000, &[("m0", 7.0)]).unwrap();
         f.head.end_seal(&job, chunk.unwrap());
-        assert!(f.head.memory() < plain / 5, "{} of {plain} bytes", f.head.memory());
+        assert!(f.head.memory() < plain / 4, "{} of {plain} bytes", f.head.memory());
         let group = f.head.group(0).unwrap();
         assert_eq!((group.rows.len(), group.chunks.len()), (1, 1));
     }
@@ -468,12 +474,12 @@ mod tests {
     #[test]
     fn a_seal_that_ends_after_a_freeze_changes_nothing() {
         let mut f = Fixture::new();
-        for at in 0..60 {
+        for at in 0..SEAL_ROWS as i64 {
             f.push(at, &[("x", 1.0)]).unwrap();
         }
         let (job, chunk) = f.head.begin_seal(0).unwrap().run();
         let frozen = f.head.freeze(&mut f.registry);
-        assert_eq!(frozen.group(0).unwrap().rows.len(), 60);
+        assert_eq!(frozen.group(0).unwrap().rows.len(), SEAL_ROWS);
         f.push(60, &[("x", 1.0)]).unwrap();
         f.head.end_seal(&job, chunk.unwrap());
         assert_eq!(f.head.group(0).unwrap().rows.len(), 1);

@@ -13,11 +13,20 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss))]
 
 mod store;
+mod config;
 mod open;
 mod appender;
 mod limits;
 mod maintain;
+mod merge;
+mod rollup;
+mod retention;
+mod snapshot;
+mod inspect;
+mod cardinality;
 mod select;
+mod reading;
+mod gathered;
 mod error;
 mod head;
 mod frozen;
@@ -42,7 +51,12 @@ mod disk;
 pub mod sim;
 
 pub use appender::{Accepted, Appender, LABELS_MAX, Refusals};
+pub use cardinality::{LabelCount, MetricCount, MetricGrowth, PairCount, SeriesCount};
+pub use config::{Stats, StoreConfig};
 pub use disk::{Disk, DiskFile, DiskLock, DiskReader, OsDisk};
 pub use error::{Quarantined, StoreError};
+pub use inspect::{BlockInfo, ExportError};
 pub use maintain::Maintained;
-pub use store::{AppendTicket, Stats, Store, StoreConfig};
+pub use retention::{Consolidation, RetentionRule};
+pub use snapshot::Snapshot;
+pub use store::{AppendTicket, Store};

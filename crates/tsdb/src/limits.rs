@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::store::StoreConfig;
+use crate::config::StoreConfig;
 
 /// Most sources that are told apart; further ones share one allowance.
 const SOURCES_MAX: usize = 4096;

@@ -5,11 +5,12 @@
 //! durable under its name, only then its log segments removed; a crash in between leaves both, and the block says
 //! which segments it covers.
 
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
 use wellkept_model::TimestampMs;
 
-use crate::block::{self, OpenError, SharedBlock};
+use crate::block::{self, OpenError};
 use crate::block_format::Header;
 use crate::block_write::BlockWriter;
 use crate::column::{COLUMN_MAX, Effort};
@@ -34,6 +35,11 @@ pub struct Maintained {
     pub written: Option<String>,
     /// Files of the blocks that were removed for their age.
     pub removed: Vec<String>,
+    /// File of the block that took the place of several, or of one of which a part had expired; the empty text when
+    /// nothing of them was left.
+    pub merged: Option<String>,
+    /// Files with the consolidated rows of a day.
+    pub consolidated: Vec<String>,
     /// True when removal waits because the clock stepped.
     pub held: bool,
 }
@@ -50,6 +56,8 @@ pub(crate) struct Upkeep {
     frozen_covers: u64,
     /// Since when the head is empty.
     empty_since: Option<i64>,
+    /// Blocks and rules of retention that were compared already.
+    looked_at: HashSet<(u64, usize)>,
 }
 
 impl Upkeep {
@@ -63,7 +71,14 @@ impl Upkeep {
             head_since,
             frozen_covers: 0,
             empty_since: None,
+            looked_at: HashSet::new(),
         }
+    }
+
+    /// A number for a new block. A failed attempt may leave its file, so a number is never used again.
+    pub(crate) fn take_number(&mut self) -> u64 {
+        self.next_block += 1;
+        self.next_block - 1
     }
 
     /// Whether old blocks may go at `now`.
@@ -105,13 +120,21 @@ impl Store {
             (upkeep.is_due(now.0, &state.head, span) || state.frozen.is_some(), many)
         };
         if due || many {
-            done.written = self.cut(&mut upkeep, Effort::Best)?;
+            done.written = self.cut(&mut upkeep, Effort::Quick)?;
         }
         self.forget_idle(&mut upkeep, now.0, span);
-        if upkeep.may_remove(now.0) {
+        done.held = !upkeep.may_remove(now.0);
+        // One of each a call, so that a call stays short; what is left over is done by the next ones.
+        done.merged = self.merge_once(&mut upkeep, (!done.held).then_some(now), false)?;
+        if !done.held {
+            done.consolidated = self.consolidate_once(&mut upkeep, now)?;
+            if done.merged.is_none() {
+                let mut looked_at = std::mem::take(&mut upkeep.looked_at);
+                let trimmed = self.trim_once(&mut upkeep, &mut looked_at, now);
+                upkeep.looked_at = looked_at;
+                done.merged = trimmed?;
+            }
             done.removed = self.remove_old(now)?;
-        } else {
-            done.held = true;
         }
         Ok(done)
     }
@@ -125,11 +148,26 @@ impl Store {
         self.cut(&mut upkeep, Effort::Best)
     }
 
+    /// Brings everything to its final form on disk: the head becomes a block, blocks are merged as far as they will be,
+    /// the log is emptied. Takes seconds for some ten million samples.
+    ///
+    /// # Errors
+    /// As [`Self::maintain`].
+    pub fn flush_all(&self) -> Result<(), StoreError> {
+        let mut upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        // A head that was set aside by an attempt that failed comes first.
+        while self.cut(&mut upkeep, Effort::Best)?.is_some() {
+            if self.state().head.samples == 0 {
+                break;
+            }
+        }
+        while self.merge_once(&mut upkeep, None, true)?.is_some() {}
+        Ok(())
+    }
+
     pub(crate) fn cut(&self, upkeep: &mut Upkeep, effort: Effort) -> Result<Option<String>, StoreError> {
         let Some(frozen) = self.freeze(upkeep)? else { return Ok(None) };
-        let number = upkeep.next_block;
-        // A failed attempt may leave its file; its number is not used again.
-        upkeep.next_block += 1;
+        let number = upkeep.take_number();
         let Some((min, max)) = frozen.range else { return Ok(None) };
         let covers = upkeep.frozen_covers;
         let header = Header { number, min, max, covers, precedence: number, resolution: 0 };
@@ -139,7 +177,7 @@ impl Store {
             let mut state = self.state_mut();
             let state = &mut *state;
             let block = loaded.register(&mut state.registry);
-            state.blocks.push(Arc::new(block));
+            state.add_block(Arc::new(block));
             state.frozen = None;
         }
         self.remove_segments(upkeep.frozen_covers)?;
@@ -241,28 +279,5 @@ impl Store {
             }
         }
         self.disk.sync_dir(wal::DIR).map_err(StoreError::io("sync folder", wal::DIR))
-    }
-
-    fn remove_old(&self, now: TimestampMs) -> Result<Vec<String>, StoreError> {
-        let oldest = (now - self.config.retention).0;
-        let old: Vec<SharedBlock> = {
-            let mut state = self.state_mut();
-            let state = &mut *state;
-            let (old, kept) =
-                std::mem::take(&mut state.blocks).into_iter().partition(|b| b.header.max < oldest);
-            state.blocks = kept;
-            let old: Vec<SharedBlock> = old;
-            for block in &old {
-                block.release(&mut state.registry);
-            }
-            old
-        };
-        for block in &old {
-            self.disk.remove(&block.name).map_err(StoreError::io("remove", &block.name))?;
-        }
-        if !old.is_empty() {
-            self.disk.sync_dir(block::DIR).map_err(StoreError::io("sync folder", block::DIR))?;
-        }
-        Ok(old.iter().map(|b| b.name.clone()).collect())
     }
 }

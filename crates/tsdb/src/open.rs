@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use crate::block::{self, Loaded, OpenError};
 use crate::block_format::parse_name;
+use crate::config::StoreConfig;
 use crate::disk::Disk;
 use crate::error::{Quarantined, StoreError};
 use crate::head::SealJob;
 use crate::maintain::Upkeep;
 use crate::replay::{self, Replayed};
 use crate::row::{GroupDef, Prepared};
-use crate::store::{Log, State, Store, StoreConfig};
+use crate::store::{Log, State, Store};
 use crate::wal::{self, Wal, segment_name, segment_number};
 use crate::wire::Wires;
 
@@ -89,7 +90,7 @@ fn parse_format(text: &str) -> Option<u32> {
     line.strip_prefix("wellkept-tsdb ")?.parse().ok()
 }
 
-fn write_format(disk: &dyn Disk) -> Result<(), StoreError> {
+pub(crate) fn write_format(disk: &dyn Disk) -> Result<(), StoreError> {
     let line = format!("wellkept-tsdb {FORMAT}");
     let text = format!("{line}\ncrc32 {:08x}\n", crate::codec::crc32(&[line.as_bytes()]));
     let temporary = "FORMAT.tmp";

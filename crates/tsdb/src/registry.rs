@@ -166,7 +166,6 @@ impl Registry {
     }
 
     /// Names of all labels with their values and how many series have each.
-    #[expect(dead_code, reason = "the cardinality explorer needs it, and stands before its first use")]
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = (&str, u64)>)> {
         self.postings
             .iter()

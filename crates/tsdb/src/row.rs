@@ -7,6 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use wellkept_model::{Histogram, Labels};
 
+use crate::fingerprint::Fingerprint;
+
 /// Name and slots of one target group. When too many of its series have ended, the head begins a new one in its
 /// place and this one stays as it was.
 #[derive(Debug)]
@@ -15,11 +17,14 @@ pub(crate) struct GroupDef {
     pub(crate) index: u32,
     pub(crate) target: Labels,
     series: RwLock<Vec<Labels>>,
+    /// Names of the series' bytes on the wire, by slot; 0 where none is known. A client sends a target's series in the same
+    /// order every time, so the next one is nearly always the next slot's.
+    names: RwLock<Arc<Vec<Fingerprint>>>,
 }
 
 impl GroupDef {
     pub(crate) fn new(index: u32, target: Labels) -> Self {
-        Self { index, target, series: RwLock::default() }
+        Self { index, target, series: RwLock::default(), names: RwLock::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -29,6 +34,23 @@ impl GroupDef {
     /// Labels by slot.
     pub(crate) fn labels(&self) -> RwLockReadGuard<'_, Vec<Labels>> {
         self.series.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names of the series on the wire, by slot.
+    pub(crate) fn names(&self) -> Arc<Vec<Fingerprint>> {
+        Arc::clone(&self.names.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says how a series is called on the wire.
+    pub(crate) fn name(&self, slot: u32, name: Fingerprint) {
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        let names = Arc::make_mut(&mut names);
+        if names.len() <= slot as usize {
+            names.resize(slot as usize + 1, 0);
+        }
+        if let Some(place) = names.get_mut(slot as usize) {
+            *place = name;
+        }
     }
 
     /// Adds a series and gives its slot.

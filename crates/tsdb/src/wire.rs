@@ -44,8 +44,7 @@ impl Wires {
     }
 
     /// Looks for a series. `last`: the group in which it most likely is.
-    pub(crate) fn find(&self, door: u8, wire: &[u8], last: Option<&Arc<GroupDef>>) -> Option<Known> {
-        let name = self.name(door, wire)?;
+    pub(crate) fn find(&self, name: Fingerprint, last: Option<&Arc<GroupDef>>) -> Option<Known> {
         let piece = self.piece(name).read().unwrap_or_else(PoisonError::into_inner);
         let found = piece.find(name as u64, |w| w.name == name)?;
         Some(if last.is_some_and(|g| Arc::ptr_eq(g, &found.group)) {
@@ -56,6 +55,7 @@ impl Wires {
     }
 
     pub(crate) fn remember(&self, name: Fingerprint, group: &Arc<GroupDef>, slot: u32) {
+        group.name(slot, name);
         let mut piece = self.piece(name).write().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = piece.find_mut(name as u64, |w| w.name == name) {
             (found.group, found.slot) = (Arc::clone(group), slot);

@@ -4,10 +4,13 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use common::{Content, batch, content_of, open, read};
-use wellkept_model::{Batch, TimestampMs};
+use wellkept_model::{Batch, Histogram, MatchOp, Matcher, SeriesSource, Sink, SourceLimits, TimestampMs};
 use wellkept_tsdb::sim::{Damage, Dice, SimDisk};
+use wellkept_tsdb::{Store, StoreConfig};
 
 /// What may be found after a crash, built while the workload runs.
 #[derive(Default)]
@@ -126,6 +129,85 @@ fn nothing_acknowledged_is_lost_and_nothing_invented_wherever_power_is_cut() {
         }
     }
     assert!(states > 5000, "only {states} states");
+}
+
+/// Pushed series with floats and histograms, merged blocks, days of rows, flushes.
+fn run_long(disk: &SimDisk, seed: u64) -> (Model, BTreeSet<(u64, i64)>) {
+    let mut dice = Dice(seed);
+    let mut model = Model::default();
+    let mut histograms = BTreeSet::new();
+    let store = open_long(disk);
+    for step in 0..56_i64 {
+        let now = step * 3_600_000;
+        let mut appender = store.appender(1, "crash");
+        let b =
+            batch(now, ["a", "b"][dice.below(2)], &[("x", step as f64), ("y", f64::from_bits(dice.roll()))]);
+        for (labels, value) in &b.samples {
+            let pairs: Vec<(&str, &str)> = labels.iter().collect();
+            appender.series(labels.packed().as_bytes(), &pairs);
+            appender.float(b.at, *value);
+        }
+        appender.series(b"h", &[("__name__", "h"), ("instance", "a")]);
+        appender.histogram(b.at, Histogram { count: step as f64, ..Histogram::default() });
+        appender.finish_durable().unwrap();
+        model.append(&b);
+        model.acknowledge(disk.ops());
+        histograms.insert((disk.ops(), now));
+        match dice.below(5) {
+            0 => store.flush_all().unwrap(),
+            1 => {
+                store.write_block().unwrap();
+            }
+            _ => {}
+        }
+        store.maintain(TimestampMs(now)).unwrap();
+    }
+    assert!(store.blocks().iter().any(|b| b.resolution_ms > 0), "days of rows were made");
+    (model, histograms)
+}
+
+fn open_long(disk: &SimDisk) -> Store {
+    let config = StoreConfig {
+        block_span: Duration::from_secs(2 * 3600),
+        retention: Duration::from_secs(900 * 86_400),
+        merge_spans: vec![Duration::from_secs(8 * 3600), Duration::from_secs(86_400)],
+        consolidate: StoreConfig::default().consolidate,
+        ..common::config()
+    };
+    Store::open(Arc::new(disk.clone()), config).unwrap()
+}
+
+#[test]
+fn pushes_merges_and_days_of_rows_survive_a_cut_at_every_operation() {
+    let mut states = 0;
+    for seed in 1..=2_u64 {
+        let disk = SimDisk::new();
+        disk.record();
+        let (model, histograms) = run_long(&disk, seed);
+        for (i, cut) in disk.recorded().iter().enumerate() {
+            let op = i as u64 + 1;
+            for damage in Damage::ALL {
+                let name = format!("seed {seed}, operation {op}, {damage:?}");
+                let after = cut.crash(damage, seed ^ op);
+                let store = open_long(&after);
+                // Holes in what was never synced look like damage; a clean cut does not.
+                if damage == Damage::DropUnsynced {
+                    assert_eq!(store.stats().quarantined, [], "{name}");
+                }
+                let h = Matcher::new("__name__", MatchOp::Equal, "h").unwrap();
+                let (from, to) = (TimestampMs(i64::MIN), TimestampMs(i64::MAX));
+                let found = store.select(&[h], from, to, &SourceLimits::default()).unwrap();
+                let times: BTreeSet<i64> =
+                    found.iter().flat_map(|s| s.histograms.iter().map(|h| h.at.0)).collect();
+                for (at, time) in &histograms {
+                    assert!(*at > op || times.contains(time), "{name}: the histogram at {time} is lost");
+                }
+                model.check(op, &read(&store), &name);
+                states += 1;
+            }
+        }
+    }
+    assert!(states > 2000, "only {states} states");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use wellkept_model::{
-    Labels, MatchOp, Matcher, SeriesData, SeriesSource, SourceError, SourceLimits, TimestampMs,
+    Aggregate, Hints, Labels, MatchOp, Matcher, Selected, SeriesData, SeriesSource, SourceError,
+    SourceLimits, TimestampMs, is_stale,
 };
 
 /// Our own store joined with another source. A selection that names our own identity by `=` is answered from our store
@@ -37,16 +38,33 @@ impl SeriesSource for Joined {
         to: TimestampMs,
         limits: &SourceLimits,
     ) -> Result<Vec<SeriesData>, SourceError> {
-        let mut out = self.own.select(matchers, from, to, limits)?;
+        Ok(self.select_hinted(matchers, from, to, &Hints::default(), limits)?.series)
+    }
+
+    fn select_hinted(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        hints: &Hints,
+        limits: &SourceLimits,
+    ) -> Result<Selected, SourceError> {
+        let mut out = self.own.select_hinted(matchers, from, to, hints, limits)?;
         if self.is_own(matchers) {
             return Ok(out);
         }
-        let taken: usize = out.iter().map(|s| s.samples.len()).sum();
-        let rest = left(limits, out.len(), taken);
-        out.extend(self.other.select(matchers, from, to, &rest)?);
+        let taken: usize = out.series.iter().map(|s| s.samples.len()).sum();
+        let rest = left(limits, out.series.len(), taken);
+        let mut other = self.other.select(matchers, from, to, &rest)?;
+        if out.aggregate == Aggregate::Count {
+            // The other server's samples are all as they came.
+            let samples = other.iter_mut().flat_map(|s| &mut s.samples);
+            samples.filter(|s| !is_stale(s.value)).for_each(|s| s.value = 1.0);
+        }
+        out.series.extend(other);
         // Stable: of a series that both have, ours comes first and is kept.
-        out.sort_by(|a, b| a.labels.cmp(&b.labels));
-        out.dedup_by(|later, kept| later.labels == kept.labels);
+        out.series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        out.series.dedup_by(|later, kept| later.labels == kept.labels);
         Ok(out)
     }
 

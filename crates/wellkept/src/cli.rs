@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::commands::store::{Place, What};
+
 /// Keeps Linux machines well: watches, explains, recovers within limits that you set, verifies.
 #[derive(Debug, Parser)]
 #[command(name = "wellkept", version, max_term_width = 100)]
@@ -137,6 +139,9 @@ pub(crate) enum Command {
     /// PromQL: run test scripts in the format of Prometheus' own.
     #[command(subcommand)]
     Promql(PromqlCommand),
+    /// The store of samples: look into it, verify, repair, copy, export, import.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Write a first keep file from what runs on this host.
     Discover {
         /// Write to this file instead of standard output. An existing file is never overwritten.
@@ -176,6 +181,86 @@ pub(crate) enum Command {
         #[arg(long)]
         pidfile: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Blocks with their times, sizes and resolutions.
+    Inspect {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Read everything and compare every checksum; exit code 1 when something is damaged.
+    Verify {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Write damaged blocks anew from what is sound; damaged files are kept aside. Wellkept must not run.
+    Repair {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Samples as OpenMetrics text or CSV, to standard output or a file.
+    Export {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        what: What,
+    },
+    /// Take samples of any age from OpenMetrics or Prometheus text, or CSV. Wellkept must not run: a running one takes
+    /// samples at /api/v1/import/prometheus.
+    Import {
+        #[command(flatten)]
+        place: Place,
+        /// The file; - for standard input.
+        file: PathBuf,
+        /// Default: by the file's name and end.
+        #[arg(long, value_enum)]
+        format: Option<ImportFormat>,
+    },
+    /// Have the running Wellkept copy its store (links where it can) below its data directory.
+    Snapshot {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Put the samples of a snapshot back, also while Wellkept runs.
+    Restore {
+        /// Name or folder of the snapshot.
+        snapshot: PathBuf,
+        /// Make the store what the snapshot is; the old one is moved aside. Wellkept must not run.
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Which metrics, labels and values have most series, and which metrics grew since yesterday.
+    Series {
+        #[command(flatten)]
+        remote: Remote,
+        /// Lines in each list.
+        #[arg(long, default_value_t = 10)]
+        limit: usize,
+    },
+}
+
+/// How samples are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// OpenMetrics 1.0 text.
+    Openmetrics,
+    /// A table: time, name, value, and one column for each label.
+    Csv,
+}
+
+/// How samples are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportFormat {
+    /// OpenMetrics 1.0 text; times are seconds.
+    Openmetrics,
+    /// Prometheus' text format; times are milliseconds.
+    Prometheus,
+    /// A table as `export` writes it.
+    Csv,
 }
 
 #[derive(Debug, Subcommand)]

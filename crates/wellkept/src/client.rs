@@ -20,6 +20,8 @@ use crate::say;
 const ANSWER_MAX: usize = 16 << 20;
 /// Longest time for an answer.
 const WITHIN: Duration = Duration::from_secs(30);
+/// The same for snapshots and what is restored from them.
+const WITHIN_PATIENT: Duration = Duration::from_secs(6 * 3600);
 
 /// Talks to one running Wellkept.
 #[derive(Debug, Clone)]
@@ -28,11 +30,12 @@ pub(crate) struct Client {
     token: Option<String>,
     language: Language,
     data_dir: Option<PathBuf>,
+    within: Duration,
 }
 
 impl Client {
     pub(crate) fn new(address: SocketAddr, language: Language) -> Self {
-        Self { address, token: None, language, data_dir: None }
+        Self { address, token: None, language, data_dir: None, within: WITHIN }
     }
 
     /// Reads the token from the data directory; without one, acts will be refused by the server.
@@ -41,6 +44,11 @@ impl Client {
         self.data_dir = Some(data_dir.to_owned());
         self.token = token.map(|t| t.reveal().to_owned());
         self
+    }
+
+    /// The same for work that may take long.
+    pub(crate) fn patient(&self) -> Self {
+        Self { within: WITHIN_PATIENT, ..self.clone() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
@@ -52,12 +60,12 @@ impl Client {
     }
 
     async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        let asked = tokio::time::timeout(WITHIN, self.ask(method, path, body)).await;
+        let asked = tokio::time::timeout(self.within, self.ask(method, path, body)).await;
         let (status, bytes) = match asked {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(self.unreachable(&format!("{error:#}"))),
             Err(_) => {
-                let text = Text::new("cli.error.silent").with("ms", WITHIN.as_millis());
+                let text = Text::new("cli.error.silent").with("ms", self.within.as_millis());
                 return Err(self.failure(text));
             }
         };

@@ -5,10 +5,10 @@ mod discover;
 mod doctor;
 mod generate;
 mod incidents;
-mod intake;
 mod promql;
 mod rules;
 mod status;
+pub(crate) mod store;
 mod tell;
 mod try_it;
 mod try_service;
@@ -61,6 +61,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Rules(RulesCommand::Check { files }) => rules::check(context, &files),
         Command::Rules(RulesCommand::Test { files }) => rules::test(context, &files),
         Command::Promql(PromqlCommand::Test { files }) => promql::test(context, &files),
+        Command::Store(command) => store::run(context, command),
         Command::Discover { to } => discover::run(context, to.as_deref()),
         Command::Doctor { data_dir } => doctor::run(context, &data_dir.unwrap_or_else(default_data_dir)),
         Command::Try => block_on(try_it::run(context)),

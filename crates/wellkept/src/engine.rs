@@ -34,7 +34,7 @@ use wellkept_remote::LocalHands;
 use wellkept_state::{FileVersions, StateDb};
 
 use crate::clock::now;
-use crate::metrics::Ruler;
+use crate::metrics::Intake;
 use files::FileKeeper;
 pub(crate) use own_metrics::OwnMetrics;
 use persist::Persister;
@@ -62,7 +62,7 @@ pub(crate) struct Parts {
     /// Whether this host is looked at.
     pub(crate) collect: bool,
     /// Alerts that fire are findings.
-    pub(crate) ruler: Arc<Ruler>,
+    pub(crate) intake: Arc<Intake>,
     pub(crate) data_dir: PathBuf,
     pub(crate) state: StateDb,
     pub(crate) versions: FileVersions,
@@ -88,7 +88,7 @@ pub(crate) struct Engine {
     writer: Writer,
     collector: Collector,
     collect: bool,
-    ruler: Arc<Ruler>,
+    intake: Arc<Intake>,
     events: mpsc::Receiver<ServiceEvent>,
     detectors: Detectors,
     book: Book,
@@ -134,7 +134,7 @@ impl Engine {
             writer: parts.writer,
             collector,
             collect: parts.collect,
-            ruler: parts.ruler,
+            intake: parts.intake,
             events,
             detectors: Detectors::new(),
             book,

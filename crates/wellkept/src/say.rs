@@ -20,6 +20,34 @@ pub(crate) fn error(text: &str) {
     eprintln!("wellkept: {text}");
 }
 
+/// Counts along on standard error while long work goes on; silent unless that is a terminal.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    shown: bool,
+    next: u64,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self { shown: std::io::stderr().is_terminal(), next: 0 }
+    }
+
+    /// Shows the number now and then: each time it has grown by about a hundredth.
+    pub(crate) fn at(&mut self, done: u64) {
+        if self.shown && done >= self.next {
+            eprint!("\r{done} ...");
+            self.next = done + done / 100 + 1;
+        }
+    }
+
+    /// Clears the line.
+    pub(crate) fn end(&mut self) {
+        if std::mem::take(&mut self.shown) && self.next > 0 {
+            eprint!("\r\u{1b}[K");
+        }
+    }
+}
+
 /// A message of the catalogue.
 pub(crate) fn text(language: Language, message: &Text) -> String {
     render(language, message)

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::io::Write as _;
+
 use common::{Home, Up, wait_for};
 use serde_json::json;
 
@@ -68,4 +70,52 @@ fn without_a_keep_file_there_is_nothing_to_read() {
     } else {
         common::skipped("this machine has a keep file of its own in /etc/wellkept");
     }
+}
+
+const RULES: &str = "groups:\n- name: g\n  interval: 1s\n  rules:\n  - record: NAME\n    expr: vector(1)\n";
+
+#[test]
+fn rules_targets_and_sockets_change_without_a_restart() {
+    let home = Home::new();
+    let rules = home.path("rules.yml");
+    let scrape = home.path("prometheus.yml");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = |graphite: &str| {
+        format!("metrics: {{ rules: [{}], scrape: {}{graphite} }}\n", rules.display(), scrape.display())
+    };
+    let job = |name: &str| {
+        format!("scrape_configs:\n- job_name: {name}\n  static_configs: [{{ targets: ['127.0.0.1:1'] }}]\n")
+    };
+    std::fs::write(&rules, RULES.replace("NAME", "before")).unwrap();
+    std::fs::write(&scrape, job("one")).unwrap();
+    let keep = home.keep(text(""));
+    let up = Up::start(&home, Some(&keep));
+    let recorded = |name: &str| {
+        let result = up.query(name).json["data"]["result"].clone();
+        (!result.as_array()?.is_empty()).then_some(())
+    };
+    let pools = || up.get("/api/v1/targets")["data"]["activeTargets"][0]["scrapePool"].clone();
+    wait_for("the first rule records", || recorded("before"));
+    assert_eq!(pools(), "one");
+
+    // A mistake in a file that the keep file names leaves all as it was.
+    std::fs::write(&rules, RULES.replace("expr:", "exp:")).unwrap();
+    let refused = up.act("/-/reload", &json!({}));
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    assert!(refused.json["error"].as_str().unwrap().contains("rules.yml"), "{}", refused.text);
+
+    std::fs::write(&rules, RULES.replace("NAME", "after")).unwrap();
+    std::fs::write(&scrape, job("two")).unwrap();
+    home.keep(text(&format!(", graphite: '127.0.0.1:{port}'")));
+    up.acts("/-/reload", &json!({}));
+    wait_for("the new rule records", || recorded("after"));
+    assert_eq!(pools(), "two");
+    let shown = up.get("/api/v1/rules")["data"]["groups"][0]["rules"][0]["name"].clone();
+    assert_eq!(shown, "after");
+    let mut graphite = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    graphite.write_all(b"from.graphite 1\n").unwrap();
+    drop(graphite);
+    wait_for("the socket takes samples", || recorded("{__name__=\"from.graphite\"}"));
+    // The ended rule's series ended with it.
+    wait_for("the old rule's series is stale", || recorded("before").is_none().then_some(()));
 }

@@ -10,10 +10,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use wellkept_model::Text;
 
 use crate::app::{App, count};
-use crate::body::read;
+use crate::body::{ActBody, read};
 use crate::doors::{Door, Push, PushReply};
 use crate::error::ApiError;
-use crate::gate::ActGrant;
+use crate::gate::{ActGrant, Peer};
 
 /// Parts in which an import is taken: large enough to be cheap, small enough to be many at once.
 const PART: usize = 1 << 20;
@@ -54,6 +54,33 @@ pub(crate) async fn snapshot(State(app): State<App>, _: ActGrant) -> Result<Resp
     let name = blocking(move || app.doors.snapshot()).await??;
     let data = serde_json::json!({"status": "success", "data": {"name": name}});
     Ok(axum::Json(data).into_response())
+}
+
+/// Which snapshot an act is about.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Named {
+    name: String,
+}
+
+pub(crate) async fn restore(
+    State(app): State<App>,
+    _: ActGrant,
+    ActBody(named): ActBody<Named>,
+) -> Result<Response, ApiError> {
+    let _place = place(&app).await?;
+    let (samples, refused) = blocking(move || app.doors.restore(&named.name)).await??;
+    let data = serde_json::json!({"status": "success", "data": {"samples": samples, "refused": refused}});
+    Ok(axum::Json(data).into_response())
+}
+
+pub(crate) async fn remove_snapshot(
+    State(app): State<App>,
+    _: ActGrant,
+    ActBody(named): ActBody<Named>,
+) -> Result<Response, ApiError> {
+    blocking(move || app.doors.remove_snapshot(&named.name)).await??;
+    Ok(axum::Json(serde_json::json!({"status": "success"})).into_response())
 }
 
 /// Influx clients ask this first.
@@ -147,8 +174,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 fn push_of(app: &App, door: Door, head: &axum::http::request::Parts, body: Bytes) -> Push {
     let query = head.uri.query().unwrap_or_default();
+    let peer = head.extensions.get::<Peer>();
     Push {
         door,
+        source: peer.map(|p| p.0.ip().to_string()).unwrap_or_default(),
         content_type: text(&head.headers, &CONTENT_TYPE),
         content_encoding: encoding(&head.headers),
         parameters: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),

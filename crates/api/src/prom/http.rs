@@ -19,7 +19,7 @@ use crate::handlers::incidents::json;
 use crate::promql_door::{self as door, Steps};
 
 /// Most `match[]` parameters of one request.
-const MATCHES_MAX: usize = 100;
+pub(super) const MATCHES_MAX: usize = 100;
 
 pub(crate) async fn query(State(app): State<App>, params: Params) -> Result<Response, ApiError> {
     let text = required(&params, "query")?;

@@ -1,5 +1,6 @@
 //! Prometheus' HTTP API for reading.
 
+pub(crate) mod federate;
 pub(crate) mod http;
 pub(crate) mod status;
 pub(crate) mod views;

@@ -30,6 +30,16 @@ pub(super) async fn run<W>(app: App, time: Duration, work: W) -> Result<Response
 where
     W: FnOnce(&App, Stop<'_>) -> Result<Vec<u8>, ApiError> + Send + 'static,
 {
+    let body = run_text(app, time, work).await?;
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// The same for what is no JSON.
+pub(super) async fn run_text<T, W>(app: App, time: Duration, work: W) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    W: FnOnce(&App, Stop<'_>) -> Result<T, ApiError> + Send + 'static,
+{
     let turn = tokio::time::timeout(TURN_MAX, app.inner().evaluations.clone().acquire_owned()).await;
     let Ok(Ok(permit)) = turn else {
         count(&app.inner().counters.busy_evaluations);
@@ -45,7 +55,7 @@ where
     let result = tokio::time::timeout(time, task).await;
     drop(guard);
     match result {
-        Ok(Ok(body)) => Ok(([(CONTENT_TYPE, "application/json")], body?).into_response()),
+        Ok(Ok(body)) => body,
         Ok(Err(error)) => {
             tracing::error!(%error, "an evaluation broke off");
             Err(ApiError::internal(Text::new("api.internal")))

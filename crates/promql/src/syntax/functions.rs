@@ -69,6 +69,8 @@ pub(crate) enum WindowFn {
     Min,
     Max,
     Count,
+    /// `Count` where each value is a number of samples.
+    Tally,
     Present,
     Stddev,
     Stdvar,

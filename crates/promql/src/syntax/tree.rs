@@ -98,6 +98,29 @@ impl Expr {
         }
     }
 
+    /// All selectors, in order. A loop with a list of its own: chains are deep.
+    pub(crate) fn selectors(&self) -> Vec<&Selector> {
+        let (mut found, mut todo) = (Vec::new(), vec![self]);
+        while let Some(expr) = todo.pop() {
+            match expr {
+                Self::Number(_) | Self::Text { .. } => {}
+                Self::Vector(selector) => found.push(selector.as_ref()),
+                Self::Range(range) => match &range.of {
+                    RangeOf::Samples(selector) => found.push(selector),
+                    RangeOf::Subquery { inner, .. } => todo.push(inner),
+                },
+                Self::Sign { inner, .. } | Self::Paren { inner, .. } => todo.push(inner),
+                Self::Binary(binary) => todo.extend([&binary.rhs, &binary.lhs]),
+                Self::Aggregate(aggregate) => {
+                    todo.push(&aggregate.inner);
+                    todo.extend(&aggregate.param);
+                }
+                Self::Call(call) => todo.extend(call.args.iter().rev()),
+            }
+        }
+        found
+    }
+
     /// The expression inside any parentheses.
     pub(crate) fn bare(&self) -> &Self {
         let mut at = self;

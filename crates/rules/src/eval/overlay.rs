@@ -1,6 +1,9 @@
 //! A source with what the group has just given laid over it.
 
-use wellkept_model::{Labels, Matcher, SeriesData, SeriesSource, SourceError, SourceLimits, TimestampMs};
+use wellkept_model::{
+    Aggregate, Hints, Labels, Matcher, Selected, SeriesData, SeriesSource, SourceError, SourceLimits,
+    TimestampMs,
+};
 
 use super::written::Written;
 use crate::ask::Point;
@@ -32,9 +35,23 @@ impl SeriesSource for Overlay<'_> {
         to: TimestampMs,
         limits: &SourceLimits,
     ) -> Result<Vec<SeriesData>, SourceError> {
-        let mut series = self.base.select(matchers, from, to, limits)?;
+        Ok(self.select_hinted(matchers, from, to, &Hints::default(), limits)?.series)
+    }
+
+    fn select_hinted(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        hints: &Hints,
+        limits: &SourceLimits,
+    ) -> Result<Selected, SourceError> {
+        let mut selected = self.base.select_hinted(matchers, from, to, hints, limits)?;
+        let series = &mut selected.series;
         let stored = series.len();
         for (labels, value) in self.matching(matchers, from, to) {
+            let counted = Point::Float(1.0);
+            let value = if selected.aggregate == Aggregate::Count { &counted } else { value };
             let found = series.get(..stored).and_then(|s| s.binary_search_by(|s| s.labels.cmp(labels)).ok());
             match found.and_then(|i| series.get_mut(i)) {
                 Some(there) => put(there, self.written.at, value),
@@ -48,7 +65,7 @@ impl SeriesSource for Overlay<'_> {
         if series.len() > stored {
             series.sort_by(|a, b| a.labels.cmp(&b.labels));
         }
-        Ok(series)
+        Ok(selected)
     }
 
     fn series(

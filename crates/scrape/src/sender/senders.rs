@@ -93,6 +93,13 @@ impl Senders {
         (to_open, old)
     }
 
+    /// Whether nothing is sent anywhere.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let inner = self.lock();
+        inner.running.is_empty() && inner.pending.is_none()
+    }
+
     /// Gives what was scraped to all receivers. Never waits.
     pub fn offer(&self, scraped: &Arc<Scraped>) {
         self.take(Offer::Scraped(Arc::clone(scraped)));

@@ -18,6 +18,8 @@ pub fn config() -> StoreConfig {
         block_span: Duration::from_secs(60),
         retention: Duration::from_secs(3600),
         segment_bytes: 4096,
+        consolidate: Vec::new(),
+        merge_spans: vec![Duration::from_secs(180), Duration::from_secs(600)],
         ..StoreConfig::default()
     }
 }

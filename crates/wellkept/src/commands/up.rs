@@ -14,14 +14,13 @@ use wellkept_doors::Doors;
 use wellkept_model::keep::Keep;
 use wellkept_model::{SeriesSource, Text};
 use wellkept_state::{DataDir, FileVersions, StateDb};
+use wellkept_tsdb::Store;
 
-use super::intake::{Files, Intake};
 use super::{Context, variable};
 use crate::clock::now;
-use crate::elsewhere;
 use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
 use crate::exit::{ADDRESS, DATA_DIR, Failure, OK, USAGE};
-use crate::metrics::{HttpDoors, Views};
+use crate::metrics::{Base, Files, HttpDoors, Intake, Views, page};
 use crate::say;
 
 /// Read when no keep file is named.
@@ -64,26 +63,42 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let metrics = Arc::new(OwnMetrics::default());
     let (publisher, published) = channel();
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
-    let own = Arc::clone(&store) as Arc<dyn SeriesSource>;
     let identity = wellkept_collect::identity(&host_name());
-    let source = elsewhere::source(own, identity.clone(), keep.source.as_ref())?;
-    let doors = Arc::new(Doors::new(Arc::clone(&store), identity));
-    let intake = Intake::start(&keep, files, dir.path(), &doors, &store, &source).await?;
-    let views = intake.views(&doors, &store, &options, &keep);
-    let doors = HttpDoors { doors, store: Arc::clone(&store) };
-    let wired = Wired { views: Arc::new(views), doors: Arc::new(doors), source: Arc::clone(&source) };
-    let shared = shared(published, commands.clone(), wired, &metrics, dir.token().reveal(), address);
+    let doors =
+        Arc::new(Doors::new(Arc::clone(&store), identity.clone(), keep.metrics.limits.samples_per_second));
+    let intake = Intake::start(Base {
+        keep: &keep,
+        files,
+        data_dir: dir.path(),
+        doors: &doors,
+        store: &store,
+        identity,
+        host: host_name(),
+    })
+    .await?;
+    let source = intake.source();
+    let views = views(&intake, &doors, &store, &options, &keep);
+    let snapshots = dir.path().join(super::store::SNAPSHOTS_DIR);
+    let own_metrics = {
+        let (store, doors, intake, metrics) =
+            (Arc::clone(&store), Arc::clone(&doors), Arc::clone(&intake), Arc::clone(&metrics));
+        Arc::new(move || metrics.page() + &page(&store, &doors, &intake))
+    };
+    let doors = HttpDoors { doors, store: Arc::clone(&store), snapshots };
+    let wired =
+        Wired { views: Arc::new(views), doors: Arc::new(doors), source: Arc::clone(&source), own_metrics };
+    let shared = shared(published, commands.clone(), wired, dir.token().reveal(), address);
     let engine = Engine::new(Parts {
         host: host_name(),
         keep_file,
         keep,
         collect: !options.no_collect,
-        ruler: Arc::clone(&intake.ruler),
+        intake: Arc::clone(&intake),
         data_dir: dir.path().to_owned(),
         state,
         versions,
         source,
-        writer: Writer::start(store, Arc::clone(&metrics))?,
+        writer: Writer::start(store, Arc::clone(intake.senders()), Arc::clone(&metrics))?,
         publisher,
         commands: inbox,
         metrics,
@@ -132,22 +147,39 @@ async fn reload(commands: &mpsc::Sender<Command>) {
     });
 }
 
+/// What Prometheus' API tells besides series.
+fn views(intake: &Intake, doors: &Arc<Doors>, store: &Arc<Store>, options: &Options, keep: &Keep) -> Views {
+    Views {
+        doors: Arc::clone(doors),
+        store: Arc::clone(store),
+        scraping: Arc::clone(intake.scraping()),
+        ruler: Arc::clone(intake.ruler()),
+        started_at: now(),
+        flags: vec![
+            ("data-dir", options.data_dir.display().to_string()),
+            ("listen", options.listen.to_string()),
+            ("no-collect", options.no_collect.to_string()),
+            ("keep", options.keep.as_ref().map(|k| k.display().to_string()).unwrap_or_default()),
+        ],
+        kept: keep.metrics.retention.clone(),
+    }
+}
+
 /// What the API reaches besides the engine.
 struct Wired {
     views: Arc<Views>,
     doors: Arc<HttpDoors>,
     source: Arc<dyn SeriesSource>,
+    own_metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 fn shared(
     published: Published,
     commands: mpsc::Sender<Command>,
     wired: Wired,
-    metrics: &Arc<OwnMetrics>,
     token: &str,
     address: SocketAddr,
 ) -> Shared {
-    let metrics = Arc::clone(metrics);
     Shared {
         overview: published.overview,
         incidents: published.incidents,
@@ -157,7 +189,7 @@ fn shared(
         source: wired.source,
         views: wired.views,
         doors: wired.doors,
-        own_metrics: Arc::new(move || metrics.page()),
+        own_metrics: wired.own_metrics,
         console,
         token_sha256: Sha256::digest(token.as_bytes()).into(),
         reading_needs_token: !address.ip().is_loopback(),

@@ -105,9 +105,18 @@ impl Engine {
         if looks && !self.collect {
             return Err(Refusal { kind: RefusalKind::BadData, text: Text::new("cli.error.no_collect") });
         }
-        if keep.source != self.keep.source || keep.metrics != self.keep.metrics {
-            tracing::warn!("`source` and `metrics` of the keep file take effect at the next start");
+        // The files that it names are read before anything changes.
+        let prepared = self.intake.prepare(&keep).map_err(|e| Refusal {
+            kind: RefusalKind::BadData,
+            text: Text::new("refused.bad_keep_file").with("problems", format!("{e:#}")),
+        })?;
+        let (old, new) = (&self.keep.metrics, &keep.metrics);
+        if (&old.retention, old.out_of_order, old.limits) != (&new.retention, new.out_of_order, new.limits) {
+            tracing::warn!(
+                "`retention`, `out_of_order` and `limits` of the keep file take effect at the next start"
+            );
         }
+        self.intake.apply(&keep, prepared).await;
         let keep = Arc::new(keep);
         self.topology = Topology::from_keep(&keep, &self.host);
         self.collector.set_keep(Arc::clone(&keep));

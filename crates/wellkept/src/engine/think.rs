@@ -22,7 +22,7 @@ impl Engine {
             series: &series,
         };
         let mut findings = self.detectors.observe(&self.keep, &round);
-        findings.extend(self.ruler.firing().into_iter().map(|f| Finding { at, ..f }));
+        findings.extend(self.intake.firing().into_iter().map(|f| Finding { at, ..f }));
         OwnMetrics::set(&self.metrics.findings, findings.len());
         self.book.handle_round(at, findings, &self.seen, &self.topology, &self.keep);
         self.diagnose_due(at, &file_changes).await;

@@ -7,13 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use wellkept_model::Batch;
-use wellkept_model::keep::Metrics;
-use wellkept_tsdb::{OsDisk, Store, StoreConfig, StoreError};
+use wellkept_model::keep::{Metrics, SeriesRetention};
+use wellkept_model::{Batch, Matcher};
+use wellkept_scrape::sender::Senders;
+use wellkept_tsdb::{Consolidation, OsDisk, RetentionRule, Store, StoreConfig, StoreError};
 
 use super::OwnMetrics;
 use crate::clock::now;
+use crate::metrics::send_on;
 
 /// Rounds that may wait for a slow disk: a minute.
 const QUEUE_MAX: usize = 60;
@@ -31,22 +34,58 @@ pub(crate) struct Writer {
 /// Opens the store below the data directory.
 pub(crate) fn open_store(data_dir: &Path, metrics: &Metrics) -> Result<Arc<Store>, StoreError> {
     let disk = OsDisk::new(data_dir.join("tsdb"));
-    let usual = StoreConfig::default();
-    let config = StoreConfig {
-        retention: metrics.retention.raw,
-        out_of_order: metrics.out_of_order.unwrap_or(usual.out_of_order),
-        ..usual
-    };
-    Ok(Arc::new(Store::open(Arc::new(disk), config)?))
+    Ok(Arc::new(Store::open(Arc::new(disk), store_config(metrics))?))
 }
 
+/// What the keep file says, in the store's words.
+pub(crate) fn store_config(metrics: &Metrics) -> StoreConfig {
+    let (usual, kept) = (StoreConfig::default(), &metrics.retention);
+    let levels: Vec<(Duration, Duration, Level)> = [
+        (Duration::from_secs(300), kept.five_minutes, (|s| s.five_minutes) as Level),
+        (Duration::from_secs(3600), kept.hours, |s| s.hours),
+    ]
+    .into_iter()
+    .filter_map(|(every, keep, level)| Some((every, keep?, level)))
+    .collect();
+    let rule = |series: &SeriesRetention| {
+        let matchers = series.matchers.iter().map(|(name, op, value)| Matcher::new(name, *op, value));
+        Some(RetentionRule {
+            // The reader of the keep file has compiled them once.
+            matchers: matchers.collect::<Result<_, _>>().ok()?,
+            raw: series.raw.unwrap_or(kept.raw),
+            consolidated: levels.iter().map(|(_, keep, level)| level(series).unwrap_or(*keep)).collect(),
+        })
+    };
+    StoreConfig {
+        retention: kept.raw,
+        consolidate: levels.iter().map(|&(every, keep, _)| Consolidation { every, keep }).collect(),
+        rules: kept.series.iter().filter_map(rule).collect(),
+        size_max: kept.size,
+        out_of_order: metrics.out_of_order.unwrap_or(usual.out_of_order),
+        series_max: limit(metrics.limits.series, usual.series_max),
+        source_series_max: limit(metrics.limits.series_per_source, usual.source_series_max),
+        ..usual
+    }
+}
+
+fn limit(said: Option<u32>, usual: usize) -> usize {
+    said.and_then(|n| usize::try_from(n).ok()).unwrap_or(usual)
+}
+
+/// What an entry of `series` says of one resolution.
+type Level = fn(&SeriesRetention) -> Option<Duration>;
+
 impl Writer {
-    pub(crate) fn start(store: Arc<Store>, metrics: Arc<OwnMetrics>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        store: Arc<Store>,
+        senders: Arc<Senders>,
+        metrics: Arc<OwnMetrics>,
+    ) -> std::io::Result<Self> {
         let (queue, inbox) = sync_channel(QUEUE_MAX);
         let counters = Arc::clone(&metrics);
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || work(&store, &inbox, &counters))?;
+            .spawn(move || work(&store, &senders, &inbox, &counters))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), metrics })
     }
 
@@ -74,7 +113,7 @@ impl Writer {
     }
 }
 
-fn work(store: &Store, inbox: &Receiver<Batch>, metrics: &OwnMetrics) {
+fn work(store: &Store, senders: &Senders, inbox: &Receiver<Batch>, metrics: &OwnMetrics) {
     let mut rounds: u64 = 0;
     let mut broken = false;
     while let Ok(batch) = inbox.recv() {
@@ -93,6 +132,7 @@ fn work(store: &Store, inbox: &Receiver<Batch>, metrics: &OwnMetrics) {
                 }
             }
         }
+        send_on(senders, &batch);
         rounds += 1;
         if rounds.is_multiple_of(MAINTAIN_EVERY) {
             maintain(store);

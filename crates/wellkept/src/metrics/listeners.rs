@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use wellkept_doors::Doors;
+use wellkept_doors::{Doors, Format, From};
 use wellkept_intake::{Limits, Names, graphite, statsd};
 use wellkept_model::keep::Metrics;
 
@@ -32,7 +32,8 @@ const END_MAX: Duration = Duration::from_secs(5);
 /// The tasks that listen; they end when this is dropped.
 pub(crate) struct Listeners {
     tasks: JoinSet<()>,
-    end: watch::Sender<()>,
+    /// Gone once the end has come.
+    end: Option<watch::Sender<()>>,
 }
 
 /// Whether the end has come: the sender is gone then.
@@ -58,12 +59,12 @@ impl Listeners {
             let udp = UdpSocket::bind(address).await.with_context(about)?;
             tasks.spawn(statsd_udp(udp, Arc::clone(doors), ended));
         }
-        Ok(Self { tasks, end })
+        Ok(Self { tasks, end: Some(end) })
     }
 
     /// Ends them; what has come so far is stored.
-    pub(crate) async fn shutdown(mut self) {
-        drop(self.end);
+    pub(crate) async fn end(&mut self) {
+        self.end = None;
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(END_MAX, all).await.is_err() {
             tracing::warn!("not all that Graphite and StatsD clients sent was stored in time");
@@ -118,7 +119,7 @@ async fn graphite_stream(mut stream: TcpStream, peer: SocketAddr, doors: Arc<Doo
             Some(end) => {
                 let rest = buffer.split_off(end);
                 let lines = std::mem::replace(&mut buffer, rest);
-                store(&doors, lines).await;
+                store(&doors, peer, lines).await;
             }
             None if buffer.len() > PART * 4 => {
                 tracing::warn!(%peer, "a Graphite connection was closed: its line has no end");
@@ -135,8 +136,8 @@ async fn graphite_stream(mut stream: TcpStream, peer: SocketAddr, doors: Arc<Doo
 
 async fn graphite_udp(socket: UdpSocket, doors: Arc<Doors>, mut end: End) {
     let mut buffer = vec![0; DATAGRAM_MAX];
-    while let Some(datagram) = receive(&socket, &mut buffer, &mut end).await {
-        store(&doors, datagram).await;
+    while let Some((datagram, peer)) = receive(&socket, &mut buffer, &mut end).await {
+        store(&doors, peer, datagram).await;
     }
 }
 
@@ -147,7 +148,7 @@ async fn statsd_udp(socket: UdpSocket, doors: Arc<Doors>, mut end: End) {
     loop {
         tokio::select! {
             datagram = receive(&socket, &mut buffer, &mut end) => match datagram {
-                Some(datagram) => {
+                Some((datagram, _)) => {
                     sums.lock().unwrap_or_else(PoisonError::into_inner).add(&datagram);
                 }
                 None => return flush(&sums, &doors).await,
@@ -161,9 +162,9 @@ async fn statsd_udp(socket: UdpSocket, doors: Arc<Doors>, mut end: End) {
 async fn flush(sums: &Arc<Mutex<statsd::Aggregator>>, doors: &Arc<Doors>) {
     let (sums, doors) = (Arc::clone(sums), Arc::clone(doors));
     let flushed = tokio::task::spawn_blocking(move || {
-        let at = now();
-        doors.take(at, |sink| {
-            sums.lock().unwrap_or_else(PoisonError::into_inner).flush(at, sink);
+        let from = From { format: Format::Statsd, source: "statsd", now: now() };
+        doors.take(&from, |sink| {
+            sums.lock().unwrap_or_else(PoisonError::into_inner).flush(from.now, sink);
         })
     });
     if let Ok(Err(error)) = flushed.await {
@@ -172,7 +173,7 @@ async fn flush(sums: &Arc<Mutex<statsd::Aggregator>>, doors: &Arc<Doors>) {
 }
 
 /// The next datagram; `None` when the socket is gone for good, or when the end has come and none waits.
-async fn receive(socket: &UdpSocket, buffer: &mut [u8], end: &mut End) -> Option<Vec<u8>> {
+async fn receive(socket: &UdpSocket, buffer: &mut [u8], end: &mut End) -> Option<(Vec<u8>, SocketAddr)> {
     loop {
         let received = tokio::select! {
             biased;
@@ -180,7 +181,7 @@ async fn receive(socket: &UdpSocket, buffer: &mut [u8], end: &mut End) -> Option
             _ = end.changed() => return None,
         };
         match received {
-            Ok((length, _)) => return buffer.get(..length).map(<[u8]>::to_vec),
+            Ok((length, peer)) => return buffer.get(..length).map(|d| (d.to_vec(), peer)),
             // An answer from a peer that is gone; the next datagram is another's.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
             Err(error) => {
@@ -191,11 +192,13 @@ async fn receive(socket: &UdpSocket, buffer: &mut [u8], end: &mut End) -> Option
     }
 }
 
-async fn store(doors: &Arc<Doors>, lines: Vec<u8>) {
+async fn store(doors: &Arc<Doors>, peer: SocketAddr, lines: Vec<u8>) {
     let doors = Arc::clone(doors);
     let stored = tokio::task::spawn_blocking(move || {
         let mut decoder = graphite::Decoder::new(Limits::default(), Names::AsSent);
-        doors.take(now(), |sink| {
+        let source = peer.ip().to_string();
+        let from = From { format: Format::Graphite, source: &source, now: now() };
+        doors.take(&from, |sink| {
             decoder.decode(&lines, now(), sink);
         })
     });

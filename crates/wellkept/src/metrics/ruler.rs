@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wellkept_api::RuleFilter;
-use wellkept_model::{Finding, SeriesSource, TimestampMs};
+use wellkept_model::{Batch, Finding, SeriesSource, TimestampMs};
 use wellkept_promql::Limits;
 use wellkept_rules::finding::{Known, findings};
 use wellkept_rules::view::{self, RuleType, RulesFilter};
 use wellkept_rules::{Reader, RuleFile, Ruleset, Settings};
+use wellkept_scrape::sender::Senders;
 use wellkept_tsdb::Store;
 
+use super::scraping::send_on;
 use crate::clock::now;
 
 /// Time between two looks for groups that are due.
@@ -29,6 +31,11 @@ pub(crate) struct Ruler {
     /// What fires, as findings; made after each evaluation.
     firing: Mutex<Vec<Finding>>,
     stop: AtomicBool,
+    host: Mutex<Host>,
+    store: Arc<Store>,
+    source: Arc<dyn SeriesSource>,
+    senders: Arc<Senders>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What is known of this host, to find the entity of an alert.
@@ -40,33 +47,62 @@ pub(crate) struct Host {
 }
 
 impl Ruler {
-    pub(crate) fn new(settings: Settings, files: Vec<RuleFile>) -> Arc<Self> {
-        let mut rules = Ruleset::new(settings);
-        let _ = rules.load(files, now());
-        Arc::new(Self { rules: Mutex::new(rules), firing: Mutex::default(), stop: AtomicBool::new(false) })
+    /// Without any rule.
+    pub(crate) fn new(store: Arc<Store>, source: Arc<dyn SeriesSource>, senders: Arc<Senders>) -> Arc<Self> {
+        Arc::new(Self {
+            rules: Mutex::new(Ruleset::new(Settings::default())),
+            firing: Mutex::default(),
+            stop: AtomicBool::new(false),
+            host: Mutex::default(),
+            store,
+            source,
+            senders,
+            thread: Mutex::default(),
+        })
     }
 
-    /// Evaluates on a thread of its own until [`Self::stop`]; without any rule there is no thread.
-    pub(crate) fn start(
-        self: &Arc<Self>,
-        source: Arc<dyn SeriesSource>,
-        store: Arc<Store>,
-        host: Host,
-    ) -> std::io::Result<Option<JoinHandle<()>>> {
-        if self.rules().groups().len() == 0 {
-            return Ok(None);
-        }
-        let ruler = Arc::clone(self);
-        let work = move || {
-            while !ruler.stop.load(Ordering::Relaxed) {
-                if ruler.evaluate(source.as_ref(), &store) {
-                    *ruler.firing.lock().unwrap_or_else(PoisonError::into_inner) =
-                        ruler.findings(&host, now());
+    /// Evaluates these rules from now on, on a thread of its own until [`Self::stop`]; as long as there never was a rule,
+    /// there is no thread. Groups that were there before keep their alerts.
+    pub(crate) fn load(self: &Arc<Self>, settings: Settings, files: Vec<RuleFile>, host: Host) {
+        *self.host.lock().unwrap_or_else(PoisonError::into_inner) = host;
+        let mut rules = self.rules();
+        rules.configure(settings);
+        let ended = rules.load(files, now());
+        let any = rules.groups().len() > 0;
+        drop(rules);
+        ended.iter().for_each(|batch| self.store_batch(batch));
+        self.tell();
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if any && thread.is_none() {
+            let ruler = Arc::clone(self);
+            match std::thread::Builder::new().name("rules".to_owned()).spawn(move || ruler.work()) {
+                Ok(started) => *thread = Some(started),
+                Err(error) => {
+                    tracing::error!(%error, "rules cannot be evaluated: no thread could be started")
                 }
-                std::thread::park_timeout(LOOK_EVERY);
             }
-        };
-        std::thread::Builder::new().name("rules".to_owned()).spawn(work).map(Some)
+        }
+    }
+
+    fn work(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            if self.evaluate() {
+                self.tell();
+            }
+            std::thread::park_timeout(LOOK_EVERY);
+        }
+    }
+
+    /// Makes findings of what fires.
+    fn tell(&self) {
+        let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let findings = self.findings(&host, now());
+        *self.firing.lock().unwrap_or_else(PoisonError::into_inner) = findings;
+    }
+
+    /// The thread, to be waited for after [`Self::stop`].
+    pub(crate) fn take_thread(&self) -> Option<JoinHandle<()>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(crate) fn stop(&self) {
@@ -79,10 +115,10 @@ impl Ruler {
     }
 
     /// Evaluates what is due; true when there was anything.
-    fn evaluate(&self, source: &dyn SeriesSource, store: &Store) -> bool {
+    fn evaluate(&self) -> bool {
         let limits = Limits { time: QUERY_MAX, ..Limits::default() };
         let cancelled = || self.stop.load(Ordering::Relaxed);
-        let reader = Reader { source, limits: &limits, cancelled: &cancelled };
+        let reader = Reader { source: self.source.as_ref(), limits: &limits, cancelled: &cancelled };
         let mut any = false;
         let mut rules = self.rules();
         for (slot, group) in rules.due(now()) {
@@ -93,11 +129,17 @@ impl Ruler {
                 let (group, failed) = (&group.group().name, evaluation.failures);
                 tracing::warn!(group, failed, "rules could not be evaluated; the alerts page says why");
             }
-            if let Err(error) = store.append_durable(&evaluation.batch) {
-                tracing::warn!(%error, "what rules recorded could not be stored");
-            }
+            self.store_batch(&evaluation.batch);
         }
         any
+    }
+
+    /// Stores what rules recorded, and sends it on.
+    fn store_batch(&self, batch: &Batch) {
+        if let Err(error) = self.store.append_durable(batch) {
+            tracing::warn!(%error, "what rules recorded could not be stored");
+        }
+        send_on(&self.senders, batch);
     }
 
     fn findings(&self, host: &Host, at: TimestampMs) -> Vec<Finding> {

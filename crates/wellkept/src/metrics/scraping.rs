@@ -1,18 +1,16 @@
 //! Scrapes what a Prometheus configuration names, and sends samples on to the receivers that it names.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use wellkept_doors::Doors;
+use wellkept_doors::{Doors, Format, From};
 use wellkept_intake::remote_write::{Encoder as WireEncoder, OutgoingSeries, Version};
 use wellkept_intake::{Limits, text};
-use wellkept_model::Sink;
+use wellkept_model::{Batch, HistogramSample, Sample, Sink};
 use wellkept_scrape::config::{Config, WireVersion};
 use wellkept_scrape::manager::{Manager, Targets};
 use wellkept_scrape::sender::Senders;
 use wellkept_scrape::{Encoder, NewEncoder, NewParser, Outgoing, Outlet, Page, Parser, Pending, Scraped};
-
-use crate::clock::now;
 
 /// Most bytes of the queue of one receiver.
 const QUEUE_BYTES: u64 = 512 << 20;
@@ -21,28 +19,33 @@ const QUEUE_BYTES: u64 = 512 << 20;
 pub(crate) struct Scraping {
     manager: Manager,
     senders: Arc<Senders>,
-    shown: String,
+    shown: Mutex<String>,
 }
 
 impl Scraping {
-    /// Begins to scrape and to send. `text`: the configuration as it was read, for people.
-    pub(crate) async fn start(
-        doors: Arc<Doors>,
-        data_dir: &Path,
-        config: Config,
-        shown: String,
-    ) -> Arc<Self> {
+    /// Nothing to scrape and nowhere to send yet.
+    pub(crate) fn new(doors: Arc<Doors>, data_dir: &Path) -> Arc<Self> {
         let new_encoder: NewEncoder = Arc::new(|| Box::new(Wire(WireEncoder::default())));
         let senders = Arc::new(Senders::new(&data_dir.join("sending"), QUEUE_BYTES, new_encoder));
-        if let Err(errors) = senders.apply(&config.remote_writes, &config.global.external_labels).await {
+        let new_parser: NewParser = Arc::new(|| Box::new(Pages(text::Decoder::new(Limits::default()))));
+        let manager = Manager::new(new_parser, Arc::new(Stored { doors, senders: Arc::clone(&senders) }));
+        Arc::new(Self { manager, senders, shown: Mutex::default() })
+    }
+
+    /// Scrapes and sends as this configuration says from now on. `shown`: the configuration for people.
+    pub(crate) async fn apply(&self, config: &Config, shown: String) {
+        if let Err(errors) = self.senders.apply(&config.remote_writes, &config.global.external_labels).await {
             for error in errors {
                 tracing::error!(%error, "a receiver of samples cannot be sent to");
             }
         }
-        let new_parser: NewParser = Arc::new(|| Box::new(Pages(text::Decoder::new(Limits::default()))));
-        let manager = Manager::new(new_parser, Arc::new(Stored { doors, senders: Arc::clone(&senders) }));
-        manager.apply(&config);
-        Arc::new(Self { manager, senders, shown })
+        self.manager.apply(config);
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+
+    /// What goes to receivers.
+    pub(crate) fn senders(&self) -> &Arc<Senders> {
+        &self.senders
     }
 
     pub(crate) fn targets(&self) -> Targets {
@@ -51,7 +54,7 @@ impl Scraping {
 
     /// The configuration as people wrote it, without what is secret in it.
     pub(crate) fn shown_config(&self) -> String {
-        self.shown.clone()
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Stores and queues what is in hand.
@@ -59,6 +62,25 @@ impl Scraping {
         self.manager.shutdown().await;
         self.senders.shutdown().await;
     }
+}
+
+/// Sends a batch of our own on to the receivers, where there are any. Never waits.
+pub(crate) fn send_on(senders: &Senders, batch: &Batch) {
+    if senders.is_empty() {
+        return;
+    }
+    let mut series: Vec<Outgoing> = Vec::with_capacity(batch.samples.len());
+    series.extend(batch.samples.iter().map(|(labels, value)| Outgoing {
+        labels: labels.clone(),
+        samples: vec![Sample { at: batch.at, value: *value }],
+        histograms: Vec::new(),
+    }));
+    series.extend(batch.histograms.iter().map(|(labels, histogram)| Outgoing {
+        labels: labels.clone(),
+        samples: Vec::new(),
+        histograms: vec![HistogramSample { at: batch.at, histogram: Arc::clone(histogram) }],
+    }));
+    senders.offer_series(&Arc::new(series));
 }
 
 /// The text of a configuration as it may be shown: not at all when a secret stands in it.
@@ -119,8 +141,13 @@ impl Outlet for Stored {
         self.senders.offer(&scraped);
         let doors = Arc::clone(&self.doors);
         Box::pin(async move {
-            let stored =
-                tokio::task::spawn_blocking(move || doors.take(now(), |sink| scraped.feed(sink))).await;
+            let stored = tokio::task::spawn_blocking(move || {
+                let batch = &scraped.batch;
+                let source = format!("scrape {}", batch.target.get("job"));
+                let from = From { format: Format::Scrape, source: &source, now: batch.at };
+                doors.take(&from, |sink| scraped.feed(sink))
+            })
+            .await;
             match stored {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(error)) => Err(error.to_string()),

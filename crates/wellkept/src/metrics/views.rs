@@ -5,11 +5,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use wellkept_api::{ExemplarQuery, PrometheusViews, RuleFilter, TargetState};
 use wellkept_doors::Doors;
+use wellkept_model::keep::Retention;
 use wellkept_model::{Labels, TimestampMs};
 use wellkept_scrape::manager::{ActiveTarget, DroppedTarget};
 use wellkept_tsdb::Store;
 
-use super::{Ruler, Scraping};
+use super::{Ruler, Scraping, cardinality};
 
 /// Everything that the views look at.
 pub(crate) struct Views {
@@ -20,7 +21,7 @@ pub(crate) struct Views {
     pub(crate) started_at: TimestampMs,
     /// Settings of the command line, by name.
     pub(crate) flags: Vec<(&'static str, String)>,
-    pub(crate) retention: String,
+    pub(crate) kept: Retention,
 }
 
 impl PrometheusViews for Views {
@@ -69,60 +70,13 @@ impl PrometheusViews for Views {
             "startTime": rfc3339(self.started_at), "CWD": "", "reloadConfigSuccess": true,
             "lastConfigTime": rfc3339(self.started_at), "corruptionCount": self.store.stats().quarantined_total,
             "goroutineCount": 0, "GOMAXPROCS": 0, "GOGC": "", "GODEBUG": "", "GOMEMLIMIT": 0,
-            "storageRetention": self.retention,
+            "storageRetention": cardinality::in_words(&self.kept),
         })
     }
 
     fn tsdb(&self, limit: usize) -> Value {
-        let stats = self.store.stats();
-        let (from, to) = stats.range.unwrap_or_default();
-        let names = self.store.label_names();
-        let mut values: Vec<(String, usize)> =
-            names.iter().map(|n| (n.clone(), self.store.label_values(n).len())).collect();
-        let all_pairs: usize = values.iter().map(|(_, n)| n).sum();
-        values.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        values.truncate(limit);
-        let per_sample = stats.block_bytes as f64 / (stats.block_samples.max(1)) as f64;
-        json!({
-            "headStats": {"numSeries": stats.series, "numLabelPairs": all_pairs,
-                "minTime": from.0, "maxTime": to.0},
-            "seriesCountByMetricName": self.series_by_metric(limit),
-            "labelValueCountByLabelName": pairs(&values),
-            "memoryInBytesByLabelName": [],
-            "seriesCountByLabelValuePair": [],
-            "wellkept": {
-                "blocks": stats.blocks, "blockBytes": stats.block_bytes, "blockSamples": stats.block_samples,
-                "bytesPerSample": (stats.block_samples > 0).then_some(per_sample),
-                "logBytes": stats.log_bytes, "headBytes": stats.head_bytes,
-                "quarantined": stats.quarantined.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            },
-        })
+        cardinality::view(&self.store, &self.kept, limit)
     }
-}
-
-impl Views {
-    fn series_by_metric(&self, limit: usize) -> Value {
-        let limits = wellkept_model::SourceLimits::default();
-        let all = wellkept_model::SeriesSource::series(
-            self.store.as_ref(),
-            &[],
-            TimestampMs(i64::MIN),
-            TimestampMs(i64::MAX),
-            &limits,
-        );
-        let mut counts = std::collections::BTreeMap::<String, usize>::new();
-        for labels in all.unwrap_or_default() {
-            *counts.entry(labels.name().to_owned()).or_default() += 1;
-        }
-        let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
-        counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        counts.truncate(limit);
-        pairs(&counts)
-    }
-}
-
-fn pairs(counts: &[(String, usize)]) -> Value {
-    Value::Array(counts.iter().map(|(name, value)| json!({"name": name, "value": value})).collect())
 }
 
 fn active(target: &ActiveTarget) -> Value {
