@@ -392,6 +392,67 @@ fn promtool_shows_the_same_of_both() {
 }
 
 #[test]
+fn federation_gives_what_prometheus_gives() {
+    with_twins(|twins| {
+        let selector = [
+            ("match[]", "{__name__=~\"shop_orders_total|shop_queue_length|shop_odd\"}"),
+            ("match[]", "shop:all"),
+        ];
+        let [theirs, ours] = twins.ask("GET", "/federate", &selector);
+        assert_eq!((theirs.status, ours.status), (200, 200), "{}", ours.text);
+        // Labels may be written in any order, numbers in any form, and rules are evaluated at times of their own.
+        let lines = |a: &Answer| {
+            let mut lines: Vec<String> =
+                a.text.lines().filter(|l| !l.starts_with('#')).map(in_order).collect();
+            lines.sort();
+            lines
+        };
+        assert!(lines(&theirs).len() > 4, "{}", theirs.text);
+        assert_eq!(lines(&theirs), lines(&ours));
+        let [theirs, ours] = twins.ask("GET", "/federate", &[("match[]", "nothing")]);
+        assert_eq!((theirs.status, theirs.text.as_str()), (ours.status, ours.text.as_str()));
+        let [theirs, ours] = twins.ask("GET", "/federate", &[("match[]", "rate(")]);
+        assert_eq!(theirs.status, ours.status);
+    });
+}
+
+/// A line of the text format with its labels in order, its number read, and the time only of what was pushed.
+fn in_order(line: &str) -> String {
+    let (series, rest) = line.split_once("} ").unwrap();
+    let (name, labels) = series.split_once('{').unwrap();
+    let mut labels: Vec<&str> = labels.split(',').collect();
+    labels.sort_unstable();
+    let (value, at) = rest.split_once(' ').unwrap();
+    let value: f64 = value.parse().unwrap();
+    let at = if name == "shop:all" { "" } else { at };
+    format!("{name} {labels:?} {value} {at}")
+}
+
+#[test]
+fn a_prometheus_scrapes_us_and_federates_from_us() {
+    let (home, other) = (Home::new(), Home::new());
+    let up = Up::start(&home, None);
+    let config = format!(
+        "global: {{ scrape_interval: 1s }}\nscrape_configs:\n\
+         - job_name: own\n  static_configs: [{{ targets: ['{0}'] }}]\n\
+         - job_name: federated\n  honor_labels: true\n  metrics_path: /federate\n  \
+         params: {{ 'match[]': ['{{__name__=~\"node_.*\"}}'] }}\n  static_configs: [{{ targets: ['{0}'] }}]\n",
+        up.address
+    );
+    let Some(server) = Server::prometheus(&other, "prometheus", &config, &[]) else {
+        return skipped("prometheus is not installed");
+    };
+    let has = |query: &str| (!rows(&server.query(query, &seconds(now_ms()))).is_empty()).then_some(());
+    wait_for("our own metrics", || has("wellkept_rounds_total{job=\"own\"}"));
+    wait_for("our series under their own names", || has("node_load1{job=\"wellkept\"}"));
+    wait_for("both targets are well", || has("sum(up) == 2"));
+    let told = Call::new(server.address, "GET", "/api/v1/targets?state=active").send().json;
+    for target in told["data"]["activeTargets"].as_array().unwrap() {
+        assert_eq!(target["lastError"], "", "{target}");
+    }
+}
+
+#[test]
 fn our_own_metrics_pass_promtools_check() {
     let home = Home::new();
     let up = Up::start(&home, None);

@@ -7,11 +7,15 @@ mod common;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::wire::{gzip, one, otlp_json, otlp_protobuf, remote_write, remote_write_of};
-use common::{Answer, Call, Home, Server, Site, Up, free_address, now_ms, query_at, rows, seconds, skipped};
+use common::{
+    Answer, Call, Home, Mounted, Reply, Server, Site, Up, free_address, now_ms, query_at, rows, seconds,
+    skipped,
+};
 use common::{query_value, wait_for};
-use serde_json::json;
+use serde_json::{Value, json};
 use wellkept_intake::remote_write::{OutgoingSeries, Version};
 use wellkept_model::{Exemplar, Histogram, HistogramSample, Labels, Metadata, MetricKind, Span, TimestampMs};
 
@@ -146,6 +150,141 @@ fn a_real_prometheus_sends_what_it_scrapes() {
         let told = up.get("/api/v1/metadata?metric=shop_orders_total");
         (told["data"]["shop_orders_total"][0]["help"] == "Orders.").then_some(())
     });
+}
+
+#[test]
+fn a_real_prometheus_with_a_token_loses_nothing_when_we_are_killed() {
+    let home = Home::new();
+    let count = AtomicU64::new(0);
+    let page = Site::start(move |_| {
+        Reply::metrics(format!("shop_count {}\n", count.fetch_add(1, Ordering::SeqCst)))
+    });
+    let address = free_address();
+    let everywhere = format!("0.0.0.0:{}", address.port());
+    let start = || Up::start_with(&home, None, &["--no-collect", "--listen", &everywhere]);
+    let up = start();
+    let token = up.token();
+    let config = format!(
+        "global: {{ scrape_interval: 100ms, scrape_timeout: 100ms }}\n\
+         scrape_configs: [{{ job_name: shop, static_configs: [{{ targets: ['{}'] }}] }}]\n\
+         remote_write: [{{ url: 'http://{address}/api/v1/write', authorization: {{ credentials: '{token}' }}, \
+         queue_config: {{ batch_send_deadline: 100ms, max_backoff: 300ms }} }}]\n",
+        page.address
+    );
+    let Some(server) = Server::prometheus(&home, "prometheus", &config, &[]) else {
+        return skipped("prometheus is not installed");
+    };
+    let here = |at: i64| -> Vec<(String, String)> {
+        let form = [("query", "shop_count[10m]"), ("time", &seconds(at))];
+        let answer = Call::new(address, "POST", "/api/v1/query").token(&token).form(&form).send();
+        pairs(&answer.json["data"])
+    };
+    let grows = |more: usize| {
+        let before = here(now_ms()).len();
+        wait_for("samples come", || (here(now_ms()).len() >= before + more).then_some(()));
+    };
+    grows(5);
+    up.kill();
+    // What it sends meanwhile goes nowhere.
+    let at_kill = now_ms();
+    wait_for("it goes on scraping", || {
+        let theirs = pairs(&server.query("shop_count[10m]", &seconds(now_ms())));
+        let last: f64 = theirs.last()?.0.parse().ok()?;
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of this century")]
+        (last * 1000.0 > at_kill as f64 + 500.0).then_some(())
+    });
+    let up = start();
+    grows(5);
+    let at = now_ms() - 500;
+    let theirs = pairs(&server.query("shop_count[10m]", &seconds(at)));
+    wait_for("all has come", || (here(at).len() >= theirs.len()).then_some(()));
+    assert_eq!(here(at), theirs);
+    drop(up);
+}
+
+/// Time and value of the samples of the first series.
+fn pairs(data: &Value) -> Vec<(String, String)> {
+    let values = data["result"][0]["values"].as_array().cloned().unwrap_or_default();
+    values.iter().map(|v| (v[0].to_string(), v[1].as_str().unwrap().to_owned())).collect()
+}
+
+#[test]
+fn senders_that_are_answered_while_it_is_killed_find_every_answered_sample() {
+    let home = Home::new();
+    let up = Up::store(&home, None);
+    let (address, start) = (up.address, now_ms() - 60_000);
+    let senders: Vec<_> = (0..4)
+        .map(|sender| {
+            std::thread::spawn(move || {
+                let name = sender.to_string();
+                let mut answered = 0;
+                loop {
+                    let at = start + answered;
+                    let all = [
+                        one("acked", &[("sender", &name)], at, 1.0),
+                        one("new", &[("at", &at.to_string())], at, 1.0),
+                    ];
+                    let call = Call::new(address, "POST", "/api/v1/write");
+                    match remote_write(call, Version::V2, &all).try_send() {
+                        Some(answer) if answer.status == 204 => answered += 1,
+                        _ => return answered,
+                    }
+                }
+            })
+        })
+        .collect();
+    wait_for("some are answered", || {
+        let count = query_value(address, "sum(count_over_time(acked[5m]))", &seconds(now_ms()))?;
+        (count.parse::<f64>().unwrap() > 40.0).then_some(())
+    });
+    up.kill();
+    let answered: Vec<i64> = senders.into_iter().map(|s| s.join().unwrap()).collect();
+    let up = Up::store(&home, None);
+    for (sender, answered) in answered.iter().enumerate() {
+        let got = samples(&up, &format!("acked{{sender=\"{sender}\"}}"), now_ms());
+        let wanted: Vec<i64> = (start..start + answered).collect();
+        let times: Vec<i64> = got.iter().map(|(at, _)| *at).collect();
+        assert!(*answered > 0 && times.starts_with(&wanted), "{answered} answered: {times:?}");
+        assert!(times.len() <= wanted.len() + 1, "at most the one under way is there besides");
+    }
+}
+
+#[test]
+fn with_a_full_disk_senders_are_told_to_come_again_and_nothing_answered_is_lost() {
+    let home = Home::new();
+    let disk = match Mounted::new(&home.path("disk"), 16 << 10) {
+        Ok(disk) => disk,
+        Err(why) => return skipped(&why),
+    };
+    let up = Up::start_on(&home, &disk, None);
+    let start = now_ms() - 60_000;
+    let push = |i: i64| {
+        let series = [one("kept", &[("job", "a")], start + i, 1.0)];
+        remote_write(up.call("POST", "/api/v1/write"), Version::V1, &series).send().status
+    };
+    assert_eq!(push(0), 204);
+    disk.fill();
+    let mut answered = vec![0];
+    let (refused, _) = wait_for("storing fails", || {
+        let next = answered.last().unwrap() + 1;
+        match push(next) {
+            204 => {
+                answered.push(next);
+                None
+            }
+            status => Some((next, status)),
+        }
+    });
+    assert_eq!(refused.1, 503);
+    let queried = samples(&up, "kept", now_ms());
+    assert!(answered.iter().all(|i| queried.iter().any(|(at, _)| *at == start + i)), "queries go on");
+    disk.empty();
+    wait_for("the same is taken later", || (push(refused.0) == 204).then_some(()));
+    answered.push(refused.0);
+    up.kill();
+    let up = Up::start_on(&home, &disk, None);
+    let after: Vec<i64> = samples(&up, "kept", now_ms()).iter().map(|(at, _)| at - start).collect();
+    assert_eq!(after, answered);
 }
 
 #[test]

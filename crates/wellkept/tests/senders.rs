@@ -140,6 +140,34 @@ fn what_a_receiver_refuses_for_good_blocks_nothing_behind_it() {
 }
 
 #[test]
+fn what_this_host_measures_and_rules_record_is_sent_on_too() {
+    let (home, page) = (Home::new(), counting());
+    let address = free_address();
+    let Some(server) = prometheus(&home, address) else {
+        return skipped("prometheus is not installed");
+    };
+    let rules = "groups: [{ name: g, interval: 200ms, rules: [{ record: shop:doubled, expr: 2 * shop_orders_total }] }]";
+    std::fs::write(home.path("shop.rules.yml"), rules).unwrap();
+    let _ = keep(&home, &page, &format!("http://{address}/api/v1/write"));
+    let keep = home.keep(format!(
+        "metrics: {{ scrape: {}, rules: [{}] }}\n",
+        home.path("scrape.yml").display(),
+        home.path("shop.rules.yml").display()
+    ));
+    let up = Up::start(&home, Some(&keep));
+    let theirs = |query: &str| rows(&server.query(query, &seconds(now_ms())));
+    for selector in ["shop:doubled{site=\"north\"}", "node_load1{job=\"wellkept\",site=\"north\"}"] {
+        wait_for(selector, || (!theirs(selector).is_empty()).then_some(()));
+    }
+    // The same values at the same times.
+    let at = now_ms() - 2000;
+    let ours = samples(up.address, "node_load1", at);
+    wait_for("all of it comes", || {
+        (samples(address, "node_load1", at) == ours && !ours.is_empty()).then_some(())
+    });
+}
+
+#[test]
 fn two_of_us_speak_remote_write_two() {
     let (here, there, page) = (Home::new(), Home::new(), counting());
     let receiver = Up::store(&there, None);
