@@ -54,16 +54,19 @@ impl Twins {
         let ours = Up::store(&home, Some(&keep));
         let end = now_ms() / STEP_MS * STEP_MS - 60_000;
         let twins = Self { theirs, ours, end, _page: page, _home: (home, other) };
-        for address in twins.both() {
-            write(address, end);
-            wait_for("the target is scraped and the rules are evaluated", || {
-                let seen = |query: &str| ask(address, "GET", "/api/v1/query", &[("query", query)]).json;
-                (!rows(&seen("page_visits_total")["data"]).is_empty()
-                    && !rows(&seen("ALERTS")["data"]).is_empty())
-                .then_some(())
+        twins.both().into_iter().for_each(|address| write(address, end));
+        twins.wait_for("the rules are evaluated", "ALERTS");
+        Some(twins)
+    }
+
+    /// Waits until both know a series.
+    fn wait_for(&self, what: &str, series: &str) {
+        for address in self.both() {
+            wait_for(what, || {
+                let seen = ask(address, "GET", "/api/v1/query", &[("query", series)]).json;
+                (!rows(&seen["data"]).is_empty()).then_some(())
             });
         }
-        Some(twins)
     }
 
     fn both(&self) -> [SocketAddr; 2] {
@@ -246,6 +249,8 @@ fn queries_are_answered_as_prometheus_answers_them() {
 #[test]
 fn what_grafana_asks_is_answered_as_prometheus_answers_it() {
     with_twins(|twins| {
+        // Prometheus takes five seconds to begin.
+        twins.wait_for("the target is scraped", "page_visits_total");
         // Prometheus tells the labels of its whole head, whatever time is asked for: all of it is asked for here.
         let (start, end) = (seconds(twins.end - 900_000), seconds(now_ms() + 1000));
         let range = [("start", start.as_str()), ("end", end.as_str())];

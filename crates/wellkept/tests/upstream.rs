@@ -38,6 +38,7 @@ fn victoria(home: &Home) -> Option<Server> {
     let import =
         Call::new(server.address, "POST", "/api/v1/import/prometheus").body(lines.collect::<String>());
     assert_eq!(import.send().status, 204);
+    server.show_now();
     Some(server)
 }
 

@@ -87,6 +87,11 @@ impl Server {
         Self::start("victoria-metrics", address, "/health", &arguments, &home.path("victoria.log"))
     }
 
+    /// Has VictoriaMetrics show at once what it was sent; by itself it takes some seconds.
+    pub fn show_now(&self) {
+        let _ = Call::new(self.address, "GET", "/internal/force_flush").try_send();
+    }
+
     /// The `data` of an instant query.
     #[track_caller]
     pub fn query(&self, query: &str, time: &str) -> Value {
