@@ -11,16 +11,21 @@ use common::{HOST, World, act, answer, send};
 use wellkept_api::{Door, Doors, Push, PushReply, Refusal, RefusalKind};
 use wellkept_model::Text;
 
-/// Remembers what it was given; refuses parts that hold `bad`.
+/// Remembers what it was given; leaves lines out of parts that hold `bad`, and has no room for parts with `full`.
 #[derive(Default)]
 struct Notebook(Mutex<Vec<(Door, Bytes)>>);
 
 impl Doors for Notebook {
     fn push(&self, push: Push) -> PushReply {
-        let bad = push.body.windows(3).any(|w| w == b"bad");
+        let holds = |word: &[u8]| push.body.windows(word.len()).any(|w| w == word);
+        let status = match (holds(b"full"), holds(b"bad")) {
+            (true, _) => 503,
+            (_, true) => 400,
+            _ => 204,
+        };
         self.0.lock().unwrap().push((push.door, push.body));
-        let headers = vec![("x-prometheus-remote-write-samples-written", "3".to_owned())];
-        PushReply { status: if bad { 400 } else { 204 }, headers, ..PushReply::default() }
+        let headers = vec![("X-Prometheus-Remote-Write-Samples-Written", "3".to_owned())];
+        PushReply { status, headers, ..PushReply::default() }
     }
 
     fn flush(&self) -> Result<(), Refusal> {
@@ -76,13 +81,17 @@ async fn a_long_import_comes_in_parts_of_whole_lines() {
 }
 
 #[tokio::test]
-async fn the_first_part_that_is_refused_ends_an_import() {
-    let (world, doors) = world();
+async fn lines_that_are_left_out_are_told_and_a_full_store_ends_an_import() {
     let line = format!("a{{b=\"{}\"}} 1 1000\n", "c".repeat(80));
-    let text = "bad\n".to_owned() + &line.repeat(40_000);
-    let response = send(&world.router(), post("/api/v1/import/prometheus", text)).await;
-    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(doors.0.lock().unwrap().len(), 1);
+    for (word, status, whole) in
+        [("bad", StatusCode::BAD_REQUEST, true), ("full", StatusCode::SERVICE_UNAVAILABLE, false)]
+    {
+        let (world, doors) = world();
+        let text = format!("{word}\n") + &line.repeat(40_000) + "last 1 1";
+        let response = send(&world.router(), post("/api/v1/import/prometheus", text)).await;
+        assert_eq!(response.status(), status);
+        assert_eq!(doors.0.lock().unwrap().len() > 1, whole, "{word}");
+    }
 }
 
 #[tokio::test]

@@ -78,14 +78,19 @@ impl Inner {
 }
 
 fn row(labels: &Labels, kept: &[&Exemplar]) -> Value {
-    let exemplars = kept.iter().map(
-        |e| json!({"labels": object(&e.labels), "value": number(e.value), "timestamp": e.at.as_seconds()}),
-    );
+    let exemplars = kept
+        .iter()
+        .map(|e| json!({"labels": object(&e.labels), "value": number(e.value), "timestamp": seconds(e.at)}));
     json!({"seriesLabels": object(labels), "exemplars": exemplars.collect::<Vec<_>>()})
 }
 
 fn object(labels: &Labels) -> Value {
     Value::Object(labels.iter().map(|(n, v)| (n.to_owned(), Value::from(v))).collect())
+}
+
+/// Whole seconds without a fraction, as Prometheus writes them.
+fn seconds(at: TimestampMs) -> Value {
+    if at.0 % 1000 == 0 { json!(at.0 / 1000) } else { json!(at.as_seconds()) }
 }
 
 /// JSON has no NaN and no infinity, so Prometheus writes numbers as text.
@@ -125,7 +130,7 @@ mod tests {
             store.put(exemplar(name, at, "t1"));
         }
         let want = json!([{"seriesLabels": {"__name__": "a"}, "exemplars": [
-            {"labels": {"trace_id": "t1"}, "value": "0.5", "timestamp": 1.0},
+            {"labels": {"trace_id": "t1"}, "value": "0.5", "timestamp": 1},
             {"labels": {"trace_id": "t1"}, "value": "0.5", "timestamp": 2.5}]}]);
         assert_eq!(view(&store, "a"), want);
         assert_eq!(view(&store, "c"), json!([]));

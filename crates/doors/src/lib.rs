@@ -9,6 +9,7 @@ mod metadata;
 mod push;
 mod rates;
 mod side;
+mod taken;
 
 pub use exemplars::ExemplarStore;
 pub use guard::Guard;

@@ -11,6 +11,7 @@ use wellkept_tsdb::{Store, StoreError};
 
 use crate::rates::Rates;
 use crate::side::{Bearers, Side};
+use crate::taken::{Taken, why};
 use crate::{ExemplarStore, Guard, MetadataStore};
 
 /// Decoders that wait with their buffers.
@@ -231,7 +232,7 @@ impl Doors {
             Ok(Tally::default())
         });
         match taken {
-            Ok((_, stored, refused)) => Ok((stored, refused)),
+            Ok(taken) => Ok((taken.stored, taken.refused)),
             Err(Failure::Store(error)) => Err(error),
             Err(Failure::Decode(_)) => Ok((0, 0)),
         }
@@ -242,14 +243,15 @@ impl Doors {
         &self,
         from: &From<'_>,
         decode: impl FnOnce(&mut dyn Sink) -> Result<Tally, DecodeError>,
-    ) -> Result<(Tally, u64, u64), Failure> {
+    ) -> Result<Taken, Failure> {
         let mut appender = self.store.appender(from.format as u8, from.source);
         let mut side = Side::new(&mut appender, &self.bearers, &self.metadata, &self.exemplars);
-        let mut guard = Guard::new(&mut side, &self.identity);
+        let mut guard = Guard::new(&mut side, &self.identity, from.now);
         let tally = decode(&mut guard)?;
-        let foreign = guard.refused as u64;
+        let (foreign, ahead) = (guard.refused as u64, guard.ahead as u64);
         let accepted = appender.finish_durable()?;
-        let refused = tally.refused + foreign + accepted.refused.total();
+        let refused = tally.refused + foreign + ahead + accepted.refused.total();
+        let why = why(&tally, foreign, ahead, &accepted.refused);
         self.count(from.format, |c| {
             c.stored += accepted.samples;
             c.refused += refused;
@@ -259,7 +261,7 @@ impl Doors {
             accepted.samples + refused,
             from.now,
         );
-        Ok((tally, accepted.samples, refused))
+        Ok(Taken { tally, stored: accepted.samples, refused, why })
     }
 
     fn remote_write(&self, body: &Body<'_>) -> Result<Pushed, Failure> {
@@ -273,26 +275,21 @@ impl Doors {
             idle.push(decoder);
         }
         drop(idle);
-        let (tally, _, refused) = taken?;
+        let taken = taken?;
+        // The store counts both kinds of samples together; their sum is exact.
+        let histograms = taken.tally.histograms.min(taken.stored);
         let written = remote_write::Written {
-            samples: tally.samples,
-            histograms: tally.histograms,
-            exemplars: tally.exemplars,
+            samples: taken.stored - histograms,
+            histograms,
+            exemplars: taken.tally.exemplars,
         };
         let headers = match version {
             remote_write::Version::V2 => written.headers().to_vec(),
             remote_write::Version::V1 => Vec::new(),
         };
         // Left-out samples would be left out again: the client shall go on, but be told.
-        if refused > 0 {
-            let why = tally.first_refusal.map_or_else(
-                || "too old, or under the identity of this host's own collection".to_owned(),
-                |r| r.to_string(),
-            );
-            let text = format!("{refused} samples were left out: {why}\n");
-            return Ok(Pushed { headers, ..plain(400, text) });
-        }
-        Ok(Pushed { status: 204, headers, ..Pushed::default() })
+        let answer = taken.left_out().map_or_else(done, |text| plain(400, text + "\n"));
+        Ok(Pushed { headers, ..answer })
     }
 
     fn text(&self, body: &Body<'_>) -> Result<Pushed, Failure> {
@@ -300,11 +297,11 @@ impl Doors {
         let limits = Limits::default();
         let bytes =
             unpacker.unpack(Encoding::from_header(some(body.content_encoding))?, body.bytes, &limits)?;
-        self.with_sink(&body.from(), |sink| {
+        let taken = self.with_sink(&body.from(), |sink| {
             let options = text::Options::import(body.now);
             text::Decoder::new(limits).decode(text::Format::Prometheus, bytes, &options, sink)
         })?;
-        Ok(Pushed { status: 204, ..Pushed::default() })
+        Ok(taken.left_out().map_or_else(done, |text| plain(400, text + "\n")))
     }
 
     fn influx(&self, body: &Body<'_>) -> Result<Pushed, Failure> {
@@ -318,16 +315,15 @@ impl Doors {
         let mut unpacker = Unpacker::default();
         let bytes =
             unpacker.unpack(Encoding::from_header(some(body.content_encoding))?, body.bytes, &limits)?;
-        let (tally, ..) = self.with_sink(&body.from(), |sink| {
+        let taken = self.with_sink(&body.from(), |sink| {
             let mut decoder = influx::Decoder::new(limits, Names::AsSent);
             decoder.decode(bytes, precision, database, body.now, sink)
         })?;
-        match tally.first_refusal {
-            Some(why) => {
-                Ok(plain(400, format!("{{\"error\":{}}}", serde_json::Value::from(why.to_string()))))
-            }
-            None => Ok(Pushed { status: 204, ..Pushed::default() }),
-        }
+        let told = |text: String| Pushed {
+            content_type: "application/json",
+            ..plain(400, serde_json::json!({"error": format!("partial write: {text}")}).to_string())
+        };
+        Ok(taken.left_out().map_or_else(done, told))
     }
 
     fn otlp(&self, body: &Body<'_>) -> Result<Pushed, Failure> {
@@ -336,7 +332,7 @@ impl Doors {
         let mut unpacker = Unpacker::default();
         let bytes =
             unpacker.unpack(Encoding::from_header(some(body.content_encoding))?, body.bytes, &limits)?;
-        let (tally, ..) = self.with_sink(&body.from(), |sink| {
+        let taken = self.with_sink(&body.from(), |sink| {
             let mut deltas = self.deltas.lock().unwrap_or_else(PoisonError::into_inner);
             let mut decoder = otlp::Decoder::new(limits, otlp::Options::default());
             decoder.decode(format, bytes, body.now, &mut deltas, sink)
@@ -344,7 +340,7 @@ impl Doors {
         Ok(Pushed {
             status: 200,
             content_type: format.content_type(),
-            body: otlp::answer(format, &tally),
+            body: otlp::answer(format, taken.refused, &taken.why),
             headers: Vec::new(),
         })
     }
@@ -374,6 +370,10 @@ impl std::fmt::Debug for Doors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Doors").field("identity", &self.identity).finish_non_exhaustive()
     }
+}
+
+fn done() -> Pushed {
+    Pushed { status: 204, ..Pushed::default() }
 }
 
 fn plain(status: u16, text: String) -> Pushed {

@@ -157,6 +157,45 @@ async fn nothing_is_lost_over_a_restart() {
 }
 
 #[tokio::test]
+async fn what_is_sent_twice_after_a_crash_takes_nothing_new_with_it() {
+    // As Prometheus does: a request with a sample that is not newer than the newest is refused as a whole.
+    let (away, newest) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+    let is_away = Arc::clone(&away);
+    let server = Server::start(move |seen| {
+        if is_away.load(Ordering::SeqCst) == 1 {
+            return Some(status(503));
+        }
+        let text = String::from_utf8_lossy(&seen.body).into_owned();
+        let times = text.lines().filter_map(|l| l.rsplit_once('@')?.1.parse::<usize>().ok());
+        let (first, last) = times.fold((usize::MAX, 0), |(a, b), t| (a.min(t), b.max(t)));
+        if first <= newest.load(Ordering::SeqCst) {
+            return Some(status(400));
+        }
+        newest.store(last, Ordering::SeqCst);
+        Some(status(204))
+    })
+    .await;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let config = remote_write(&server, "");
+    let sender = open(&config, dir.path());
+    for at in 1..4 {
+        sender.offer_series(&series("m", at..at + 1));
+        until(&sender, "it is sent", |s| s.samples_sent == u64::try_from(at).unwrap_or_default()).await;
+    }
+    away.store(1, Ordering::SeqCst);
+    for at in 4..9 {
+        sender.offer_series(&series("m", at..at + 1));
+        until(&sender, "it is queued", |s| s.samples_queued == u64::try_from(at).unwrap_or_default()).await;
+    }
+    // No good end: how far it got is not written down.
+    drop(sender);
+    away.store(0, Ordering::SeqCst);
+    let sender = open(&config, dir.path());
+    let stats = until(&sender, "all is sent", |s| s.samples_sent + s.dropped_refused >= 8).await;
+    assert_eq!((stats.samples_sent, stats.dropped_refused), (5, 3));
+}
+
+#[tokio::test]
 async fn a_receiver_that_stays_away_costs_a_bounded_disk_and_the_oldest_samples() {
     let away = Server::start(|_| Some(status(503))).await;
     let dir = tempfile::tempdir().expect("a temporary folder");

@@ -13,7 +13,7 @@ mod swap;
 mod views;
 
 pub(crate) use doors::HttpDoors;
-pub(crate) use intake::{Base, Intake};
+pub(crate) use intake::{Base, Files, Intake};
 pub(crate) use listeners::Listeners;
 pub(crate) use page::page;
 pub(crate) use ruler::{Host, Ruler, read_files};

@@ -25,7 +25,7 @@ fn a_flood_of_series_stops_at_its_limit_and_graphite_of_another_source_goes_on()
     let keep = home.keep("metrics: { limits: { series_per_source: 100 } }\n");
     let up = Up::start(&home, Some(&keep));
     let push = |text: String| up.call("POST", "/api/v1/import/prometheus").body(text).send().status;
-    assert_eq!(push(page("flood", 500)), 204);
+    assert_eq!(push(page("flood", 500)), 400, "its sender is told");
     assert_eq!(count(&up, "flood"), "100");
     // Series that are known go on.
     assert_eq!(push(page("flood", 50)), 204);

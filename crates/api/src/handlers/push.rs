@@ -97,22 +97,26 @@ async fn whole(app: App, request: Request, door: Door) -> Result<Response, ApiEr
     blocking(move || app.doors.push(push)).await.map(answer)
 }
 
-/// A body of any length, taken in parts of whole lines. The first part that is refused ends it: what came before is
-/// stored, as with any client that breaks off.
+/// A body of any length, taken in parts of whole lines. Lines that are left out of a part (400) do not end it, and the
+/// client is told of the first; a part that cannot be stored ends it: what came before is stored, as with any client
+/// that breaks off.
 async fn lines(app: App, request: Request, door: Door) -> Result<Response, ApiError> {
     let _place = place(&app).await?;
     let (head, body) = request.into_parts();
     let mut parts = Parts::new(body);
-    let mut last = PushReply { status: 204, ..PushReply::default() };
+    let mut told = PushReply { status: 204, ..PushReply::default() };
     while let Some(part) = parts.next(&app).await? {
         let push = push_of(&app, door, &head, part);
         let door = app.clone();
-        last = blocking(move || door.doors.push(push)).await?;
-        if last.status >= 300 {
-            break;
+        let reply = blocking(move || door.doors.push(push)).await?;
+        match reply.status {
+            200..300 => {}
+            400 if told.status == 400 => {}
+            400 => told = reply,
+            _ => return Ok(answer(reply)),
         }
     }
-    Ok(answer(last))
+    Ok(answer(told))
 }
 
 /// Cuts a stream at line ends.
@@ -200,8 +204,9 @@ fn answer(reply: PushReply) -> Response {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     }
     for (name, value) in reply.headers {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
+        // Protocols write their names with capitals, which `HeaderName::from_static` does not take.
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(&value)) {
+            headers.insert(name, value);
         }
     }
     response

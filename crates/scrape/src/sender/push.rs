@@ -37,7 +37,7 @@ pub(super) async fn run(
 ) {
     let client = Client::new(Arc::default(), Budget::default());
     let saved = Instant::now();
-    let mut push = Push { state, url, encoder, client, carried: None, saved };
+    let mut push = Push { state, url, encoder, client, carried: None, repeats: true, saved };
     tokio::select! {
         biased;
         () = told_to_stop(&mut stopped) => {}
@@ -52,6 +52,11 @@ struct Push {
     client: Client,
     /// A record that did not fit the request before.
     carried: Option<(Vec<Outgoing>, Position)>,
+    /// Records may come a second time, because the position on disk lags: true until the receiver takes one.
+    ///
+    /// A receiver such as Prometheus refuses a request as a whole when one of its samples is old, so a record that may
+    /// be a repetition is sent by itself: refused, it takes no other with it.
+    repeats: bool,
     saved: Instant,
 }
 
@@ -89,6 +94,9 @@ impl Push {
             Some(carried) => carried,
             None => self.wait().await,
         };
+        if self.repeats {
+            return (series, after);
+        }
         let deadline = Instant::now() + queue.deadline;
         while samples_of(&series) < max {
             let next = match self.next().await {
@@ -163,6 +171,7 @@ impl Push {
                 stats.backoff = Duration::ZERO;
                 match outcome {
                     Outcome::Taken => {
+                        self.repeats = false;
                         stats.samples_sent += samples;
                         stats.bytes_sent += body.len() as u64;
                         stats.newest_sent = stats.newest_sent.max(newest(series));

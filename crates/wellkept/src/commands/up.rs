@@ -20,7 +20,7 @@ use super::{Context, variable};
 use crate::clock::now;
 use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
 use crate::exit::{ADDRESS, DATA_DIR, Failure, OK, USAGE};
-use crate::metrics::{Base, HttpDoors, Intake, Views, page};
+use crate::metrics::{Base, Files, HttpDoors, Intake, Views, page};
 use crate::say;
 
 /// Read when no keep file is named.
@@ -50,6 +50,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         let text = Text::new("cli.error.no_collect");
         return Err(Failure::new(USAGE, say::text(context.language, &text)).into());
     }
+    let files = Files::read(&keep)?;
     let listener = TcpListener::bind(options.listen).await.map_err(|e| {
         let text = Text::new("cli.error.listen").with("address", options.listen).with("error", e);
         Failure::new(ADDRESS, say::text(context.language, &text))
@@ -69,6 +70,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         Arc::new(Doors::new(Arc::clone(&store), identity.clone(), keep.metrics.limits.samples_per_second));
     let intake = Intake::start(Base {
         keep: &keep,
+        files,
         data_dir: dir.path(),
         doors: &doors,
         store: &store,

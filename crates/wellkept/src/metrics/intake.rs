@@ -5,7 +5,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use wellkept_doors::Doors;
 use wellkept_model::keep::{Keep, Metrics};
 use wellkept_model::{Finding, Labels, SeriesSource};
@@ -31,17 +30,36 @@ pub(crate) struct Intake {
     host: String,
 }
 
-/// A change that was read and checked.
-pub(crate) struct Prepared {
+/// The files that a keep file names, read and without mistakes.
+pub(crate) struct Files {
     config: Config,
     text: String,
-    files: Vec<RuleFile>,
+    rules: Vec<RuleFile>,
+}
+
+impl Files {
+    /// Reads them. At the start this is done before anything is begun or announced.
+    ///
+    /// # Errors
+    /// Every mistake of the first file that has any, with exit code 2.
+    pub(crate) fn read(keep: &Keep) -> anyhow::Result<Self> {
+        let (config, text) = configuration(keep)?;
+        let patterns = [keep.metrics.rules.as_slice(), &config.rule_files].concat();
+        let rules = read_files(&patterns).map_err(|e| Failure::new(USAGE, e.to_string()))?;
+        Ok(Self { config, text, rules })
+    }
+}
+
+/// A change that was read and checked.
+pub(crate) struct Prepared {
+    files: Files,
     source: Arc<dyn SeriesSource>,
 }
 
 /// What [`Intake::start`] needs of the rest.
 pub(crate) struct Base<'a> {
     pub(crate) keep: &'a Keep,
+    pub(crate) files: Files,
     pub(crate) data_dir: &'a Path,
     pub(crate) doors: &'a Arc<Doors>,
     pub(crate) store: &'a Arc<Store>,
@@ -50,13 +68,13 @@ pub(crate) struct Base<'a> {
 }
 
 impl Intake {
-    /// Reads what the keep file names and starts it.
+    /// Starts what the keep file names.
     ///
     /// # Errors
-    /// The first file that cannot be read or has mistakes, or an address that cannot be listened on.
+    /// A secret of the user's server that cannot be read, or an address that cannot be listened on.
     pub(crate) async fn start(base: Base<'_>) -> anyhow::Result<Arc<Self>> {
-        let Base { keep, data_dir, doors, store, identity, host } = base;
-        let prepared = prepare(keep, store, &identity)?;
+        let Base { keep, files, data_dir, doors, store, identity, host } = base;
+        let prepared = prepare(keep, files, store, &identity)?;
         let source = Arc::new(Swap::new(Arc::clone(&prepared.source)));
         let listeners = Listeners::start(&keep.metrics, doors).await?;
         let scraping = Scraping::new(Arc::clone(doors), data_dir);
@@ -78,22 +96,22 @@ impl Intake {
     /// Reads and checks what a keep file names; nothing changes yet.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// As [`Files::read`], and a secret of the user's server that cannot be read.
     pub(crate) fn prepare(&self, keep: &Keep) -> anyhow::Result<Prepared> {
-        prepare(keep, &self.store, &self.identity)
+        prepare(keep, Files::read(keep)?, &self.store, &self.identity)
     }
 
     /// From now on it is as the keep file says. What concerns the store itself (`retention`, `out_of_order`) takes effect
     /// at the next start.
     pub(crate) async fn apply(&self, keep: &Keep, prepared: Prepared) {
-        let Prepared { config, text, files, source } = prepared;
+        let Prepared { files: Files { config, text, rules }, source } = prepared;
         self.source.set(source);
         let settings = Settings {
             interval: config.global.evaluation_interval,
             external_labels: config.global.external_labels.clone(),
             ..Settings::default()
         };
-        self.ruler.load(settings, files, self.known(keep));
+        self.ruler.load(settings, rules, self.known(keep));
         self.scraping.apply(&config, shown(&text)).await;
         let mut listeners = self.listeners.lock().await;
         if (listeners.0.graphite, listeners.0.statsd) != (keep.metrics.graphite, keep.metrics.statsd) {
@@ -151,19 +169,17 @@ impl Intake {
     }
 }
 
-fn prepare(keep: &Keep, store: &Arc<Store>, identity: &Labels) -> anyhow::Result<Prepared> {
-    let (config, text) = configuration(keep)?;
-    let patterns = [keep.metrics.rules.as_slice(), &config.rule_files].concat();
-    let files = read_files(&patterns).map_err(|e| Failure::new(USAGE, e.to_string()))?;
+fn prepare(keep: &Keep, files: Files, store: &Arc<Store>, identity: &Labels) -> anyhow::Result<Prepared> {
     let own = Arc::clone(store) as Arc<dyn SeriesSource>;
     let source = elsewhere::source(own, identity.clone(), keep.source.as_ref())?;
-    Ok(Prepared { config, text, files, source })
+    Ok(Prepared { files, source })
 }
 
 /// The Prometheus configuration that the keep file names, with its text.
 fn configuration(keep: &Keep) -> anyhow::Result<(Config, String)> {
     let Some(path) = &keep.metrics.scrape else { return Ok((Config::default(), String::new())) };
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::new(USAGE, format!("{} cannot be read: {e}", path.display())))?;
     let folder = path.parent().unwrap_or(Path::new("/"));
     let config = config::parse(&path.display().to_string(), &text, folder, &variable)
         .map_err(|e| Failure::new(USAGE, e.to_string()))?;

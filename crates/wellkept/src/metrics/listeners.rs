@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use wellkept_doors::{Doors, Format, From};
 use wellkept_intake::{Limits, Names, graphite, statsd};
@@ -26,10 +26,18 @@ const FLUSH_EVERY: Duration = Duration::from_secs(10);
 /// Largest datagram.
 const DATAGRAM_MAX: usize = 65_535;
 
+/// Longest time in which what is in hand is stored at the end.
+const END_MAX: Duration = Duration::from_secs(5);
+
 /// The tasks that listen; they end when this is dropped.
 pub(crate) struct Listeners {
     tasks: JoinSet<()>,
+    /// Gone once the end has come.
+    end: Option<watch::Sender<()>>,
 }
+
+/// Whether the end has come: the sender is gone then.
+type End = watch::Receiver<()>;
 
 impl Listeners {
     /// Listens where the keep file says.
@@ -38,37 +46,50 @@ impl Listeners {
     /// When an address cannot be listened on.
     pub(crate) async fn start(metrics: &Metrics, doors: &Arc<Doors>) -> anyhow::Result<Self> {
         let mut tasks = JoinSet::new();
+        let (end, ended) = watch::channel(());
         if let Some(address) = metrics.graphite {
             let about = || format!("metrics.graphite: {address} cannot be listened on");
             let tcp = TcpListener::bind(address).await.with_context(about)?;
             let udp = UdpSocket::bind(address).await.with_context(about)?;
-            tasks.spawn(graphite_tcp(tcp, Arc::clone(doors)));
-            tasks.spawn(graphite_udp(udp, Arc::clone(doors)));
+            tasks.spawn(graphite_tcp(tcp, Arc::clone(doors), ended.clone()));
+            tasks.spawn(graphite_udp(udp, Arc::clone(doors), ended.clone()));
         }
         if let Some(address) = metrics.statsd {
             let about = || format!("metrics.statsd: {address} cannot be listened on");
             let udp = UdpSocket::bind(address).await.with_context(about)?;
-            tasks.spawn(statsd_udp(udp, Arc::clone(doors)));
+            tasks.spawn(statsd_udp(udp, Arc::clone(doors), ended));
         }
-        Ok(Self { tasks })
+        Ok(Self { tasks, end: Some(end) })
     }
 
-    /// Ends them.
+    /// Ends them; what has come so far is stored.
     pub(crate) async fn end(&mut self) {
-        self.tasks.shutdown().await;
+        self.end = None;
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(END_MAX, all).await.is_err() {
+            tracing::warn!("not all that Graphite and StatsD clients sent was stored in time");
+            self.tasks.shutdown().await;
+        }
     }
 }
 
-async fn graphite_tcp(listener: TcpListener, doors: Arc<Doors>) {
+async fn graphite_tcp(listener: TcpListener, doors: Arc<Doors>, mut end: End) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            accepted = accepted => accepted,
+            _ = end.changed() => break,
+        };
+        match accepted {
             Ok((stream, peer)) => {
-                let doors = Arc::clone(&doors);
+                let (doors, end) = (Arc::clone(&doors), end.clone());
                 connections.spawn(async move {
-                    graphite_stream(stream, peer, doors).await;
+                    graphite_stream(stream, peer, doors, end).await;
                     drop(place);
                 });
             }
@@ -79,13 +100,19 @@ async fn graphite_tcp(listener: TcpListener, doors: Arc<Doors>) {
         }
         while connections.try_join_next().is_some() {}
     }
+    while connections.join_next().await.is_some() {}
 }
 
-async fn graphite_stream(mut stream: TcpStream, peer: SocketAddr, doors: Arc<Doors>) {
+async fn graphite_stream(mut stream: TcpStream, peer: SocketAddr, doors: Arc<Doors>, mut end: End) {
     let mut buffer = Vec::with_capacity(PART);
     loop {
-        let read = tokio::time::timeout(IDLE_MAX, stream.read_buf(&mut buffer)).await;
-        let ended = !matches!(read, Ok(Ok(1..)));
+        // What has come already is read first, also at the end.
+        let ended = tokio::select! {
+            biased;
+            read = stream.read_buf(&mut buffer) => !matches!(read, Ok(1..)),
+            _ = end.changed() => true,
+            () = tokio::time::sleep(IDLE_MAX) => true,
+        };
         let whole =
             if ended { Some(buffer.len()) } else { buffer.iter().rposition(|b| *b == b'\n').map(|n| n + 1) };
         match whole {
@@ -107,43 +134,53 @@ async fn graphite_stream(mut stream: TcpStream, peer: SocketAddr, doors: Arc<Doo
     }
 }
 
-async fn graphite_udp(socket: UdpSocket, doors: Arc<Doors>) {
+async fn graphite_udp(socket: UdpSocket, doors: Arc<Doors>, mut end: End) {
     let mut buffer = vec![0; DATAGRAM_MAX];
-    while let Some((datagram, peer)) = receive(&socket, &mut buffer).await {
+    while let Some((datagram, peer)) = receive(&socket, &mut buffer, &mut end).await {
         store(&doors, peer, datagram).await;
     }
 }
 
-async fn statsd_udp(socket: UdpSocket, doors: Arc<Doors>) {
+async fn statsd_udp(socket: UdpSocket, doors: Arc<Doors>, mut end: End) {
     let sums = Arc::new(Mutex::new(statsd::Aggregator::new(Limits::default(), statsd::Options::default())));
     let mut ticks = tokio::time::interval(FLUSH_EVERY);
     let mut buffer = vec![0; DATAGRAM_MAX];
     loop {
         tokio::select! {
-            datagram = receive(&socket, &mut buffer) => {
-                let Some((datagram, _)) = datagram else { return };
-                sums.lock().unwrap_or_else(PoisonError::into_inner).add(&datagram);
-            }
-            _ = ticks.tick() => {
-                let (sums, doors) = (Arc::clone(&sums), Arc::clone(&doors));
-                let flushed = tokio::task::spawn_blocking(move || {
-                    let from = From { format: Format::Statsd, source: "statsd", now: now() };
-                    doors.take(&from, |sink| {
-                        sums.lock().unwrap_or_else(PoisonError::into_inner).flush(now(), sink);
-                    })
-                });
-                if let Ok(Err(error)) = flushed.await {
-                    tracing::warn!(%error, "what StatsD clients sent could not be stored");
+            datagram = receive(&socket, &mut buffer, &mut end) => match datagram {
+                Some((datagram, _)) => {
+                    sums.lock().unwrap_or_else(PoisonError::into_inner).add(&datagram);
                 }
-            }
+                None => return flush(&sums, &doors).await,
+            },
+            _ = ticks.tick() => flush(&sums, &doors).await,
         }
     }
 }
 
-/// The next datagram; `None` when the socket is gone for good.
-async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(Vec<u8>, SocketAddr)> {
+/// Makes samples of StatsD's sums.
+async fn flush(sums: &Arc<Mutex<statsd::Aggregator>>, doors: &Arc<Doors>) {
+    let (sums, doors) = (Arc::clone(sums), Arc::clone(doors));
+    let flushed = tokio::task::spawn_blocking(move || {
+        let from = From { format: Format::Statsd, source: "statsd", now: now() };
+        doors.take(&from, |sink| {
+            sums.lock().unwrap_or_else(PoisonError::into_inner).flush(from.now, sink);
+        })
+    });
+    if let Ok(Err(error)) = flushed.await {
+        tracing::warn!(%error, "what StatsD clients sent could not be stored");
+    }
+}
+
+/// The next datagram; `None` when the socket is gone for good, or when the end has come and none waits.
+async fn receive(socket: &UdpSocket, buffer: &mut [u8], end: &mut End) -> Option<(Vec<u8>, SocketAddr)> {
     loop {
-        match socket.recv_from(buffer).await {
+        let received = tokio::select! {
+            biased;
+            received = socket.recv_from(buffer) => received,
+            _ = end.changed() => return None,
+        };
+        match received {
             Ok((length, peer)) => return buffer.get(..length).map(|d| (d.to_vec(), peer)),
             // An answer from a peer that is gone; the next datagram is another's.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}

@@ -8,13 +8,18 @@
 
 mod http;
 mod mounted;
+mod peers;
 mod process;
+mod site;
 mod tiny;
 mod up;
+pub mod wire;
 
-pub use http::{Answer, Call};
+pub use http::{Answer, Call, encode};
 pub use mounted::Mounted;
+pub use peers::{Server, free_address, now_ms, query_at, query_value, rows, seconds};
 pub use process::{Ended, run, wellkept};
+pub use site::{Reply, Seen, Site};
 pub use tiny::Tiny;
 pub use up::Up;
 

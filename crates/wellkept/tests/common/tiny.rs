@@ -1,20 +1,17 @@
 //! The tiny service of `wellkept try`, to be broken: it needs one setting and answers over HTTP.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use rustix::process::{Signal, test_kill_process};
 use serde_json::{Value, json};
 use wellkept_state::{FileVersions, StateDb};
 
 use super::http::Call;
+use super::peers::free_address;
 use super::process::{signal, wellkept};
 use super::{Home, Up, wait_for};
-
-/// Ports below those that the kernel gives to outgoing connections, so that none of these takes ours.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// A service in the folder of a test. Its process is ended when this is dropped.
 pub struct Tiny {
@@ -28,7 +25,7 @@ impl Tiny {
     pub fn new(home: &Home) -> Self {
         let (settings, pidfile) = (home.path("settings"), home.path("tiny.pid"));
         std::fs::write(&settings, "GREETING=hello\n").unwrap();
-        Self { port: free_port(), settings, pidfile }
+        Self { port: free_address().port(), settings, pidfile }
     }
 
     /// Starts it as the keep file would.
@@ -122,15 +119,4 @@ impl Drop for Tiny {
             (self.pid() != Some(pid) || test_kill_process(raw).is_err()).then_some(())
         });
     }
-}
-
-/// A port on which nobody listens. Tests run as processes of their own, so the first one to try differs.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let span = PORTS.end - PORTS.start;
-    let first = (std::process::id().wrapping_mul(37) % u32::from(span)) as u16;
-    (0..span)
-        .map(|_| PORTS.start + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % span)
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("a free port")
 }

@@ -27,12 +27,24 @@ impl Up {
     /// Starts it with the data directory of the home and waits until it is ready.
     #[track_caller]
     pub fn start(home: &Home, keep: Option<&Path>) -> Self {
+        Self::start_with(home, keep, &["--listen", "127.0.0.1:0"])
+    }
+
+    /// Starts it with further words on its command line.
+    #[track_caller]
+    pub fn start_with(home: &Home, keep: Option<&Path>, words: &[&str]) -> Self {
         let mut command = wellkept();
-        command.args(["up", "--listen", "127.0.0.1:0", "--data-dir"]).arg(home.data());
+        command.arg("up").args(words).arg("--data-dir").arg(home.data());
         if let Some(keep) = keep {
             command.arg("--keep").arg(keep);
         }
         Self::start_command(home, command, home.data())
+    }
+
+    /// Starts it as a store alone: it collects nothing about this host.
+    #[track_caller]
+    pub fn store(home: &Home, keep: Option<&Path>) -> Self {
+        Self::start_with(home, keep, &["--no-collect", "--listen", "127.0.0.1:0"])
     }
 
     /// Starts it with its data on a file system of its own.
