@@ -1,0 +1,180 @@
+//! Layout of pods: `metric.csv.gz` has a row for each pod and minute; `trace.csv.gz` spans, `log.csv.gz` lines,
+//! `dependency.csv` calls; `../faultfree/` holds the same of normal operation, a file a day.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use wellkept_model::Sample;
+
+use super::files::{CaseError, CaseFiles, optional_text, text};
+use super::table::{columns, field, records};
+use super::{template, time};
+use crate::kind::MetricKind;
+use crate::scene::{Alarm, Call, MetricSeries, Names, Scene, Span, SpanEvent, SpanSet};
+
+type Series = BTreeMap<(String, String), Vec<Sample>>;
+
+pub(super) fn read(name: &str, files: &impl CaseFiles) -> Result<Scene, CaseError> {
+    let metrics = series(&text(files, "metric.csv.gz")?);
+    let day = day(name);
+    let mut reference =
+        match day.as_deref().map(|d| optional_text(files, &format!("../faultfree/{d}_metric.csv.gz"))) {
+            Some(text) => text?.map(|t| series(&t)).unwrap_or_default(),
+            None => Series::new(),
+        };
+    let series = metrics.into_iter().map(|(key, samples)| {
+        let reference = reference.remove(&key).unwrap_or_default().into_iter().map(|s| s.value).collect();
+        let (entity, metric) = key;
+        MetricSeries { kind: MetricKind::of_name(&metric), entity, metric, reference, samples }
+    });
+    let mut scene = Scene {
+        alarm: Alarm { at: time::in_name(name), ..Alarm::default() },
+        series: series.collect(),
+        calls: optional_text(files, "dependency.csv")?.map(|t| calls(&t)).unwrap_or_default(),
+        ..Scene::default()
+    };
+    let mut names = Names::default();
+    scene.since = span_set(files, "trace.csv.gz", "log.csv.gz", &mut names)?;
+    if !scene.since.spans.is_empty()
+        && let Some(day) = nearest_day(files, day.as_deref().unwrap_or_default())
+    {
+        let path = |what: &str| format!("../faultfree/{day}_{what}.csv.gz");
+        scene.normal = span_set(files, &path("trace"), &path("log"), &mut names)?;
+    }
+    scene.names = names;
+    Ok(scene)
+}
+
+fn day(name: &str) -> Option<String> {
+    let last = name.trim_end_matches('/').rsplit('/').next()?;
+    time::in_name(last)?;
+    last.get(last.len().checked_sub(16)?..)?.get(..10).map(str::to_owned)
+}
+
+/// The day itself when normal spans of it are there, else the first that has them.
+fn nearest_day(files: &impl CaseFiles, day: &str) -> Option<String> {
+    let mut days: Vec<String> = files
+        .list("../faultfree")
+        .iter()
+        .filter_map(|f| f.strip_suffix("_trace.csv.gz"))
+        .map(str::to_owned)
+        .collect();
+    days.sort_unstable();
+    days.iter().find(|d| *d == day).or_else(|| days.first()).cloned()
+}
+
+/// Columns that tell of the node under the pod, not of the pod.
+fn of_the_node(column: &str) -> bool {
+    column.starts_with("Node")
+}
+
+fn series(text: &str) -> Series {
+    let mut header: Vec<String> = Vec::new();
+    let mut out = Series::new();
+    records(text, |record: &[Cow<'_, str>]| {
+        if header.is_empty() {
+            header = record.iter().map(ToString::to_string).collect();
+            return;
+        }
+        let find = |name: &str| header.iter().position(|h| h == name);
+        let (when, pod) = (find("Time"), find("PodName"));
+        let Some(at) = time::parse(field(record, when)) else { return };
+        let entity = template::workload(field(record, pod));
+        for (i, (column, cell)) in header.iter().zip(record).enumerate() {
+            if Some(i) == when || Some(i) == pod || column == "TimeStamp" || of_the_node(column) {
+                continue;
+            }
+            if let Ok(value) = cell.parse::<f64>() {
+                out.entry((entity.to_owned(), column.clone())).or_default().push(Sample { at, value });
+            }
+        }
+    });
+    for samples in out.values_mut() {
+        samples.sort_by_key(|s| s.at);
+    }
+    out
+}
+
+fn calls(text: &str) -> Vec<Call> {
+    let mut out = Vec::new();
+    records(text, |record: &[Cow<'_, str>]| {
+        let (from, to) = (field(record, Some(0)), field(record, Some(1)));
+        // Rows that place a pod on an address are no calls.
+        let is_address = to.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b':');
+        if from != "Source" && !is_address {
+            out.push(Call { from: from.to_owned(), to: to.to_owned() });
+        }
+    });
+    out
+}
+
+fn span_set(
+    files: &impl CaseFiles,
+    traces: &str,
+    logs: &str,
+    names: &mut Names,
+) -> Result<SpanSet, CaseError> {
+    let mut set = SpanSet::default();
+    let mut ids: HashMap<(String, String), u32> = HashMap::new();
+    if let Some(text) = optional_text(files, traces)? {
+        set.spans = spans(&text, names, &mut ids);
+    }
+    if let Some(text) = optional_text(files, logs)? {
+        set.events = events(&text, names, &ids);
+    }
+    Ok(set)
+}
+
+fn spans(text: &str, names: &mut Names, ids: &mut HashMap<(String, String), u32>) -> Vec<Span> {
+    let mut at = [None; 7];
+    let mut first = true;
+    let mut out = Vec::new();
+    records(text, |record: &[Cow<'_, str>]| {
+        if std::mem::take(&mut first) {
+            let wanted = [
+                "TraceID",
+                "SpanID",
+                "ParentID",
+                "PodName",
+                "OperationName",
+                "StartTimeUnixNano",
+                "EndTimeUnixNano",
+            ];
+            at = columns(record, wanted);
+            return;
+        }
+        let [trace, span, parent, pod, operation, start, end] = at.map(|c| field(record, c));
+        let (Ok(start_ns), Ok(end_ns)) = (start.parse(), end.parse()) else { return };
+        let mut id = |span: &str| {
+            let next = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+            *ids.entry((trace.to_owned(), span.to_owned())).or_insert(next)
+        };
+        let (id, parent) = (id(span), (parent != "root" && !parent.is_empty()).then(|| id(parent)));
+        let (entity, operation) = (names.number(template::workload(pod)), names.number(operation));
+        out.push(Span { id, parent, entity, operation, start_ns, end_ns });
+    });
+    out
+}
+
+fn events(text: &str, names: &mut Names, ids: &HashMap<(String, String), u32>) -> Vec<SpanEvent> {
+    let mut at = [None; 3];
+    let mut first = true;
+    let mut out = Vec::new();
+    records(text, |record: &[Cow<'_, str>]| {
+        if std::mem::take(&mut first) {
+            at = columns(record, ["TraceID", "SpanID", "Log"]);
+            return;
+        }
+        let [trace, span, line] = at.map(|c| field(record, c));
+        if let Some(span) = ids.get(&(trace.to_owned(), span.to_owned())) {
+            out.push(SpanEvent { span: *span, what: names.number(&template::of_line(inner(line))) });
+        }
+    });
+    out
+}
+
+/// Container runtimes wrap a line as JSON; what the program wrote stands in `log`.
+fn inner(line: &str) -> &str {
+    let text = line.strip_prefix("{\"log\":\"").unwrap_or(line);
+    text.split("\\n\",\"stream\"").next().unwrap_or(text)
+}

@@ -1,0 +1,125 @@
+//! Steps of the work that are missing, or new.
+//!
+//! For each operation: in which share of its runs did each child step, and each line of a log, occur before, and in
+//! which since? A share that moved by more than chance explains is a sign. It is conditional on the operation having
+//! run, so that an entity which is merely asked less, or later, shows nothing. A call that is made, but no longer
+//! reaches the other side, is a sign of the other side.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::graph::Graph;
+use crate::scene::{Scene, SpanSet};
+use crate::spans::Tree;
+
+/// What may follow in a run of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Follows {
+    Step { entity: u32, operation: u32 },
+    Line(u32),
+}
+
+/// Runs of one operation.
+#[derive(Debug, Default)]
+struct Runs {
+    n: f64,
+    with: BTreeMap<Follows, f64>,
+}
+
+type Habits = BTreeMap<(u32, u32), Runs>;
+
+/// The strongest break with habit of one entity.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Break {
+    /// Distance from chance, in standard deviations, times the part of the runs that changed.
+    pub(crate) strength: f64,
+    /// Share of the runs before and since.
+    pub(crate) shares: (f64, f64),
+    /// The step or line.
+    pub(crate) what: String,
+}
+
+/// Fewest runs on either side.
+const RUNS_MIN: f64 = 4.0;
+
+/// What is within this many standard deviations is chance: hundreds of shares are compared at a time.
+const CHANCE: f64 = 3.0;
+
+/// The strongest break of every entity of the graph, by number.
+pub(crate) fn breaks(scene: &Scene, graph: &Graph) -> Vec<Break> {
+    let mut out = vec![Break::default(); graph.len()];
+    let (normal, since) = (habits(&scene.normal), habits(&scene.since));
+    for (operation, now) in &since {
+        let Some(before) = normal.get(operation).filter(|b| b.n >= RUNS_MIN && now.n >= RUNS_MIN) else {
+            continue;
+        };
+        let all: BTreeSet<&Follows> = before.with.keys().chain(now.with.keys()).collect();
+        for follows in all {
+            let count = |runs: &Runs| runs.with.get(follows).copied().unwrap_or(0.0);
+            let (a, b) = ((count(before), before.n), (count(now), now.n));
+            let strength = (deviation(a, b).abs() - CHANCE).max(0.0) * (a.0 / a.1 - b.0 / b.1).abs();
+            let to = scene.names.name(blamed(operation.0, before, follows));
+            if let Some(slot) =
+                graph.number(to).and_then(|e| out.get_mut(e)).filter(|s| s.strength < strength)
+            {
+                *slot = Break {
+                    strength,
+                    shares: (a.0 / a.1, b.0 / b.1),
+                    what: describe(scene, operation.1, follows),
+                };
+            }
+        }
+    }
+    out
+}
+
+/// Whose break it is: a call's only child belongs to the other side.
+fn blamed(entity: u32, before: &Runs, follows: &Follows) -> u32 {
+    match follows {
+        Follows::Step { entity: other, .. } if before.with.len() == 1 => *other,
+        _ => entity,
+    }
+}
+
+fn describe(scene: &Scene, operation: u32, follows: &Follows) -> String {
+    let (Follows::Step { operation: what, .. } | Follows::Line(what)) = follows;
+    format!("{} > {}", scene.names.name(operation), scene.names.name(*what))
+}
+
+fn habits(set: &SpanSet) -> Habits {
+    let tree = Tree::of(set);
+    let mut lines: BTreeMap<usize, BTreeSet<u32>> = BTreeMap::new();
+    for event in &set.events {
+        if let Some(place) = tree.place(event.span) {
+            lines.entry(place).or_default().insert(event.what);
+        }
+    }
+    let mut out = Habits::new();
+    for (i, span) in tree.spans.iter().enumerate() {
+        let runs = out.entry((span.entity, span.operation)).or_default();
+        runs.n += 1.0;
+        let steps = tree.children(i).map(|c| Follows::Step { entity: c.entity, operation: c.operation });
+        let lines = lines.get(&i).into_iter().flatten().map(|l| Follows::Line(*l));
+        for follows in steps.chain(lines).collect::<BTreeSet<_>>() {
+            *runs.with.entry(follows).or_default() += 1.0;
+        }
+    }
+    out
+}
+
+/// Distance of two shares `k / n` in standard deviations of their pooled share, half a run added on each side.
+fn deviation((k0, n0): (f64, f64), (k1, n1): (f64, f64)) -> f64 {
+    let (p0, p1) = ((k0 + 0.5) / (n0 + 1.0), (k1 + 0.5) / (n1 + 1.0));
+    let pooled = (k0 + k1 + 1.0) / (n0 + n1 + 2.0);
+    (p1 - p0) / (pooled * (1.0 - pooled) * (1.0 / n0 + 1.0 / n1)).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_that_fell_deviates_and_an_equal_one_does_not() {
+        assert!(deviation((50.0, 50.0), (25.0, 50.0)) < -4.0);
+        assert!(deviation((25.0, 50.0), (50.0, 100.0)).abs() < 0.1);
+    }
+}
