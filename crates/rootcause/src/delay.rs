@@ -40,7 +40,7 @@ struct Ways {
 }
 
 /// What every entity of the graph adds, by number.
-pub(crate) fn added(scene: &Scene, graph: &Graph, normal: &Times, since: &Times) -> Vec<Added> {
+pub(crate) fn added(scene: &Scene, graph: &Graph, normal: &[Times], since: &Times) -> Vec<Added> {
     let mut out = vec![Added::default(); graph.len()];
     let mut ways: BTreeMap<usize, Ways> = BTreeMap::new();
     let number = |n: u32| graph.number(scene.names.name(n));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, SpanSet};
 
 /// Entities by number and the calls between them. Order of numbers is order of names, so results do not depend on
 /// the order of the input.
@@ -19,7 +19,7 @@ impl Graph {
         let seen = seen_calls(scene);
         let mut names: BTreeSet<&str> = scene.series.iter().map(|s| s.entity.as_str()).collect();
         names.extend(scene.calls.iter().flat_map(|c| [c.from.as_str(), c.to.as_str()]));
-        names.extend(scene.since.spans.iter().chain(&scene.normal.spans).map(|s| scene.names.name(s.entity)));
+        names.extend(sets(scene).flat_map(|set| &set.spans).map(|s| scene.names.name(s.entity)));
         names.extend(scene.alarm.entity.as_deref());
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let mut graph =
@@ -76,10 +76,14 @@ impl Graph {
     }
 }
 
+fn sets(scene: &Scene) -> impl Iterator<Item = &SpanSet> {
+    scene.normal.iter().chain([&scene.since])
+}
+
 /// Pairs of entities where a step of one is part of a step of the other.
 fn seen_calls(scene: &Scene) -> Vec<(&str, &str)> {
     let mut pairs = BTreeSet::new();
-    for set in [&scene.normal, &scene.since] {
+    for set in sets(scene) {
         let owners: BTreeMap<u32, u32> = set.spans.iter().map(|s| (s.id, s.entity)).collect();
         for span in &set.spans {
             if let Some(owner) = span.parent.and_then(|p| owners.get(&p)).filter(|o| **o != span.entity) {

@@ -103,11 +103,12 @@ struct Signs {
 pub fn rank(scene: &Scene) -> Ranking {
     let graph = Graph::of(scene);
     let Some(at) = scene.alarm.at else { return unknown(&graph) };
+    let normal: Vec<_> = scene.normal.iter().map(|n| Tree::of(n).times()).collect();
     let changes = Changes::of(scene, at);
     let signs = Signs {
         slow: blame(scene, &graph, &changes, at, Trouble::Slow),
         failing: blame(scene, &graph, &changes, at, Trouble::Failing),
-        added: added(scene, &graph, &Tree::of(&scene.normal).times(), &Tree::of(&scene.since).times()),
+        added: added(scene, &graph, &normal, &Tree::of(&scene.since).times()),
         full: full(scene, &graph, &changes),
         breaks: breaks(scene, &graph),
     };

@@ -31,7 +31,7 @@ pub(crate) fn full(scene: &Scene, graph: &Graph, changes: &Changes) -> Vec<Full>
         let sure = change.strength.max(0.0) / (change.strength.max(0.0) + HALF_STRENGTH);
         let strength = match series.kind {
             MetricKind::Utilisation => {
-                sure * ((change.peak - change.before) / capacity(change.peak)).clamp(0.0, 1.0)
+                sure * ((change.peak - change.before) / capacity(&series.metric, change.peak)).clamp(0.0, 1.0)
             }
             MetricKind::Resource | MetricKind::Queue => sure * AMOUNT_WEIGHT,
             _ => continue,
@@ -43,13 +43,9 @@ pub(crate) fn full(scene: &Scene, graph: &Graph, changes: &Changes) -> Vec<Full>
     out
 }
 
-/// Shares are told in percent or as a part of one; several processors may give more than a hundred.
-fn capacity(peak: f64) -> f64 {
-    if peak > 100.0 {
-        peak
-    } else if peak > 1.5 {
-        100.0
-    } else {
-        1.0
-    }
+/// Shares are told in percent or as a part of one; several processors may give more than either.
+fn capacity(metric: &str, peak: f64) -> f64 {
+    let name = metric.to_ascii_lowercase();
+    let percent = ["%", "percent", "pct"].iter().any(|w| name.contains(w)) || peak > 1.5 && !name.contains("ratio");
+    peak.max(if percent { 100.0 } else { 1.0 })
 }

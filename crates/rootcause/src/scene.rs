@@ -113,8 +113,8 @@ pub struct Scene {
     pub calls: Vec<Call>,
     /// Names of entities, operations and templates of the spans.
     pub names: Names,
-    /// Steps in normal operation.
-    pub normal: SpanSet,
+    /// Steps in stretches of normal operation; each stretch is an opinion of its own of what is normal.
+    pub normal: Vec<SpanSet>,
     /// Steps since the alarm.
     pub since: SpanSet,
 }

@@ -39,6 +39,10 @@ impl<'a> Tree<'a> {
                 list.push(place(i));
             }
         }
+        let roots: Vec<u32> = (0..set.spans.len()).map(place).collect();
+        for parent in roots {
+            nest(&set.spans, &mut children, parent as usize);
+        }
         Self { spans: &set.spans, children, by_id }
     }
 
@@ -89,6 +93,39 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// Puts a step under its sibling when it ran within it.
+///
+/// Asynchronous frameworks note the inner step beside the outer one, which would count its time twice. Only a sibling
+/// without children of its own takes others in: two calls side by side have children, and stay side by side.
+fn nest(spans: &[Span], children: &mut [Vec<u32>], parent: usize) {
+    let list = children.get(parent).cloned().unwrap_or_default();
+    if list.len() < 2 || list.len() > SIBLINGS_MAX {
+        return;
+    }
+    let is_leaf = |children: &[Vec<u32>], c: u32| children.get(c as usize).is_none_or(Vec::is_empty);
+    for outer in &list {
+        let Some(o) = spans.get(*outer as usize).filter(|_| is_leaf(children, *outer)) else { continue };
+        let within = |inner: &u32| {
+            inner != outer
+                && !is_leaf(children, *inner)
+                && spans.get(*inner as usize).is_some_and(|i| {
+                    i.entity == o.entity && i.start_ns >= o.start_ns && i.end_ns <= o.end_ns
+                })
+        };
+        let moved: Vec<u32> =
+            children.get(parent).into_iter().flatten().copied().filter(|c| within(c)).collect();
+        if let Some(siblings) = children.get_mut(parent) {
+            siblings.retain(|c| !moved.contains(c));
+        }
+        if let Some(taken) = children.get_mut(*outer as usize) {
+            taken.extend(moved);
+        }
+    }
+}
+
+/// Beyond this many siblings their nesting is not looked at: the work grows with the square.
+const SIBLINGS_MAX: usize = 64;
+
 /// Growth of the time at one place.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Growth {
@@ -113,21 +150,19 @@ impl Growth {
     }
 }
 
-/// Growth at every place that was seen often enough on both sides.
-pub(crate) fn growth(normal: &Times, since: &Times) -> BTreeMap<Place, Growth> {
+/// Growth at every place that was seen often enough on both sides. Of several stretches of normal operation the
+/// slowest holds: what has been as slow before is not news.
+pub(crate) fn growth(normal: &[Times], since: &Times) -> BTreeMap<Place, Growth> {
+    let typical = |values: &Vec<f64>| {
+        if values.len() < STEPS_MIN { None } else { decile_mean(&sorted(values.iter().copied())) }
+    };
     let mut out = BTreeMap::new();
     for (place, now) in since {
-        let Some(before) = normal.get(place).filter(|b| b.len() >= STEPS_MIN && now.len() >= STEPS_MIN)
-        else {
-            continue;
-        };
+        let before = normal.iter().filter_map(|n| typical(n.get(place)?)).max_by(f64::total_cmp);
+        let (Some(before), Some(since)) = (before, typical(now)) else { continue };
         #[expect(clippy::cast_precision_loss, reason = "lengths stay below 2^53")]
         let n = now.len() as f64;
-        if let (Some(before), Some(since)) =
-            (decile_mean(&sorted(before.iter().copied())), decile_mean(&sorted(now.iter().copied())))
-        {
-            out.insert(*place, Growth { before, since, n });
-        }
+        out.insert(*place, Growth { before, since, n });
     }
     out
 }

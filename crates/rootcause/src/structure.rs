@@ -47,35 +47,49 @@ const CHANCE: f64 = 3.0;
 /// The strongest break of every entity of the graph, by number.
 pub(crate) fn breaks(scene: &Scene, graph: &Graph) -> Vec<Break> {
     let mut out = vec![Break::default(); graph.len()];
-    let (normal, since) = (habits(&scene.normal), habits(&scene.since));
-    for (operation, now) in &since {
-        let Some(before) = normal.get(operation).filter(|b| b.n >= RUNS_MIN && now.n >= RUNS_MIN) else {
+    let normal: Vec<Habits> = scene.normal.iter().map(habits).collect();
+    for (operation, now) in habits(&scene.since) {
+        let before: Vec<&Runs> = normal.iter().filter_map(|n| n.get(&operation)).filter(|r| r.n >= RUNS_MIN).collect();
+        if before.is_empty() || now.n < RUNS_MIN {
             continue;
-        };
-        let all: BTreeSet<&Follows> = before.with.keys().chain(now.with.keys()).collect();
+        }
+        let all: BTreeSet<&Follows> = before.iter().flat_map(|r| r.with.keys()).chain(now.with.keys()).collect();
         for follows in all {
-            let count = |runs: &Runs| runs.with.get(follows).copied().unwrap_or(0.0);
-            let (a, b) = ((count(before), before.n), (count(now), now.n));
-            let strength = (deviation(a, b).abs() - CHANCE).max(0.0) * (a.0 / a.1 - b.0 / b.1).abs();
-            let to = scene.names.name(blamed(operation.0, before, follows));
-            if let Some(slot) =
-                graph.number(to).and_then(|e| out.get_mut(e)).filter(|s| s.strength < strength)
-            {
-                *slot = Break {
-                    strength,
-                    shares: (a.0 / a.1, b.0 / b.1),
-                    what: describe(scene, operation.1, follows),
-                };
+            let Some((strength, shares)) = least_break(&before, &now, follows) else { continue };
+            if shares.1 < shares.0 && is_trouble(scene, follows) {
+                continue;
+            }
+            let to = scene.names.name(blamed(operation.0, &before, follows));
+            if let Some(slot) = graph.number(to).and_then(|e| out.get_mut(e)).filter(|s| s.strength < strength) {
+                *slot = Break { strength, shares, what: describe(scene, operation.1, follows) };
             }
         }
     }
     out
 }
 
+/// Strength of a break and the shares before and since, against the stretch of normal operation that it breaks least.
+fn least_break(before: &[&Runs], now: &Runs, follows: &Follows) -> Option<(f64, (f64, f64))> {
+    let count = |runs: &Runs| runs.with.get(follows).copied().unwrap_or(0.0);
+    let against = |before: &&Runs| {
+        let (a, b) = ((count(before), before.n), (count(now), now.n));
+        let shares = (a.0 / a.1, b.0 / b.1);
+        ((deviation(a, b).abs() - CHANCE).max(0.0) * (shares.0 - shares.1).abs(), shares)
+    };
+    before.iter().map(against).min_by(|a, b| a.0.total_cmp(&b.0))
+}
+
+/// Whether a step or line tells of trouble by its name: that it became rarer is no sign of trouble.
+fn is_trouble(scene: &Scene, follows: &Follows) -> bool {
+    let (Follows::Step { operation: what, .. } | Follows::Line(what)) = follows;
+    let name = scene.names.name(*what).to_ascii_lowercase();
+    ["error", "exception", "fail", "warn", "fatal", "panic"].iter().any(|w| name.contains(w))
+}
+
 /// Whose break it is: a call's only child belongs to the other side.
-fn blamed(entity: u32, before: &Runs, follows: &Follows) -> u32 {
+fn blamed(entity: u32, before: &[&Runs], follows: &Follows) -> u32 {
     match follows {
-        Follows::Step { entity: other, .. } if before.with.len() == 1 => *other,
+        Follows::Step { entity: other, .. } if before.iter().all(|r| r.with.len() == 1) => *other,
         _ => entity,
     }
 }

@@ -35,11 +35,9 @@ pub(super) fn read(name: &str, files: &impl CaseFiles) -> Result<Scene, CaseErro
     };
     let mut names = Names::default();
     scene.since = span_set(files, "trace.csv.gz", "log.csv.gz", &mut names)?;
-    if !scene.since.spans.is_empty()
-        && let Some(day) = nearest_day(files, day.as_deref().unwrap_or_default())
-    {
+    for day in if scene.since.spans.is_empty() { Vec::new() } else { days(files) } {
         let path = |what: &str| format!("../faultfree/{day}_{what}.csv.gz");
-        scene.normal = span_set(files, &path("trace"), &path("log"), &mut names)?;
+        scene.normal.push(span_set(files, &path("trace"), &path("log"), &mut names)?);
     }
     scene.names = names;
     Ok(scene)
@@ -51,17 +49,17 @@ fn day(name: &str) -> Option<String> {
     last.get(last.len().checked_sub(16)?..)?.get(..10).map(str::to_owned)
 }
 
-/// The day itself when normal spans of it are there, else the first that has them.
-fn nearest_day(files: &impl CaseFiles, day: &str) -> Option<String> {
-    let mut days: Vec<String> = files
-        .list("../faultfree")
-        .iter()
-        .filter_map(|f| f.strip_suffix("_trace.csv.gz"))
-        .map(str::to_owned)
-        .collect();
+/// Days of which normal spans are there.
+fn days(files: &impl CaseFiles) -> Vec<String> {
+    let mut days: Vec<String> =
+        files.list("../faultfree").iter().filter_map(|f| f.strip_suffix("_trace.csv.gz")).map(str::to_owned).collect();
     days.sort_unstable();
-    days.iter().find(|d| *d == day).or_else(|| days.first()).cloned()
+    days.truncate(DAYS_MAX);
+    days
 }
+
+/// Most stretches of normal operation that are read.
+const DAYS_MAX: usize = 8;
 
 /// Columns that tell of the node under the pod, not of the pod.
 fn of_the_node(column: &str) -> bool {
