@@ -7,12 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use wellkept_model::TimestampMs;
-
 use crate::change::Change;
 use crate::graph::Graph;
 use crate::kind::MetricKind;
 use crate::scene::{MetricSeries, Scene};
+use crate::window::Window;
 
 /// What one entity adds itself.
 #[derive(Debug, Clone, Default)]
@@ -31,8 +30,8 @@ pub(crate) struct Own {
 pub(crate) struct Changes(pub(crate) Vec<Option<Change>>);
 
 impl Changes {
-    pub(crate) fn of(scene: &Scene, at: TimestampMs) -> Self {
-        Self(scene.series.iter().map(|s| Change::of(s, at)).collect())
+    pub(crate) fn of(scene: &Scene, window: &Window) -> Self {
+        Self(scene.series.iter().map(|s| Change::of(s, window)).collect())
     }
 
     pub(crate) fn get(&self, series: usize) -> Option<&Change> {
@@ -52,18 +51,18 @@ pub(crate) fn blame(
     scene: &Scene,
     graph: &Graph,
     changes: &Changes,
-    at: TimestampMs,
+    window: &Window,
     trouble: Trouble,
 ) -> Vec<Own> {
     let by_entity = series_by_entity(scene, graph);
-    let rates: Vec<f64> = (0..graph.len()).map(|e| rate(scene, changes, list(&by_entity, e), at)).collect();
+    let rates: Vec<f64> = (0..graph.len()).map(|e| rate(scene, changes, list(&by_entity, e), window)).collect();
     let mut parts: Vec<Own> = (0..graph.len())
         .map(|e| {
             let rate = rates.get(e).copied().unwrap_or(0.0);
             part(scene, changes, list(&by_entity, e), rate, trouble)
         })
         .collect();
-    let known: Vec<bool> = (0..graph.len()).map(|e| existed(scene, list(&by_entity, e), at)).collect();
+    let known: Vec<bool> = (0..graph.len()).map(|e| existed(scene, list(&by_entity, e), window)).collect();
     explain_away(graph, &rates, &known, &mut parts);
     parts
 }
@@ -83,16 +82,16 @@ fn series_by_entity(scene: &Scene, graph: &Graph) -> BTreeMap<usize, Vec<usize>>
 }
 
 /// Whether anything but nothing was measured of it before the alarm.
-fn existed(scene: &Scene, series: &[usize], at: TimestampMs) -> bool {
+fn existed(scene: &Scene, series: &[usize], window: &Window) -> bool {
     let alive = |s: &MetricSeries| {
-        let before = s.samples.iter().filter(|p| p.at < at).map(|p| p.value);
+        let before = s.samples.iter().filter(|p| p.at < window.start).map(|p| p.value);
         before.chain(s.reference.iter().copied()).any(|v| v.is_finite() && v != 0.0)
     };
     series.is_empty() || series.iter().filter_map(|i| scene.series.get(*i)).any(alive)
 }
 
 /// Requests since the alarm, from the first series that counts them; 1 when none does.
-fn rate(scene: &Scene, changes: &Changes, series: &[usize], at: TimestampMs) -> f64 {
+fn rate(scene: &Scene, changes: &Changes, series: &[usize], window: &Window) -> f64 {
     let counts =
         |m: &str| ["request", "workload", "ops", "calls", "hits", "rps", "qps"].iter().any(|w| m.contains(w));
     let found = series.iter().find_map(|i| {
@@ -104,7 +103,7 @@ fn rate(scene: &Scene, changes: &Changes, series: &[usize], at: TimestampMs) -> 
         Some(change) => change.after,
         None => {
             let values: Vec<f64> =
-                s.samples.iter().filter(|p| p.at >= at && p.value.is_finite()).map(|p| p.value).collect();
+                s.samples.iter().filter(|p| window.holds(p.at) && p.value.is_finite()).map(|p| p.value).collect();
             #[expect(clippy::cast_precision_loss, reason = "lengths stay below 2^53")]
             let n = values.len().max(1) as f64;
             values.iter().sum::<f64>() / n

@@ -3,11 +3,11 @@
 //! Values from another time (a reference) and those right before the alarm are two opinions of what is normal; the one
 //! that explains more of the present holds, so that what was strange already before the alarm is not news.
 
-use wellkept_model::{Sample, TimestampMs};
 
 use crate::kind::Direction;
 use crate::robust::{iqr, median, sorted};
 use crate::scene::MetricSeries;
+use crate::window::Window;
 
 /// Share of the level that always counts as noise: what moves less than a twentieth is no change, however calm it was.
 const NOISE_SHARE: f64 = 0.05;
@@ -47,14 +47,13 @@ pub struct Change {
 }
 
 impl Change {
-    /// Compares the samples from `at` on with those before it and with the reference.
+    /// Compares the samples in the window with those before it and with the reference.
     ///
     /// `None` when one side has no finite value.
-    #[must_use]
-    pub fn of(series: &MetricSeries, at: TimestampMs) -> Option<Self> {
-        let (pre, post): (Vec<&Sample>, Vec<&Sample>) = series.samples.iter().partition(|s| s.at < at);
-        let pre = sorted(pre.iter().map(|s| s.value));
-        let post = sorted(post.iter().map(|s| s.value));
+    pub(crate) fn of(series: &MetricSeries, window: &Window) -> Option<Self> {
+        let samples = || series.samples.iter();
+        let pre = sorted(samples().filter(|s| s.at < window.start).map(|s| s.value));
+        let post = sorted(samples().filter(|s| window.holds(s.at)).map(|s| s.value));
         let reference = sorted(series.reference.iter().copied());
         let direction = series.kind.direction();
         let opinions = [(&reference, 1), (&pre, if reference.is_empty() { 1 } else { PRE_MIN })];
@@ -81,7 +80,7 @@ impl Change {
             Direction::Down => centre - peak,
             Direction::Both => (peak - centre).abs(),
         };
-        let noise = spread + NOISE_SHARE * centre.abs();
+        let noise = noise(centre, spread);
         let strength = if noise > 0.0 {
             moved / noise
         } else {
@@ -97,6 +96,11 @@ impl Change {
         })
     }
 
+    /// What counts as noise, in the metric's unit.
+    pub(crate) fn noise(&self) -> f64 {
+        noise(self.before, self.spread)
+    }
+
     /// How much of `after` is beyond what noise explains, towards more; zero when it is within.
     pub(crate) fn excess(&self) -> f64 {
         (self.after - self.before - self.spread).max(0.0)
@@ -106,6 +110,10 @@ impl Change {
     pub(crate) fn shortfall(&self) -> f64 {
         (self.before - self.spread - self.after).max(0.0)
     }
+}
+
+fn noise(centre: f64, spread: f64) -> f64 {
+    spread + NOISE_SHARE * centre.abs()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "lengths stay below 2^53")]
@@ -123,6 +131,8 @@ fn confidence(n_before: usize, n_after: usize) -> Confidence {
 
 #[cfg(test)]
 mod tests {
+    use wellkept_model::{Sample, TimestampMs};
+
     use super::*;
     use crate::MetricKind;
 
@@ -133,7 +143,7 @@ mod tests {
     }
 
     fn change(kind: MetricKind, reference: &[f64], values: &[f64], at: i64) -> Option<Change> {
-        Change::of(&series(kind, reference, values), TimestampMs(at))
+        Change::of(&series(kind, reference, values), &Window::from(TimestampMs(at)))
     }
 
     #[test]

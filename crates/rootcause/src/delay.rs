@@ -39,12 +39,15 @@ struct Ways {
     seconds: f64,
 }
 
-/// What every entity of the graph adds, by number.
-pub(crate) fn added(scene: &Scene, graph: &Graph, normal: &[Times], since: &Times) -> Vec<Added> {
+/// What every entity of the graph adds, by number, and what all of them add as a part of the normal time.
+pub(crate) fn added(scene: &Scene, graph: &Graph, normal: &[Times], since: &Times) -> (Vec<Added>, f64) {
     let mut out = vec![Added::default(); graph.len()];
     let mut ways: BTreeMap<usize, Ways> = BTreeMap::new();
     let number = |n: u32| graph.number(scene.names.name(n));
+    let (mut usual, mut excess) = (0.0, 0.0);
     for (place, growth) in growth(normal, since) {
+        usual += growth.before * growth.n;
+        excess += growth.excess() * growth.n;
         match place {
             Place::In { entity, .. } => {
                 if let Some(added) = number(entity).and_then(|e| out.get_mut(e)) {
@@ -71,7 +74,7 @@ pub(crate) fn added(scene: &Scene, graph: &Graph, normal: &[Times], since: &Time
             added.on_the_way = way.seconds * (way.slow / way.weight);
         }
     }
-    out
+    (out, if usual > 0.0 { excess / usual } else { 0.0 })
 }
 
 /// How slow a way became: 0 as before, towards 1 for many times as slow.

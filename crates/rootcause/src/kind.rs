@@ -67,7 +67,9 @@ const WORDS: &[(MetricKind, &[&str])] = &[
             "connections",
             "swap",
             "inode",
-            "load",
+            "load_average",
+            "load1",
+            "load5",
         ],
     ),
     (

@@ -9,6 +9,7 @@
 mod robust;
 mod kind;
 mod scene;
+mod window;
 mod change;
 mod graph;
 mod blame;

@@ -11,6 +11,7 @@ use crate::resource::{Full, full};
 use crate::scene::Scene;
 use crate::spans::Tree;
 use crate::structure::{Break, breaks};
+use crate::window::Window;
 
 /// What a sign says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,10 +91,15 @@ impl Weights {
 /// Standard deviations beyond chance at which a break with habit counts half.
 const HALF_BREAK: f64 = 1.0;
 
+/// Added time as a part of the normal time at which "slow" counts half.
+const HALF_GROWN: f64 = 0.3;
+
 struct Signs {
     slow: Vec<Own>,
     failing: Vec<Own>,
     added: Vec<Added>,
+    /// Time that all steps add, as a part of their normal time.
+    grown: f64,
     full: Vec<Full>,
     breaks: Vec<Break>,
 }
@@ -104,18 +110,21 @@ pub fn rank(scene: &Scene) -> Ranking {
     let graph = Graph::of(scene);
     let Some(at) = scene.alarm.at else { return unknown(&graph) };
     let normal: Vec<_> = scene.normal.iter().map(|n| Tree::of(n).times()).collect();
-    let changes = Changes::of(scene, at);
+    let window = Window::of(scene, at);
+    let changes = Changes::of(scene, &window);
+    let (added, grown) = added(scene, &graph, &normal, &Tree::of(&scene.since).times());
     let signs = Signs {
-        slow: blame(scene, &graph, &changes, at, Trouble::Slow),
-        failing: blame(scene, &graph, &changes, at, Trouble::Failing),
-        added: added(scene, &graph, &normal, &Tree::of(&scene.since).times()),
+        slow: blame(scene, &graph, &changes, &window, Trouble::Slow),
+        failing: blame(scene, &graph, &changes, &window, Trouble::Failing),
+        added,
+        grown,
         full: full(scene, &graph, &changes),
         breaks: breaks(scene, &graph),
     };
     let mut candidates = weigh(scene, &graph, &changes, &signs);
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entity.cmp(&b.entity)));
     let confidence = confidence(&changes, &candidates);
-    Ranking { onset: Some(at), confidence, candidates }
+    Ranking { onset: Some(window.start), confidence, candidates }
 }
 
 fn unknown(graph: &Graph) -> Ranking {
@@ -146,7 +155,9 @@ fn weigh(scene: &Scene, graph: &Graph, changes: &Changes, signs: &Signs) -> Vec<
     let below = scene.alarm.entity.as_deref().and_then(|e| graph.number(e)).map(|e| graph.below(e));
     let slow = shares(signs.slow.iter().map(|o| o.own));
     let failing = shares(signs.failing.iter().map(|o| o.own));
-    let traced = shares(signs.added.iter().map(|a| a.inside + a.on_the_way));
+    let grown = signs.grown / (signs.grown + HALF_GROWN);
+    let traced: Vec<f64> =
+        shares(signs.added.iter().map(|a| a.inside + a.on_the_way)).into_iter().map(|s| s * grown).collect();
     let has_traces = traced.iter().any(|t| *t > 0.0);
     let at = |v: &[f64], i: usize| v.get(i).copied().unwrap_or(0.0);
     (0..graph.len())

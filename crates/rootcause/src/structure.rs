@@ -42,7 +42,7 @@ pub(crate) struct Break {
 const RUNS_MIN: f64 = 4.0;
 
 /// What is within this many standard deviations is chance: hundreds of shares are compared at a time.
-const CHANCE: f64 = 3.0;
+const CHANCE: f64 = 4.0;
 
 /// The strongest break of every entity of the graph, by number.
 pub(crate) fn breaks(scene: &Scene, graph: &Graph) -> Vec<Break> {
