@@ -42,7 +42,10 @@ pub(crate) struct Break {
 const RUNS_MIN: f64 = 4.0;
 
 /// What is within this many standard deviations is chance: hundreds of shares are compared at a time.
-const CHANCE: f64 = 4.0;
+const CHANCE: f64 = 2.5;
+
+/// Runs on the smaller side at which a break counts half: a short stretch may have missed what is usual.
+const HALF_RUNS: f64 = 10.0;
 
 /// The strongest break of every entity of the graph, by number.
 pub(crate) fn breaks(scene: &Scene, graph: &Graph) -> Vec<Break> {
@@ -56,9 +59,7 @@ pub(crate) fn breaks(scene: &Scene, graph: &Graph) -> Vec<Break> {
         let all: BTreeSet<&Follows> = before.iter().flat_map(|r| r.with.keys()).chain(now.with.keys()).collect();
         for follows in all {
             let Some((strength, shares)) = least_break(&before, &now, follows) else { continue };
-            if shares.1 < shares.0 && is_trouble(scene, follows) {
-                continue;
-            }
+            let strength = strength * weight(shares.1 > shares.0, is_trouble(scene, follows));
             let to = scene.names.name(blamed(operation.0, &before, follows));
             if let Some(slot) = graph.number(to).and_then(|e| out.get_mut(e)).filter(|s| s.strength < strength) {
                 *slot = Break { strength, shares, what: describe(scene, operation.1, follows) };
@@ -68,18 +69,33 @@ pub(crate) fn breaks(scene: &Scene, graph: &Graph) -> Vec<Break> {
     out
 }
 
-/// Strength of a break and the shares before and since, against the stretch of normal operation that it breaks least.
+/// Strength of a break and the shares before and since.
+///
+/// All stretches of normal operation are pooled; by as much as they differ among themselves the break is weaker.
 fn least_break(before: &[&Runs], now: &Runs, follows: &Follows) -> Option<(f64, (f64, f64))> {
-    let count = |runs: &Runs| runs.with.get(follows).copied().unwrap_or(0.0);
-    let against = |before: &&Runs| {
-        let (a, b) = ((count(before), before.n), (count(now), now.n));
-        let shares = (a.0 / a.1, b.0 / b.1);
-        ((deviation(a, b).abs() - CHANCE).max(0.0) * (shares.0 - shares.1).abs(), shares)
-    };
-    before.iter().map(against).min_by(|a, b| a.0.total_cmp(&b.0))
+    let count = |runs: &Runs| (runs.with.get(follows).copied().unwrap_or(0.0), runs.n);
+    let pool = before.iter().map(|r| count(r)).reduce(|a, b| (a.0 + b.0, a.1 + b.1))?;
+    let since = count(now);
+    let restless = before.iter().map(|r| deviation(pool, count(r)).abs()).fold(0.0, f64::max);
+    let shares = (pool.0 / pool.1, since.0 / since.1);
+    let runs = pool.1.min(since.1);
+    let beyond = (deviation(pool, since).abs() - restless - CHANCE).max(0.0);
+    Some((beyond * (shares.0 - shares.1).abs() * runs / (runs + HALF_RUNS), shares))
 }
 
-/// Whether a step or line tells of trouble by its name: that it became rarer is no sign of trouble.
+/// A fault cuts work short or speaks of trouble. Less trouble is no sign, and more work than usual a faint one.
+fn weight(more: bool, trouble: bool) -> f64 {
+    match (more, trouble) {
+        (true, true) | (false, false) => 1.0,
+        (true, false) => MORE_WORK_WEIGHT,
+        (false, true) => 0.0,
+    }
+}
+
+/// Weight of steps that became more frequent without telling of trouble.
+const MORE_WORK_WEIGHT: f64 = 0.2;
+
+/// Whether a step or line tells of trouble by its name.
 fn is_trouble(scene: &Scene, follows: &Follows) -> bool {
     let (Follows::Step { operation: what, .. } | Follows::Line(what)) = follows;
     let name = scene.names.name(*what).to_ascii_lowercase();
