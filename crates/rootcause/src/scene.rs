@@ -89,6 +89,8 @@ pub struct Span {
 pub struct SpanEvent {
     /// The step.
     pub span: u32,
+    /// When, nanoseconds since the Unix epoch.
+    pub at_ns: i64,
     /// Number of the template's name.
     pub what: u32,
 }

@@ -51,6 +51,12 @@ impl<'a> Tree<'a> {
         list.iter().filter_map(|c| self.spans.get(*c as usize))
     }
 
+    /// Children with their positions.
+    pub(crate) fn child_places(&self, place: usize) -> impl Iterator<Item = (usize, &'a Span)> + '_ {
+        let list = self.children.get(place).map_or(&[][..], Vec::as_slice);
+        list.iter().filter_map(|c| Some((*c as usize, self.spans.get(*c as usize)?)))
+    }
+
     pub(crate) fn place(&self, id: u32) -> Option<usize> {
         self.by_id.get(&id).map(|p| *p as usize)
     }

@@ -1,9 +1,13 @@
-//! Steps of the work that are missing, or new.
+//! What no longer follows.
 //!
-//! For each operation: in which share of its runs did each child step, and each line of a log, occur before, and in
-//! which since? A share that moved by more than chance explains is a sign. It is conditional on the operation having
-//! run, so that an entity which is merely asked less, or later, shows nothing. A call that is made, but no longer
-//! reaches the other side, is a sign of the other side.
+//! A run of an operation is a row of child steps and lines of a log, in order of time. For each of them: in which share
+//! of its occurrences did which one come next before, and in which since? A share that moved by more than chance
+//! explains is a sign, and the place where the row breaks is the place to look. It is conditional on the run having come
+//! so far, so that an entity which is merely asked less, or later, shows nothing. What follows a call depends on its
+//! outcome, so a break after a call is a sign of the other side.
+//!
+//! Source of the idea to compare what follows what in traces and logs with fault-free operation: Yu et al., "Nezha:
+//! Interpretable Fine-Grained Root Causes Analysis for Microservices on Multi-modal Observability Data", ESEC/FSE 2023.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,58 +15,69 @@ use crate::graph::Graph;
 use crate::scene::{Scene, SpanSet};
 use crate::spans::Tree;
 
-/// What may follow in a run of an operation.
+/// One item in the row of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Follows {
-    Step { entity: u32, operation: u32 },
+enum Item {
+    /// Begin of a run of this operation.
+    Begin(u32),
+    /// A step, by operation; of the entity itself, or a call that it makes.
+    Step(u32),
+    /// A line of a log.
     Line(u32),
+    /// The run is over.
+    End,
 }
 
-/// Runs of one operation.
+/// How often an item occurred, and what came next.
 #[derive(Debug, Default)]
-struct Runs {
+struct Habit {
     n: f64,
-    with: BTreeMap<Follows, f64>,
+    next: BTreeMap<Item, f64>,
 }
 
-type Habits = BTreeMap<(u32, u32), Runs>;
+/// Where a habit was seen: the entity whose run it is, the entity that a break blames, and the item.
+type Habits = BTreeMap<(u32, u32, Item), Habit>;
 
 /// The strongest break with habit of one entity.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Break {
-    /// Distance from chance, in standard deviations, times the part of the runs that changed.
+    /// Distance beyond chance, in standard deviations, times the part of the occurrences that changed.
     pub(crate) strength: f64,
-    /// Share of the runs before and since.
+    /// Share of the occurrences before and since.
     pub(crate) shares: (f64, f64),
-    /// The step or line.
+    /// The item and what follows it.
     pub(crate) what: String,
 }
 
-/// Fewest runs on either side.
-const RUNS_MIN: f64 = 4.0;
+/// Fewest occurrences on either side.
+const SEEN_MIN: f64 = 4.0;
 
 /// What is within this many standard deviations is chance: hundreds of shares are compared at a time.
 const CHANCE: f64 = 2.5;
 
-/// Runs on the smaller side at which a break counts half: a short stretch may have missed what is usual.
-const HALF_RUNS: f64 = 10.0;
+/// Occurrences on the smaller side at which a break counts half: a short stretch may have missed what is usual.
+const HALF_SEEN: f64 = 10.0;
+
+/// Weight of what became more frequent without telling of trouble.
+const MORE_WORK_WEIGHT: f64 = 0.2;
 
 /// The strongest break of every entity of the graph, by number.
 pub(crate) fn breaks(scene: &Scene, graph: &Graph) -> Vec<Break> {
     let mut out = vec![Break::default(); graph.len()];
     let normal: Vec<Habits> = scene.normal.iter().map(habits).collect();
-    for (operation, now) in habits(&scene.since) {
-        let before: Vec<&Runs> = normal.iter().filter_map(|n| n.get(&operation)).filter(|r| r.n >= RUNS_MIN).collect();
-        if before.is_empty() || now.n < RUNS_MIN {
+    for (place, now) in habits(&scene.since) {
+        let before: Vec<&Habit> = normal.iter().filter_map(|n| n.get(&place)).collect();
+        if before.iter().map(|h| h.n).sum::<f64>() < SEEN_MIN || now.n < SEEN_MIN {
             continue;
         }
-        let all: BTreeSet<&Follows> = before.iter().flat_map(|r| r.with.keys()).chain(now.with.keys()).collect();
-        for follows in all {
-            let Some((strength, shares)) = least_break(&before, &now, follows) else { continue };
-            let strength = strength * weight(shares.1 > shares.0, is_trouble(scene, follows));
-            let to = scene.names.name(blamed(operation.0, &before, follows));
-            if let Some(slot) = graph.number(to).and_then(|e| out.get_mut(e)).filter(|s| s.strength < strength) {
-                *slot = Break { strength, shares, what: describe(scene, operation.1, follows) };
+        let Some(slot) = graph.number(scene.names.name(place.1)).and_then(|e| out.get_mut(e)) else { continue };
+        let all: BTreeSet<&Item> = before.iter().flat_map(|h| h.next.keys()).chain(now.next.keys()).collect();
+        for next in all {
+            let Some((strength, shares)) = strength(&before, &now, next) else { continue };
+            let strength = strength * weight(shares.1 > shares.0, is_trouble(scene, next));
+            if slot.strength < strength {
+                let what = format!("{} > {}", describe(scene, &place.2), describe(scene, next));
+                *slot = Break { strength, shares, what };
             }
         }
     }
@@ -72,15 +87,15 @@ pub(crate) fn breaks(scene: &Scene, graph: &Graph) -> Vec<Break> {
 /// Strength of a break and the shares before and since.
 ///
 /// All stretches of normal operation are pooled; by as much as they differ among themselves the break is weaker.
-fn least_break(before: &[&Runs], now: &Runs, follows: &Follows) -> Option<(f64, (f64, f64))> {
-    let count = |runs: &Runs| (runs.with.get(follows).copied().unwrap_or(0.0), runs.n);
-    let pool = before.iter().map(|r| count(r)).reduce(|a, b| (a.0 + b.0, a.1 + b.1))?;
+fn strength(before: &[&Habit], now: &Habit, next: &Item) -> Option<(f64, (f64, f64))> {
+    let count = |habit: &Habit| (habit.next.get(next).copied().unwrap_or(0.0), habit.n);
+    let pool = before.iter().map(|h| count(h)).reduce(|a, b| (a.0 + b.0, a.1 + b.1))?;
     let since = count(now);
-    let restless = before.iter().map(|r| deviation(pool, count(r)).abs()).fold(0.0, f64::max);
+    let restless = before.iter().map(|h| deviation(pool, count(h)).abs()).fold(0.0, f64::max);
     let shares = (pool.0 / pool.1, since.0 / since.1);
-    let runs = pool.1.min(since.1);
+    let seen = pool.1.min(since.1);
     let beyond = (deviation(pool, since).abs() - restless - CHANCE).max(0.0);
-    Some((beyond * (shares.0 - shares.1).abs() * runs / (runs + HALF_RUNS), shares))
+    Some((beyond * (shares.0 - shares.1).abs() * seen / (seen + HALF_SEEN), shares))
 }
 
 /// A fault cuts work short or speaks of trouble. Less trouble is no sign, and more work than usual a faint one.
@@ -92,51 +107,50 @@ fn weight(more: bool, trouble: bool) -> f64 {
     }
 }
 
-/// Weight of steps that became more frequent without telling of trouble.
-const MORE_WORK_WEIGHT: f64 = 0.2;
-
-/// Whether a step or line tells of trouble by its name.
-fn is_trouble(scene: &Scene, follows: &Follows) -> bool {
-    let (Follows::Step { operation: what, .. } | Follows::Line(what)) = follows;
-    let name = scene.names.name(*what).to_ascii_lowercase();
+/// Whether an item tells of trouble by its name.
+fn is_trouble(scene: &Scene, item: &Item) -> bool {
+    let name = describe(scene, item).to_ascii_lowercase();
     ["error", "exception", "fail", "warn", "fatal", "panic"].iter().any(|w| name.contains(w))
 }
 
-/// Whose break it is: a call's only child belongs to the other side.
-fn blamed(entity: u32, before: &[&Runs], follows: &Follows) -> u32 {
-    match follows {
-        Follows::Step { entity: other, .. } if before.iter().all(|r| r.with.len() == 1) => *other,
-        _ => entity,
+fn describe<'s>(scene: &'s Scene, item: &Item) -> &'s str {
+    match item {
+        Item::Begin(what) | Item::Step(what) | Item::Line(what) => scene.names.name(*what),
+        Item::End => "(end)",
     }
-}
-
-fn describe(scene: &Scene, operation: u32, follows: &Follows) -> String {
-    let (Follows::Step { operation: what, .. } | Follows::Line(what)) = follows;
-    format!("{} > {}", scene.names.name(operation), scene.names.name(*what))
 }
 
 fn habits(set: &SpanSet) -> Habits {
     let tree = Tree::of(set);
-    let mut lines: BTreeMap<usize, BTreeSet<u32>> = BTreeMap::new();
+    let mut lines: BTreeMap<usize, Vec<(i64, Item)>> = BTreeMap::new();
     for event in &set.events {
         if let Some(place) = tree.place(event.span) {
-            lines.entry(place).or_default().insert(event.what);
+            lines.entry(place).or_default().push((event.at_ns, Item::Line(event.what)));
         }
     }
     let mut out = Habits::new();
     for (i, span) in tree.spans.iter().enumerate() {
-        let runs = out.entry((span.entity, span.operation)).or_default();
-        runs.n += 1.0;
-        let steps = tree.children(i).map(|c| Follows::Step { entity: c.entity, operation: c.operation });
-        let lines = lines.get(&i).into_iter().flatten().map(|l| Follows::Line(*l));
-        for follows in steps.chain(lines).collect::<BTreeSet<_>>() {
-            *runs.with.entry(follows).or_default() += 1.0;
+        let steps = tree.child_places(i).filter_map(|(place, child)| {
+            let blamed = tree.called(place).unwrap_or(child.entity);
+            Some((child.start_ns, Item::Step(child.operation), blamed))
+        });
+        let lines = lines.get(&i).into_iter().flatten().map(|(at, item)| (*at, *item, span.entity));
+        let mut row: Vec<(i64, Item, u32)> = steps.chain(lines).collect();
+        row.sort_by_key(|(at, item, _)| (*at, *item));
+        let items = std::iter::once((Item::Begin(span.operation), span.entity))
+            .chain(row.into_iter().map(|(_, item, blamed)| (item, blamed)));
+        let mut items = items.peekable();
+        while let Some((item, blamed)) = items.next() {
+            let next = items.peek().map_or(Item::End, |(next, _)| *next);
+            let habit = out.entry((span.entity, blamed, item)).or_default();
+            habit.n += 1.0;
+            *habit.next.entry(next).or_default() += 1.0;
         }
     }
     out
 }
 
-/// Distance of two shares `k / n` in standard deviations of their pooled share, half a run added on each side.
+/// Distance of two shares `k / n` in standard deviations of their pooled share, half an occurrence added on each side.
 fn deviation((k0, n0): (f64, f64), (k1, n1): (f64, f64)) -> f64 {
     let (p0, p1) = ((k0 + 0.5) / (n0 + 1.0), (k1 + 0.5) / (n1 + 1.0));
     let pooled = (k0 + k1 + 1.0) / (n0 + n1 + 2.0);

@@ -155,17 +155,18 @@ fn spans(text: &str, names: &mut Names, ids: &mut HashMap<(String, String), u32>
 }
 
 fn events(text: &str, names: &mut Names, ids: &HashMap<(String, String), u32>) -> Vec<SpanEvent> {
-    let mut at = [None; 3];
+    let mut at = [None; 4];
     let mut first = true;
     let mut out = Vec::new();
     records(text, |record: &[Cow<'_, str>]| {
         if std::mem::take(&mut first) {
-            at = columns(record, ["TraceID", "SpanID", "Log"]);
+            at = columns(record, ["TraceID", "SpanID", "TimeUnixNano", "Log"]);
             return;
         }
-        let [trace, span, line] = at.map(|c| field(record, c));
-        if let Some(span) = ids.get(&(trace.to_owned(), span.to_owned())) {
-            out.push(SpanEvent { span: *span, what: names.number(&template::of_line(inner(line))) });
+        let [trace, span, when, line] = at.map(|c| field(record, c));
+        let known = ids.get(&(trace.to_owned(), span.to_owned()));
+        if let (Some(span), Ok(at_ns)) = (known, when.parse()) {
+            out.push(SpanEvent { span: *span, at_ns, what: names.number(&template::of_line(inner(line))) });
         }
     });
     out
