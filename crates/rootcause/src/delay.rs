@@ -51,7 +51,7 @@ pub(crate) fn added(scene: &Scene, graph: &Graph, normal: &[Times], since: &Time
         match place {
             Place::In { entity, .. } => {
                 if let Some(added) = number(entity).and_then(|e| out.get_mut(e)) {
-                    added.inside += growth.excess() * growth.n;
+                    added.inside += growth.excess() * growth.n * slowness(&growth);
                     added.note(&growth);
                 }
             }

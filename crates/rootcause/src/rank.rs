@@ -100,6 +100,8 @@ struct Signs {
     added: Vec<Added>,
     /// Time that all steps add, as a part of their normal time.
     grown: f64,
+    /// Whether steps of both sides are there to compare.
+    traced: bool,
     full: Vec<Full>,
     breaks: Vec<Break>,
 }
@@ -118,6 +120,7 @@ pub fn rank(scene: &Scene) -> Ranking {
         failing: blame(scene, &graph, &changes, &window, Trouble::Failing),
         added,
         grown,
+        traced: !scene.since.spans.is_empty() && scene.normal.iter().any(|n| !n.spans.is_empty()),
         full: full(scene, &graph, &changes),
         breaks: breaks(scene, &graph),
     };
@@ -158,7 +161,7 @@ fn weigh(scene: &Scene, graph: &Graph, changes: &Changes, signs: &Signs) -> Vec<
     let grown = signs.grown / (signs.grown + HALF_GROWN);
     let traced: Vec<f64> =
         shares(signs.added.iter().map(|a| a.inside + a.on_the_way)).into_iter().map(|s| s * grown).collect();
-    let has_traces = traced.iter().any(|t| *t > 0.0);
+    let has_traces = signs.traced;
     let at = |v: &[f64], i: usize| v.get(i).copied().unwrap_or(0.0);
     (0..graph.len())
         .map(|e| {

@@ -2,7 +2,8 @@
 //!
 //! A run of an operation is a row of child steps and lines of a log, in order of time. For each of them: in which share
 //! of its occurrences did which one come next before, and in which since? A share that moved by more than chance
-//! explains is a sign, and the place where the row breaks is the place to look. It is conditional on the run having come
+//! explains is a sign, and the place where the row breaks is the place to look. A fault cuts work short, speaks of
+//! trouble, or does what was never done; going another usual way is a faint sign. All this is conditional on the run having come
 //! so far, so that an entity which is merely asked less, or later, shows nothing. What follows a call depends on its
 //! outcome, so a break after a call is a sign of the other side.
 //!
@@ -58,8 +59,8 @@ const CHANCE: f64 = 2.5;
 /// Occurrences on the smaller side at which a break counts half: a short stretch may have missed what is usual.
 const HALF_SEEN: f64 = 10.0;
 
-/// Weight of what became more frequent without telling of trouble.
-const MORE_WORK_WEIGHT: f64 = 0.2;
+/// Weight of a move from one usual step to another: that depends on what is asked, not on who is asked.
+const BRANCH_WEIGHT: f64 = 0.2;
 
 /// The strongest break of every entity of the graph, by number.
 pub(crate) fn breaks(scene: &Scene, graph: &Graph) -> Vec<Break> {
@@ -71,24 +72,50 @@ pub(crate) fn breaks(scene: &Scene, graph: &Graph) -> Vec<Break> {
             continue;
         }
         let Some(slot) = graph.number(scene.names.name(place.1)).and_then(|e| out.get_mut(e)) else { continue };
-        let all: BTreeSet<&Item> = before.iter().flat_map(|h| h.next.keys()).chain(now.next.keys()).collect();
-        for next in all {
-            let Some((strength, shares)) = strength(&before, &now, next) else { continue };
-            let strength = strength * weight(shares.1 > shares.0, is_trouble(scene, next));
-            if slot.strength < strength {
-                let what = format!("{} > {}", describe(scene, &place.2), describe(scene, next));
-                *slot = Break { strength, shares, what };
+        for moved in moves(scene, &before, &now) {
+            if slot.strength < moved.strength {
+                let what = format!("{} > {}", describe(scene, &place.2), describe(scene, &moved.next));
+                *slot = Break { strength: moved.strength, shares: moved.shares, what };
             }
         }
     }
     out
 }
 
-/// Strength of a break and the shares before and since.
+/// A share that moved.
+struct Move {
+    strength: f64,
+    shares: (f64, f64),
+    next: Item,
+}
+
+/// The moves of one habit: away from usual work, towards trouble, and from one usual step to another.
+fn moves(scene: &Scene, before: &[&Habit], now: &Habit) -> Vec<Move> {
+    let all: BTreeSet<Item> = before.iter().flat_map(|h| h.next.keys()).chain(now.next.keys()).copied().collect();
+    let trouble: BTreeSet<Item> = all.iter().filter(|i| is_trouble(scene, i)).copied().collect();
+    let usual: BTreeSet<Item> = before
+        .iter()
+        .flat_map(|h| h.next.keys())
+        .filter(|i| **i != Item::End && !trouble.contains(*i))
+        .copied()
+        .collect();
+    let test = |items: &BTreeSet<Item>, weight: f64, wanted: fn(f64, f64) -> bool| {
+        let (strength, shares) = strength(before, now, items)?;
+        let most = |i: &&Item| now.next.get(*i).copied().unwrap_or(0.0);
+        let next = *items.iter().max_by(|a, b| most(a).total_cmp(&most(b)))?;
+        wanted(shares.0, shares.1).then_some(Move { strength: strength * weight, shares, next })
+    };
+    let falls: fn(f64, f64) -> bool = |before, now| now < before;
+    let rises: fn(f64, f64) -> bool = |before, now| now > before;
+    let branches = usual.iter().map(|i| test(&BTreeSet::from([*i]), BRANCH_WEIGHT, |_, _| true));
+    [test(&usual, 1.0, falls), test(&trouble, 1.0, rises)].into_iter().chain(branches).flatten().collect()
+}
+
+/// Strength of a move of the share that some items have, and the shares before and since.
 ///
-/// All stretches of normal operation are pooled; by as much as they differ among themselves the break is weaker.
-fn strength(before: &[&Habit], now: &Habit, next: &Item) -> Option<(f64, (f64, f64))> {
-    let count = |habit: &Habit| (habit.next.get(next).copied().unwrap_or(0.0), habit.n);
+/// All stretches of normal operation are pooled; by as much as they differ among themselves the move is weaker.
+fn strength(before: &[&Habit], now: &Habit, items: &BTreeSet<Item>) -> Option<(f64, (f64, f64))> {
+    let count = |h: &Habit| (items.iter().filter_map(|i| h.next.get(i)).sum::<f64>(), h.n);
     let pool = before.iter().map(|h| count(h)).reduce(|a, b| (a.0 + b.0, a.1 + b.1))?;
     let since = count(now);
     let restless = before.iter().map(|h| deviation(pool, count(h)).abs()).fold(0.0, f64::max);
@@ -96,15 +123,6 @@ fn strength(before: &[&Habit], now: &Habit, next: &Item) -> Option<(f64, (f64, f
     let seen = pool.1.min(since.1);
     let beyond = (deviation(pool, since).abs() - restless - CHANCE).max(0.0);
     Some((beyond * (shares.0 - shares.1).abs() * seen / (seen + HALF_SEEN), shares))
-}
-
-/// A fault cuts work short or speaks of trouble. Less trouble is no sign, and more work than usual a faint one.
-fn weight(more: bool, trouble: bool) -> f64 {
-    match (more, trouble) {
-        (true, true) | (false, false) => 1.0,
-        (true, false) => MORE_WORK_WEIGHT,
-        (false, true) => 0.0,
-    }
 }
 
 /// Whether an item tells of trouble by its name.
