@@ -168,11 +168,21 @@ fn habits(set: &SpanSet) -> Habits {
     out
 }
 
-/// Distance of two shares `k / n` in standard deviations of their pooled share, half an occurrence added on each side.
+/// Distance of two shares `k / n` from being one share, in standard deviations: the signed root of the likelihood
+/// ratio, which unlike the usual z sees how much it means that a habit had no exception.
+///
+/// Source: Dunning, "Accurate Methods for the Statistics of Surprise and Coincidence", 1993.
 fn deviation((k0, n0): (f64, f64), (k1, n1): (f64, f64)) -> f64 {
-    let (p0, p1) = ((k0 + 0.5) / (n0 + 1.0), (k1 + 0.5) / (n1 + 1.0));
-    let pooled = (k0 + k1 + 1.0) / (n0 + n1 + 2.0);
-    (p1 - p0) / (pooled * (1.0 - pooled) * (1.0 / n0 + 1.0 / n1)).sqrt()
+    let log_likelihood = |k: f64, n: f64, p: f64| part(k, p) + part(n - k, 1.0 - p);
+    let (p0, p1, p) = (k0 / n0, k1 / n1, (k0 + k1) / (n0 + n1));
+    let apart = log_likelihood(k0, n0, p0) + log_likelihood(k1, n1, p1);
+    let together = log_likelihood(k0, n0, p) + log_likelihood(k1, n1, p);
+    (2.0 * (apart - together)).max(0.0).sqrt().copysign(p1 - p0)
+}
+
+/// `count * ln(share)`, zero when there is nothing to count.
+fn part(count: f64, share: f64) -> f64 {
+    if count > 0.0 && share > 0.0 { count * share.ln() } else { 0.0 }
 }
 
 #[cfg(test)]
