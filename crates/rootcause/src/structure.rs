@@ -71,7 +71,9 @@ pub(crate) fn breaks(scene: &Scene, graph: &Graph) -> Vec<Break> {
         if before.iter().map(|h| h.n).sum::<f64>() < SEEN_MIN || now.n < SEEN_MIN {
             continue;
         }
-        let Some(slot) = graph.number(scene.names.name(place.1)).and_then(|e| out.get_mut(e)) else { continue };
+        // What the entity itself wrote down is its own behaviour, also after a call.
+        let blamed = if matches!(risen(&before, &now), Some(Item::Line(_))) { place.0 } else { place.1 };
+        let Some(slot) = graph.number(scene.names.name(blamed)).and_then(|e| out.get_mut(e)) else { continue };
         for moved in moves(scene, &before, &now) {
             if slot.strength < moved.strength {
                 let what = format!("{} > {}", describe(scene, &place.2), describe(scene, &moved.next));
@@ -79,7 +81,40 @@ pub(crate) fn breaks(scene: &Scene, graph: &Graph) -> Vec<Break> {
             }
         }
     }
+    explain_away(graph, &mut out);
     out
+}
+
+/// Weakens the break of an entity by the strongest one among those that it leans on: work that breaks off below
+/// changes what is done above. Entities that lean on each other do not explain each other.
+fn explain_away(graph: &Graph, breaks: &mut [Break]) {
+    let below: Vec<BTreeSet<usize>> = (0..graph.len()).map(|e| graph.below(e)).collect();
+    let as_part = |s: f64| s / (s + HALF_EXPLAINED);
+    let strongest = |e: usize, found: &[Break]| {
+        let apart = |c: &&usize| **c != e && below.get(**c).is_some_and(|b| !b.contains(&e));
+        let callees = below.get(e).into_iter().flatten().filter(apart);
+        callees.filter_map(|c| found.get(*c)).map(|b| as_part(b.strength)).fold(0.0, f64::max)
+    };
+    let explained: Vec<f64> = (0..breaks.len()).map(|e| strongest(e, breaks)).collect();
+    for (found, explained) in breaks.iter_mut().zip(explained) {
+        found.strength *= 1.0 - EXPLAINED_MOST * explained;
+    }
+}
+
+/// Strength of a break below that explains half of what it can explain above.
+const HALF_EXPLAINED: f64 = 1.0;
+
+/// How much of a break one below can explain at most: the entity above may be at fault as well.
+const EXPLAINED_MOST: f64 = 0.7;
+
+/// What follows more often than before, by the largest difference of shares.
+fn risen(before: &[&Habit], now: &Habit) -> Option<Item> {
+    let seen: f64 = before.iter().map(|h| h.n).sum();
+    let gain = |i: &Item| {
+        let earlier: f64 = before.iter().filter_map(|h| h.next.get(i)).sum();
+        now.next.get(i).copied().unwrap_or(0.0) / now.n - earlier / seen
+    };
+    now.next.keys().copied().max_by(|a, b| gain(a).total_cmp(&gain(b)))
 }
 
 /// A share that moved.
