@@ -9,6 +9,8 @@
 mod robust;
 mod kind;
 mod scene;
+pub mod changepoint;
+mod onset;
 mod window;
 mod change;
 mod graph;

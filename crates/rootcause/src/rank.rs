@@ -7,6 +7,7 @@ use crate::change::Confidence;
 use crate::delay::{Added, added};
 use crate::graph::Graph;
 use crate::kind::MetricKind;
+use crate::onset::{onset, worst_change};
 use crate::resource::{Full, full};
 use crate::scene::Scene;
 use crate::spans::Tree;
@@ -110,7 +111,7 @@ struct Signs {
 #[must_use]
 pub fn rank(scene: &Scene) -> Ranking {
     let graph = Graph::of(scene);
-    let Some(at) = scene.alarm.at else { return unknown(&graph) };
+    let Some(at) = scene.alarm.at.or_else(|| onset(scene)) else { return unknown(&graph) };
     let normal: Vec<_> = scene.normal.iter().map(|n| Tree::of(n).times()).collect();
     let window = Window::of(scene, at);
     let changes = Changes::of(scene, &window);
