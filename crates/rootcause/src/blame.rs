@@ -20,8 +20,6 @@ pub(crate) struct Own {
     pub(crate) total: f64,
     /// What its callees do not explain.
     pub(crate) own: f64,
-    /// How sure the move itself is, in units of noise.
-    pub(crate) strength: f64,
     /// Index of the series that tells it.
     pub(crate) series: Option<usize>,
 }
@@ -55,7 +53,8 @@ pub(crate) fn blame(
     trouble: Trouble,
 ) -> Vec<Own> {
     let by_entity = series_by_entity(scene, graph);
-    let rates: Vec<f64> = (0..graph.len()).map(|e| rate(scene, changes, list(&by_entity, e), window)).collect();
+    let rates: Vec<f64> =
+        (0..graph.len()).map(|e| rate(scene, changes, list(&by_entity, e), window)).collect();
     let mut parts: Vec<Own> = (0..graph.len())
         .map(|e| {
             let rate = rates.get(e).copied().unwrap_or(0.0);
@@ -102,8 +101,12 @@ fn rate(scene: &Scene, changes: &Changes, series: &[usize], window: &Window) -> 
     match changes.get(index) {
         Some(change) => change.after,
         None => {
-            let values: Vec<f64> =
-                s.samples.iter().filter(|p| window.holds(p.at) && p.value.is_finite()).map(|p| p.value).collect();
+            let values: Vec<f64> = s
+                .samples
+                .iter()
+                .filter(|p| window.holds(p.at) && p.value.is_finite())
+                .map(|p| p.value)
+                .collect();
             #[expect(clippy::cast_precision_loss, reason = "lengths stay below 2^53")]
             let n = values.len().max(1) as f64;
             values.iter().sum::<f64>() / n
@@ -122,7 +125,7 @@ fn part(scene: &Scene, changes: &Changes, series: &[usize], rate: f64, trouble: 
             (Trouble::Failing, MetricKind::Errors) => (1, change.excess()),
             _ => continue,
         };
-        let own = Own { total: amount, own: amount, strength: change.strength, series: Some(*i) };
+        let own = Own { total: amount, own: amount, series: Some(*i) };
         if best.as_ref().is_none_or(|(r, _)| rank < *r) {
             best = Some((rank, own));
         }

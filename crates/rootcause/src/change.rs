@@ -3,7 +3,6 @@
 //! Values from another time (a reference) and those right before the alarm are two opinions of what is normal; the one
 //! that explains more of the present holds, so that what was strange already before the alarm is not news.
 
-
 use crate::kind::Direction;
 use crate::robust::{iqr, median, sorted};
 use crate::scene::MetricSeries;

@@ -102,7 +102,8 @@ impl Pelt {
     #[expect(clippy::cast_precision_loss, reason = "at most VALUES_MAX values")]
     fn of(values: &[f64]) -> Self {
         let centre = median(&sorted(values.iter().copied())).unwrap_or(0.0);
-        let mut pelt = Self { sums: vec![0.0], squares: vec![0.0], price: PRICE * (values.len().max(2) as f64).ln() };
+        let mut pelt =
+            Self { sums: vec![0.0], squares: vec![0.0], price: PRICE * (values.len().max(2) as f64).ln() };
         let (mut sum, mut square) = (0.0, 0.0);
         for value in values {
             sum += value - centre;
@@ -220,7 +221,9 @@ mod tests {
         let mut best = vec![f64::INFINITY; n + 1];
         best[0] = -pelt.price;
         for t in STRETCH_MIN..=n {
-            best[t] = (0..=t - STRETCH_MIN).map(|s| best[s] + pelt.cost(s, t) + pelt.price).fold(f64::INFINITY, f64::min);
+            best[t] = (0..=t - STRETCH_MIN)
+                .map(|s| best[s] + pelt.cost(s, t) + pelt.price)
+                .fold(f64::INFINITY, f64::min);
         }
         best[n]
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::graph::Graph;
 use crate::scene::Scene;
-use crate::spans::{Growth, Place, Times, growth};
+use crate::spans::{Growth, Place, Traces};
 
 /// Seconds that one entity adds since the alarm.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -40,12 +40,12 @@ struct Ways {
 }
 
 /// What every entity of the graph adds, by number, and what all of them add as a part of the normal time.
-pub(crate) fn added(scene: &Scene, graph: &Graph, normal: &[Times], since: &Times) -> (Vec<Added>, f64) {
+pub(crate) fn added(scene: &Scene, graph: &Graph, traces: &Traces) -> (Vec<Added>, f64) {
     let mut out = vec![Added::default(); graph.len()];
     let mut ways: BTreeMap<usize, Ways> = BTreeMap::new();
     let number = |n: u32| graph.number(scene.names.name(n));
     let (mut usual, mut excess) = (0.0, 0.0);
-    for (place, growth) in growth(normal, since) {
+    for (place, growth) in traces.growth() {
         usual += growth.before * growth.n;
         excess += growth.excess() * growth.n;
         match place {

@@ -1,8 +1,9 @@
 //! Who calls whom, over small numbers.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
-use crate::scene::{Scene, SpanSet};
+use crate::scene::Scene;
+use crate::spans::Traces;
 
 /// Entities by number and the calls between them. Order of numbers is order of names, so results do not depend on
 /// the order of the input.
@@ -15,11 +16,12 @@ pub(crate) struct Graph {
 
 impl Graph {
     /// Every entity that the scene names anywhere, with the declared calls and those seen in the spans.
-    pub(crate) fn of(scene: &Scene) -> Self {
-        let seen = seen_calls(scene);
+    pub(crate) fn of(scene: &Scene, traces: &Traces) -> Self {
+        let seen = seen_calls(scene, traces);
         let mut names: BTreeSet<&str> = scene.series.iter().map(|s| s.entity.as_str()).collect();
         names.extend(scene.calls.iter().flat_map(|c| [c.from.as_str(), c.to.as_str()]));
-        names.extend(sets(scene).flat_map(|set| &set.spans).map(|s| scene.names.name(s.entity)));
+        let stepping: BTreeSet<u32> = traces.all().flat_map(|t| t.spans).map(|s| s.entity).collect();
+        names.extend(stepping.into_iter().map(|e| scene.names.name(e)));
         names.extend(scene.alarm.entity.as_deref());
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let mut graph =
@@ -76,19 +78,13 @@ impl Graph {
     }
 }
 
-fn sets(scene: &Scene) -> impl Iterator<Item = &SpanSet> {
-    scene.normal.iter().chain([&scene.since])
-}
-
 /// Pairs of entities where a step of one is part of a step of the other.
-fn seen_calls(scene: &Scene) -> Vec<(&str, &str)> {
+fn seen_calls<'s>(scene: &'s Scene, traces: &Traces) -> Vec<(&'s str, &'s str)> {
     let mut pairs = BTreeSet::new();
-    for set in sets(scene) {
-        let owners: BTreeMap<u32, u32> = set.spans.iter().map(|s| (s.id, s.entity)).collect();
-        for span in &set.spans {
-            if let Some(owner) = span.parent.and_then(|p| owners.get(&p)).filter(|o| **o != span.entity) {
-                pairs.insert((*owner, span.entity));
-            }
+    for tree in traces.all() {
+        for (place, span) in tree.spans.iter().enumerate() {
+            let others = tree.child_places(place).map(|(_, c)| c.entity).filter(|e| *e != span.entity);
+            pairs.extend(others.map(|to| (span.entity, to)));
         }
     }
     pairs.into_iter().map(|(from, to)| (scene.names.name(from), scene.names.name(to))).collect()

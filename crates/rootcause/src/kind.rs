@@ -20,6 +20,8 @@ pub enum MetricKind {
     Utilisation,
     /// Amount of a resource in use, with unknown capacity.
     Resource,
+    /// What is left of a resource.
+    Headroom,
     /// Work that waits.
     Queue,
     /// The name says nothing.
@@ -97,15 +99,22 @@ const WORDS: &[(MetricKind, &[&str])] = &[
 /// Parts of a name that say: this is a share of a capacity.
 const SHARES: &[&str] = &["rate(%)", "(%)", "percent", "ratio", "utilisation", "utilization", "pct"];
 
+/// Parts of a name that say: this is what is left.
+const LEFT: &[&str] = &["avail", "free", "idle", "remaining"];
+
 impl MetricKind {
     /// The kind that a metric's name tells.
     #[must_use]
     pub fn of_name(name: &str) -> Self {
         let name = name.to_ascii_lowercase();
         let has = |words: &[&str]| words.iter().any(|w| name.contains(w));
+        if name == "up" || name.ends_with("_up") {
+            return Self::Availability;
+        }
         let kind = WORDS.iter().find(|(_, words)| has(words)).map_or(Self::Other, |(kind, _)| *kind);
         match kind {
             Self::Latency if name.contains("client") || name.contains("upstream") => Self::CalleeLatency,
+            Self::Resource if has(LEFT) => Self::Headroom,
             Self::Resource if has(SHARES) => Self::Utilisation,
             kind => kind,
         }
@@ -121,7 +130,7 @@ impl MetricKind {
             | Self::Utilisation
             | Self::Resource
             | Self::Queue => Direction::Up,
-            Self::Availability => Direction::Down,
+            Self::Availability | Self::Headroom => Direction::Down,
             Self::Traffic | Self::Other => Direction::Both,
         }
     }
@@ -146,6 +155,9 @@ mod tests {
             ("http_request_errors_total", MetricKind::Errors),
             ("NetworkReceiveBytes", MetricKind::Traffic),
             ("run_queue_length", MetricKind::Queue),
+            ("wellkept_service_up", MetricKind::Availability),
+            ("node_memory_MemAvailable_bytes", MetricKind::Headroom),
+            ("node_filesystem_avail_bytes", MetricKind::Headroom),
             ("zorg", MetricKind::Other),
         ] {
             assert_eq!(MetricKind::of_name(name), kind, "{name}");

@@ -9,7 +9,7 @@
 mod robust;
 mod kind;
 mod scene;
-pub mod changepoint;
+mod changepoint;
 mod onset;
 mod window;
 mod change;
@@ -19,10 +19,12 @@ mod spans;
 mod delay;
 mod structure;
 mod resource;
+mod weigh;
 mod rank;
 pub mod case;
 
 pub use change::{Change, Confidence};
+pub use changepoint::{ChangePoint, change_points};
 pub use kind::{Direction, MetricKind};
 pub use rank::{Candidate, Ranking, Sign, SignKind, rank};
 pub use scene::{Alarm, Call, MetricSeries, Names, Scene, Span, SpanEvent, SpanSet};

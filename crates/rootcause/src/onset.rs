@@ -28,17 +28,15 @@ pub(crate) fn worst_change(series: &MetricSeries) -> Option<ChangePoint> {
 
 /// The instant at which most series changed to the bad side; `None` when none did.
 pub(crate) fn onset(scene: &Scene) -> Option<TimestampMs> {
-    let mut votes: Vec<(TimestampMs, f64)> = scene
-        .series
-        .iter()
-        .filter_map(worst_change)
-        .map(|c| (c.at, c.height.abs().min(VOTE_MAX)))
-        .collect();
+    let mut votes: Vec<(TimestampMs, f64)> =
+        scene.series.iter().filter_map(worst_change).map(|c| (c.at, c.height.abs().min(VOTE_MAX))).collect();
     votes.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.total_cmp(&b.1)));
     let weight = |from: TimestampMs| {
         let together = votes.iter().filter(|v| v.0 >= from && v.0.0.saturating_sub(from.0) <= TOGETHER_MS);
         together.map(|v| v.1).sum::<f64>()
     };
     let opinions = votes.iter().map(|v| (v.0, weight(v.0)));
-    opinions.fold(None, |best: Option<(TimestampMs, f64)>, o| best.filter(|b| b.1 >= o.1).or(Some(o))).map(|b| b.0)
+    opinions
+        .fold(None, |best: Option<(TimestampMs, f64)>, o| best.filter(|b| b.1 >= o.1).or(Some(o)))
+        .map(|b| b.0)
 }

@@ -33,7 +33,7 @@ pub(crate) fn full(scene: &Scene, graph: &Graph, changes: &Changes) -> Vec<Full>
             MetricKind::Utilisation => {
                 sure * ((change.peak - change.before) / capacity(&series.metric, change.peak)).clamp(0.0, 1.0)
             }
-            MetricKind::Resource | MetricKind::Queue => sure * AMOUNT_WEIGHT,
+            MetricKind::Resource | MetricKind::Headroom | MetricKind::Queue => sure * AMOUNT_WEIGHT,
             _ => continue,
         };
         if let Some(slot) = out.get_mut(entity).filter(|s| s.strength < strength) {
@@ -46,6 +46,7 @@ pub(crate) fn full(scene: &Scene, graph: &Graph, changes: &Changes) -> Vec<Full>
 /// Shares are told in percent or as a part of one; several processors may give more than either.
 fn capacity(metric: &str, peak: f64) -> f64 {
     let name = metric.to_ascii_lowercase();
-    let percent = ["%", "percent", "pct"].iter().any(|w| name.contains(w)) || peak > 1.5 && !name.contains("ratio");
+    let percent =
+        ["%", "percent", "pct"].iter().any(|w| name.contains(w)) || peak > 1.5 && !name.contains("ratio");
     peak.max(if percent { 100.0 } else { 1.0 })
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::robust::{decile_mean, sorted};
-use crate::scene::{Span, SpanSet};
+use crate::scene::{Scene, Span, SpanEvent, SpanSet};
 
 /// Whose time it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,11 +19,39 @@ pub(crate) enum Place {
 }
 
 /// Seconds of own time by place, one value a step.
-pub(crate) type Times = BTreeMap<Place, Vec<f64>>;
+type Times = BTreeMap<Place, Vec<f64>>;
+
+/// Steps of a scene with their children.
+pub(crate) struct Traces<'a> {
+    pub(crate) normal: Vec<Tree<'a>>,
+    pub(crate) since: Tree<'a>,
+}
+
+impl<'a> Traces<'a> {
+    pub(crate) fn of(scene: &'a Scene) -> Self {
+        Self { normal: scene.normal.iter().map(Tree::of).collect(), since: Tree::of(&scene.since) }
+    }
+
+    /// Whether steps of both sides are there to compare.
+    pub(crate) fn comparable(&self) -> bool {
+        !self.since.spans.is_empty() && self.normal.iter().any(|n| !n.spans.is_empty())
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Tree<'a>> {
+        self.normal.iter().chain([&self.since])
+    }
+
+    /// Growth of the time at every place.
+    pub(crate) fn growth(&self) -> BTreeMap<Place, Growth> {
+        let normal: Vec<Times> = self.normal.iter().map(Tree::times).collect();
+        growth(&normal, &self.since.times())
+    }
+}
 
 /// Children of each step, by position in the set.
 pub(crate) struct Tree<'a> {
     pub(crate) spans: &'a [Span],
+    pub(crate) events: &'a [SpanEvent],
     children: Vec<Vec<u32>>,
     by_id: HashMap<u32, u32>,
 }
@@ -43,12 +71,11 @@ impl<'a> Tree<'a> {
         for parent in roots {
             nest(&set.spans, &mut children, parent as usize);
         }
-        Self { spans: &set.spans, children, by_id }
+        Self { spans: &set.spans, events: &set.events, children, by_id }
     }
 
-    pub(crate) fn children(&self, place: usize) -> impl Iterator<Item = &'a Span> + '_ {
-        let list = self.children.get(place).map_or(&[][..], Vec::as_slice);
-        list.iter().filter_map(|c| self.spans.get(*c as usize))
+    fn children(&self, place: usize) -> impl Iterator<Item = &'a Span> + '_ {
+        self.child_places(place).map(|(_, child)| child)
     }
 
     /// Children with their positions.
@@ -69,7 +96,7 @@ impl<'a> Tree<'a> {
         children.all(|c| c == first).then_some(first)
     }
 
-    pub(crate) fn times(&self) -> Times {
+    fn times(&self) -> Times {
         let mut out = Times::new();
         for (i, span) in self.spans.iter().enumerate() {
             let place = match self.called(i) {
@@ -162,7 +189,7 @@ impl Growth {
 
 /// Growth at every place that was seen often enough on both sides. Of several stretches of normal operation the
 /// slowest holds: what has been as slow before is not news.
-pub(crate) fn growth(normal: &[Times], since: &Times) -> BTreeMap<Place, Growth> {
+fn growth(normal: &[Times], since: &Times) -> BTreeMap<Place, Growth> {
     let typical = |values: &Vec<f64>| {
         if values.len() < STEPS_MIN { None } else { decile_mean(&sorted(values.iter().copied())) }
     };

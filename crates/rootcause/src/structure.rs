@@ -13,8 +13,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::Graph;
-use crate::scene::{Scene, SpanSet};
-use crate::spans::Tree;
+use crate::scene::Scene;
+use crate::spans::{Traces, Tree};
 
 /// One item in the row of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,17 +63,19 @@ const HALF_SEEN: f64 = 10.0;
 const BRANCH_WEIGHT: f64 = 0.2;
 
 /// The strongest break of every entity of the graph, by number.
-pub(crate) fn breaks(scene: &Scene, graph: &Graph) -> Vec<Break> {
+pub(crate) fn breaks(scene: &Scene, graph: &Graph, traces: &Traces) -> Vec<Break> {
     let mut out = vec![Break::default(); graph.len()];
-    let normal: Vec<Habits> = scene.normal.iter().map(habits).collect();
-    for (place, now) in habits(&scene.since) {
+    let normal: Vec<Habits> = traces.normal.iter().map(habits).collect();
+    for (place, now) in habits(&traces.since) {
         let before: Vec<&Habit> = normal.iter().filter_map(|n| n.get(&place)).collect();
         if before.iter().map(|h| h.n).sum::<f64>() < SEEN_MIN || now.n < SEEN_MIN {
             continue;
         }
         // What the entity itself wrote down is its own behaviour, also after a call.
         let blamed = if matches!(risen(&before, &now), Some(Item::Line(_))) { place.0 } else { place.1 };
-        let Some(slot) = graph.number(scene.names.name(blamed)).and_then(|e| out.get_mut(e)) else { continue };
+        let Some(slot) = graph.number(scene.names.name(blamed)).and_then(|e| out.get_mut(e)) else {
+            continue;
+        };
         for moved in moves(scene, &before, &now) {
             if slot.strength < moved.strength {
                 let what = format!("{} > {}", describe(scene, &place.2), describe(scene, &moved.next));
@@ -126,7 +128,8 @@ struct Move {
 
 /// The moves of one habit: away from usual work, towards trouble, and from one usual step to another.
 fn moves(scene: &Scene, before: &[&Habit], now: &Habit) -> Vec<Move> {
-    let all: BTreeSet<Item> = before.iter().flat_map(|h| h.next.keys()).chain(now.next.keys()).copied().collect();
+    let all: BTreeSet<Item> =
+        before.iter().flat_map(|h| h.next.keys()).chain(now.next.keys()).copied().collect();
     let trouble: BTreeSet<Item> = all.iter().filter(|i| is_trouble(scene, i)).copied().collect();
     let usual: BTreeSet<Item> = before
         .iter()
@@ -173,10 +176,9 @@ fn describe<'s>(scene: &'s Scene, item: &Item) -> &'s str {
     }
 }
 
-fn habits(set: &SpanSet) -> Habits {
-    let tree = Tree::of(set);
+fn habits(tree: &Tree) -> Habits {
     let mut lines: BTreeMap<usize, Vec<(i64, Item)>> = BTreeMap::new();
-    for event in &set.events {
+    for event in tree.events {
         if let Some(place) = tree.place(event.span) {
             lines.entry(place).or_default().push((event.at_ns, Item::Line(event.what)));
         }

@@ -24,9 +24,10 @@ impl Window {
 
     /// The stretch in which the series that rang was bad around its alarm at `at`.
     pub(crate) fn of(scene: &Scene, at: TimestampMs) -> Self {
-        let rang = scene.series.iter().filter(|s| {
-            Some(&s.entity) == scene.alarm.entity.as_ref() && Some(s.kind) == scene.alarm.kind
-        });
+        let rang = scene
+            .series
+            .iter()
+            .filter(|s| Some(&s.entity) == scene.alarm.entity.as_ref() && Some(s.kind) == scene.alarm.kind);
         rang.filter_map(|s| bad_stretch(s, at)).next().unwrap_or(Self::from(at))
     }
 

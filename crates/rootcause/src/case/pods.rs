@@ -51,8 +51,12 @@ fn day(name: &str) -> Option<String> {
 
 /// Days of which normal spans are there.
 fn days(files: &impl CaseFiles) -> Vec<String> {
-    let mut days: Vec<String> =
-        files.list("../faultfree").iter().filter_map(|f| f.strip_suffix("_trace.csv.gz")).map(str::to_owned).collect();
+    let mut days: Vec<String> = files
+        .list("../faultfree")
+        .iter()
+        .filter_map(|f| f.strip_suffix("_trace.csv.gz"))
+        .map(str::to_owned)
+        .collect();
     days.sort_unstable();
     days.truncate(DAYS_MAX);
     days
