@@ -2,25 +2,16 @@
 //!
 //! `FOLDER` holds `truth.json`, of which only the names of the cases are read. Prints milliseconds a case.
 
+#[path = "../tests/common/mod.rs"]
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use wellkept_rootcause::case::{self, Answer, CaseFiles};
+use common::Folder;
+use wellkept_rootcause::case::{self, Answer};
 use wellkept_rootcause::rank;
-
-struct Folder(PathBuf);
-
-impl CaseFiles for Folder {
-    fn read(&self, path: &str) -> Option<Vec<u8>> {
-        fs::read(self.0.join(path)).ok()
-    }
-
-    fn list(&self, path: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.0.join(path)).into_iter().flatten().flatten();
-        entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
-    }
-}
 
 #[expect(clippy::disallowed_methods, reason = "an example that measures itself")]
 #[expect(clippy::print_stdout, reason = "its output")]
@@ -34,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut reading, mut ranking) = (Duration::ZERO, Duration::ZERO);
     for name in truth.keys() {
         let begin = std::time::Instant::now();
-        let scene = case::read(name, &Folder(Path::new(folder).join(name)))?;
+        let scene = case::read(name, &Folder::of(Path::new(folder), name))?;
         let read = std::time::Instant::now();
         let ranked = rank(&scene);
         reading += read - begin;

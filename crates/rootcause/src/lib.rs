@@ -22,6 +22,7 @@ mod resource;
 mod weigh;
 mod rank;
 pub mod case;
+pub mod live;
 
 pub use change::{Change, Confidence};
 pub use changepoint::{ChangePoint, change_points};

@@ -185,9 +185,9 @@ fn habits(tree: &Tree) -> Habits {
     }
     let mut out = Habits::new();
     for (i, span) in tree.spans.iter().enumerate() {
-        let steps = tree.child_places(i).filter_map(|(place, child)| {
+        let steps = tree.child_places(i).map(|(place, child)| {
             let blamed = tree.called(place).unwrap_or(child.entity);
-            Some((child.start_ns, Item::Step(child.operation), blamed))
+            (child.start_ns, Item::Step(child.operation), blamed)
         });
         let lines = lines.get(&i).into_iter().flatten().map(|(at, item)| (*at, *item, span.entity));
         let mut row: Vec<(i64, Item, u32)> = steps.chain(lines).collect();

@@ -65,34 +65,39 @@ fn days(files: &impl CaseFiles) -> Vec<String> {
 /// Most stretches of normal operation that are read.
 const DAYS_MAX: usize = 8;
 
-/// Columns that tell of the node under the pod, not of the pod.
-fn of_the_node(column: &str) -> bool {
-    column.starts_with("Node")
+/// Whether a column measures the pod: not its time or name, and not the node below it.
+fn is_measured(column: &str) -> bool {
+    !column.starts_with("Node") && !["Time", "TimeStamp", "PodName"].contains(&column)
 }
 
 fn series(text: &str) -> Series {
     let mut header: Vec<String> = Vec::new();
-    let mut out = Series::new();
+    let (mut when, mut pod) = (None, None);
+    let mut pods: HashMap<String, Vec<Vec<Sample>>> = HashMap::new();
     records(text, |record: &[Cow<'_, str>]| {
         if header.is_empty() {
             header = record.iter().map(ToString::to_string).collect();
+            [when, pod] = columns(record, ["Time", "PodName"]);
             return;
         }
-        let find = |name: &str| header.iter().position(|h| h == name);
-        let (when, pod) = (find("Time"), find("PodName"));
         let Some(at) = time::parse(field(record, when)) else { return };
         let entity = template::workload(field(record, pod));
-        for (i, (column, cell)) in header.iter().zip(record).enumerate() {
-            if Some(i) == when || Some(i) == pod || column == "TimeStamp" || of_the_node(column) {
-                continue;
-            }
-            if let Ok(value) = cell.parse::<f64>() {
-                out.entry((entity.to_owned(), column.clone())).or_default().push(Sample { at, value });
+        if !pods.contains_key(entity) {
+            pods.insert(entity.to_owned(), vec![Vec::new(); header.len()]);
+        }
+        let Some(by_column) = pods.get_mut(entity) else { return };
+        for ((column, samples), cell) in header.iter().zip(by_column).zip(record) {
+            if let (true, Ok(value)) = (is_measured(column), cell.parse::<f64>()) {
+                samples.push(Sample { at, value });
             }
         }
     });
-    for samples in out.values_mut() {
-        samples.sort_by_key(|s| s.at);
+    let mut out = Series::new();
+    for (entity, by_column) in pods {
+        for (column, mut samples) in header.iter().zip(by_column).filter(|(_, s)| !s.is_empty()) {
+            samples.sort_by_key(|s| s.at);
+            out.insert((entity.clone(), column.clone()), samples);
+        }
     }
     out
 }
@@ -110,6 +115,30 @@ fn calls(text: &str) -> Vec<Call> {
     out
 }
 
+/// Numbers of spans by trace and span.
+#[derive(Default)]
+struct Ids {
+    numbers: HashMap<String, u32>,
+    key: String,
+}
+
+impl Ids {
+    fn number(&mut self, trace: &str, span: &str) -> u32 {
+        if let Some(number) = self.get(trace, span) {
+            return number;
+        }
+        let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+        self.numbers.insert(self.key.clone(), number);
+        number
+    }
+
+    fn get(&mut self, trace: &str, span: &str) -> Option<u32> {
+        self.key.clear();
+        self.key.extend([trace, "/", span]);
+        self.numbers.get(&self.key).copied()
+    }
+}
+
 fn span_set(
     files: &impl CaseFiles,
     traces: &str,
@@ -117,17 +146,17 @@ fn span_set(
     names: &mut Names,
 ) -> Result<SpanSet, CaseError> {
     let mut set = SpanSet::default();
-    let mut ids: HashMap<(String, String), u32> = HashMap::new();
+    let mut ids = Ids::default();
     if let Some(text) = optional_text(files, traces)? {
         set.spans = spans(&text, names, &mut ids);
     }
     if let Some(text) = optional_text(files, logs)? {
-        set.events = events(&text, names, &ids);
+        set.events = events(&text, names, &mut ids);
     }
     Ok(set)
 }
 
-fn spans(text: &str, names: &mut Names, ids: &mut HashMap<(String, String), u32>) -> Vec<Span> {
+fn spans(text: &str, names: &mut Names, ids: &mut Ids) -> Vec<Span> {
     let mut at = [None; 7];
     let mut first = true;
     let mut out = Vec::new();
@@ -147,18 +176,15 @@ fn spans(text: &str, names: &mut Names, ids: &mut HashMap<(String, String), u32>
         }
         let [trace, span, parent, pod, operation, start, end] = at.map(|c| field(record, c));
         let (Ok(start_ns), Ok(end_ns)) = (start.parse(), end.parse()) else { return };
-        let mut id = |span: &str| {
-            let next = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-            *ids.entry((trace.to_owned(), span.to_owned())).or_insert(next)
-        };
-        let (id, parent) = (id(span), (parent != "root" && !parent.is_empty()).then(|| id(parent)));
+        let id = ids.number(trace, span);
+        let parent = (parent != "root" && !parent.is_empty()).then(|| ids.number(trace, parent));
         let (entity, operation) = (names.number(template::workload(pod)), names.number(operation));
         out.push(Span { id, parent, entity, operation, start_ns, end_ns });
     });
     out
 }
 
-fn events(text: &str, names: &mut Names, ids: &HashMap<(String, String), u32>) -> Vec<SpanEvent> {
+fn events(text: &str, names: &mut Names, ids: &mut Ids) -> Vec<SpanEvent> {
     let mut at = [None; 4];
     let mut first = true;
     let mut out = Vec::new();
@@ -168,9 +194,9 @@ fn events(text: &str, names: &mut Names, ids: &HashMap<(String, String), u32>) -
             return;
         }
         let [trace, span, when, line] = at.map(|c| field(record, c));
-        let known = ids.get(&(trace.to_owned(), span.to_owned()));
+        let known = ids.get(trace, span);
         if let (Some(span), Ok(at_ns)) = (known, when.parse()) {
-            out.push(SpanEvent { span: *span, at_ns, what: names.number(&template::of_line(inner(line))) });
+            out.push(SpanEvent { span, at_ns, what: names.number(&template::of_line(inner(line))) });
         }
     });
     out

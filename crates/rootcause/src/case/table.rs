@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-/// Fields of the next record and the rest of the text; `None` at the end. Quoted fields may hold commas and line ends.
-fn record(text: &str) -> Option<(Vec<Cow<'_, str>>, &str)> {
+/// Takes the next record into `fields` and returns the rest of the text; `None` at the end. Quoted fields may hold
+/// commas and line ends.
+fn record<'a>(text: &'a str, fields: &mut Vec<Cow<'a, str>>) -> Option<&'a str> {
     if text.is_empty() {
         return None;
     }
-    let mut fields = Vec::new();
+    fields.clear();
     let mut rest = text;
     loop {
         let (field, after) =
@@ -18,7 +19,7 @@ fn record(text: &str) -> Option<(Vec<Cow<'_, str>>, &str)> {
             continue;
         }
         let after = after.strip_prefix('\r').unwrap_or(after);
-        return Some((fields, after.strip_prefix('\n').unwrap_or(after)));
+        return Some(after.strip_prefix('\n').unwrap_or(after));
     }
 }
 
@@ -47,10 +48,10 @@ fn quoted_field(text: &str) -> (Cow<'_, str>, &str) {
 
 /// Calls `take` for each record.
 pub(super) fn records<'a>(text: &'a str, mut take: impl FnMut(&[Cow<'a, str>])) {
+    let mut fields = Vec::new();
     let mut rest = text;
-    while let Some((fields, after)) = record(rest) {
-        // A bare carriage return inside a line must not stop the reader.
-        rest = if after.len() == rest.len() { "" } else { after };
+    while let Some(after) = record(rest, &mut fields) {
+        rest = after;
         if fields.len() > 1 || fields.first().is_some_and(|f| !f.is_empty()) {
             take(&fields);
         }
