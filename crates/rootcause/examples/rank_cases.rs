@@ -1,4 +1,4 @@
-//! Ranks every case below a folder and writes the rankings: `rank_cases FOLDER OUT.json [--signs]`.
+//! Ranks every case below a folder and writes the rankings: `rank_cases FOLDER OUT.json [--signs] [--onset-unknown]`.
 //!
 //! `FOLDER` holds `truth.json`, of which only the names of the cases are read. Prints milliseconds a case.
 
@@ -18,6 +18,7 @@ use wellkept_rootcause::rank;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().collect();
     let (folder, out) = (args.get(1).ok_or("FOLDER is missing")?, args.get(2).ok_or("OUT.json is missing")?);
+    let unknown_onset = args.iter().any(|a| a == "--onset-unknown");
     let signs = args.iter().any(|a| a == "--signs");
     let truth: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(&fs::read(Path::new(folder).join("truth.json"))?)?;
@@ -25,13 +26,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut reading, mut ranking) = (Duration::ZERO, Duration::ZERO);
     for name in truth.keys() {
         let begin = std::time::Instant::now();
-        let scene = case::read(name, &Folder::of(Path::new(folder), name))?;
+        let mut scene = case::read(name, &Folder::of(Path::new(folder), name))?;
+        if unknown_onset {
+            scene.alarm.at = None;
+        }
         let read = std::time::Instant::now();
         let ranked = rank(&scene);
         reading += read - begin;
         ranking += read.elapsed();
         if signs {
-            println!("{name}");
+            println!("{name} {:?}", ranked.confidence);
             for c in ranked.candidates.iter().take(6) {
                 println!("  {:.3} {}", c.score, c.entity);
                 for s in &c.signs {

@@ -20,6 +20,8 @@ pub(crate) struct Own {
     pub(crate) total: f64,
     /// What its callees do not explain.
     pub(crate) own: f64,
+    /// What it usually takes, in the same unit; only for slowness.
+    pub(crate) usual: f64,
     /// Index of the series that tells it.
     pub(crate) series: Option<usize>,
 }
@@ -119,13 +121,17 @@ fn part(scene: &Scene, changes: &Changes, series: &[usize], rate: f64, trouble: 
     let mut best: Option<(u8, Own)> = None;
     for i in series {
         let (Some(s), Some(change)) = (scene.series.get(*i), changes.get(*i)) else { continue };
-        let (rank, amount) = match (trouble, s.kind) {
-            (Trouble::Slow, MetricKind::Latency) => (statistic_rank(&s.metric), change.excess() * rate),
-            (Trouble::Failing, MetricKind::Availability) => (0, change.shortfall() / scale(change) * rate),
-            (Trouble::Failing, MetricKind::Errors) => (1, change.excess()),
+        let (rank, amount, usual) = match (trouble, s.kind) {
+            (Trouble::Slow, MetricKind::Latency) => {
+                (statistic_rank(&s.metric), change.excess() * rate, change.before * rate)
+            }
+            (Trouble::Failing, MetricKind::Availability) => {
+                (0, change.shortfall() / scale(change) * rate, 0.0)
+            }
+            (Trouble::Failing, MetricKind::Errors) => (1, change.excess(), 0.0),
             _ => continue,
         };
-        let own = Own { total: amount, own: amount, series: Some(*i) };
+        let own = Own { total: amount, own: amount, usual, series: Some(*i) };
         if best.as_ref().is_none_or(|(r, _)| rank < *r) {
             best = Some((rank, own));
         }

@@ -6,7 +6,7 @@ use crate::blame::{Changes, Trouble, blame};
 use crate::change::Confidence;
 use crate::delay::added;
 use crate::graph::Graph;
-use crate::onset::{onset, worst_change};
+use crate::onset::worst_change;
 use crate::resource::full;
 use crate::scene::Scene;
 use crate::spans::Traces;
@@ -81,8 +81,9 @@ const ONSETS_MAX: usize = 10;
 pub fn rank(scene: &Scene) -> Ranking {
     let traces = Traces::of(scene);
     let graph = Graph::of(scene, &traces);
-    let Some(at) = scene.alarm.at.or_else(|| onset(scene)) else { return unknown(&graph) };
-    let window = Window::of(scene, at);
+    let found = Window::of(scene);
+    // Without a beginning no series can be compared; steps of requests still can.
+    let window = found.unwrap_or_else(Window::never);
     let changes = Changes::of(scene, &window);
     let (added, grown) = added(scene, &graph, &traces);
     let signs = Signs {
@@ -104,17 +105,7 @@ pub fn rank(scene: &Scene) -> Ranking {
         onset: if place < ONSETS_MAX { first_move(scene, &signs) } else { None },
         signs: signs.into_iter().map(|(sign, _)| sign).collect(),
     });
-    Ranking { onset: Some(window.start), confidence, candidates: candidates.collect() }
-}
-
-fn unknown(graph: &Graph) -> Ranking {
-    let candidate =
-        |e| Candidate { entity: graph.name(e).to_owned(), score: 0.0, onset: None, signs: Vec::new() };
-    Ranking {
-        onset: None,
-        confidence: Confidence::Unknown,
-        candidates: (0..graph.len()).map(candidate).collect(),
-    }
+    Ranking { onset: found.map(|w| w.start), confidence, candidates: candidates.collect() }
 }
 
 fn first_move(scene: &Scene, signs: &[Weighed]) -> Option<TimestampMs> {

@@ -102,8 +102,11 @@ pub(crate) fn weigh(
 
 /// Own time of every entity: from its steps when they can be compared, else from its latency.
 fn slow(scene: &Scene, changes: &Changes, signs: &Signs, weight: f64) -> Vec<Option<Weighed>> {
+    // An alarm of slowness says that there is something to explain; else the time added must speak for itself.
+    let alarmed = matches!(scene.alarm.kind, Some(MetricKind::Latency | MetricKind::CalleeLatency));
     let Some(grown) = signs.grown else {
         let parts = shares(signs.slow.iter().map(|o| o.own));
+        let weight = weight * if alarmed { 1.0 } else { noticeable(own_growth(&signs.slow)) };
         let sign =
             |(own, part): (&Own, f64)| of_series(scene, changes, own.series, SignKind::Slow, weight * part);
         return signs.slow.iter().zip(parts).map(sign).collect();
@@ -111,10 +114,21 @@ fn slow(scene: &Scene, changes: &Changes, signs: &Signs, weight: f64) -> Vec<Opt
     let parts = shares(signs.added.iter().map(|a| a.inside + a.on_the_way));
     let sign = |(added, part): (&Added, f64)| {
         let (before, after) = added.evidence?;
-        let strength = weight * part * grown / (grown + HALF_GROWN);
+        let strength = weight * part * noticeable(grown);
         Some((Sign { kind: SignKind::Slow, series: "own time".to_owned(), before, after, strength }, None))
     };
     signs.added.iter().zip(parts).map(sign).collect()
+}
+
+/// How far added time, as a part of the normal time, deserves an explanation.
+fn noticeable(grown: f64) -> f64 {
+    grown / (grown + HALF_GROWN)
+}
+
+/// What all entities add themselves, as a part of what they usually take.
+fn own_growth(slow: &[Own]) -> f64 {
+    let usual: f64 = slow.iter().map(|o| o.usual).sum();
+    if usual > 0.0 { slow.iter().map(|o| o.own).sum::<f64>() / usual } else { 0.0 }
 }
 
 fn of_series(

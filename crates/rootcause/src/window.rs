@@ -7,6 +7,7 @@ use wellkept_model::TimestampMs;
 
 use crate::change::Change;
 use crate::kind::Direction;
+use crate::onset::onset;
 use crate::scene::{MetricSeries, Scene};
 
 /// A stretch of time, both ends included.
@@ -22,13 +23,25 @@ impl Window {
         Self { start, end: TimestampMs(i64::MAX) }
     }
 
-    /// The stretch in which the series that rang was bad around its alarm at `at`.
-    pub(crate) fn of(scene: &Scene, at: TimestampMs) -> Self {
+    /// A stretch that holds nothing.
+    pub(crate) fn never() -> Self {
+        Self { start: TimestampMs(i64::MAX), end: TimestampMs(i64::MIN) }
+    }
+
+    /// The stretch of the trouble: where the series that rang was bad, else from the alarm on, else from where most
+    /// series changed. `None` when nobody raised an alarm and nothing changed.
+    pub(crate) fn of(scene: &Scene) -> Option<Self> {
         let rang = scene
             .series
             .iter()
             .filter(|s| Some(&s.entity) == scene.alarm.entity.as_ref() && Some(s.kind) == scene.alarm.kind);
-        rang.filter_map(|s| bad_stretch(s, at)).next().unwrap_or(Self::from(at))
+        let mut stretches = rang.filter_map(|s| match scene.alarm.at {
+            // The sample that stands for the interval in which the alarm was raised lies at most one interval before it.
+            Some(at) => bad_stretch(s, TimestampMs(at.0.saturating_sub(interval_ms(s)?).saturating_add(1))),
+            None if s.reference.len() >= REFERENCE_MIN => bad_stretch(s, s.samples.first()?.at),
+            None => None,
+        });
+        stretches.next().or_else(|| scene.alarm.at.or_else(|| onset(scene)).map(Self::from))
     }
 
     pub(crate) fn holds(&self, at: TimestampMs) -> bool {
@@ -36,9 +49,11 @@ impl Window {
     }
 }
 
-fn bad_stretch(series: &MetricSeries, at: TimestampMs) -> Option<Window> {
-    // The sample that stands for the interval in which the alarm was raised lies at most one interval before it.
-    let from = TimestampMs(at.0.saturating_sub(interval_ms(series)?).saturating_add(1));
+/// Fewest values of normal operation that can tell by themselves when a series began to be bad.
+const REFERENCE_MIN: usize = 20;
+
+/// From the first to the last sample beyond noise, `from` some instant on.
+fn bad_stretch(series: &MetricSeries, from: TimestampMs) -> Option<Window> {
     let change = Change::of(series, &Window::from(from))?;
     let noise = change.noise();
     let bad = series.samples.iter().filter(|s| s.at >= from).filter(|s| match series.kind.direction() {
