@@ -7,9 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::change::Change;
+use crate::change::{Change, mean};
 use crate::graph::Graph;
 use crate::kind::MetricKind;
+use crate::robust::sorted;
 use crate::scene::{MetricSeries, Scene};
 use crate::window::Window;
 
@@ -100,20 +101,9 @@ fn rate(scene: &Scene, changes: &Changes, series: &[usize], window: &Window) -> 
         (s.kind == MetricKind::Traffic && counts(&s.metric.to_ascii_lowercase())).then_some((*i, s))
     });
     let Some((index, s)) = found else { return 1.0 };
-    match changes.get(index) {
-        Some(change) => change.after,
-        None => {
-            let values: Vec<f64> = s
-                .samples
-                .iter()
-                .filter(|p| window.holds(p.at) && p.value.is_finite())
-                .map(|p| p.value)
-                .collect();
-            #[expect(clippy::cast_precision_loss, reason = "lengths stay below 2^53")]
-            let n = values.len().max(1) as f64;
-            values.iter().sum::<f64>() / n
-        }
-    }
+    // A series that began with the alarm has no change, but counts all the same.
+    let since = || sorted(s.samples.iter().filter(|p| window.holds(p.at)).map(|p| p.value));
+    changes.get(index).map_or_else(|| mean(&since()), |change| change.after).max(0.0)
 }
 
 /// What one entity adds in all.

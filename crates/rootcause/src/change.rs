@@ -115,8 +115,9 @@ fn noise(centre: f64, spread: f64) -> f64 {
     spread + NOISE_SHARE * centre.abs()
 }
 
+/// Mean; zero of nothing.
 #[expect(clippy::cast_precision_loss, reason = "lengths stay below 2^53")]
-fn mean(values: &[f64]) -> f64 {
+pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 

@@ -1,8 +1,11 @@
-//! Order statistics that a few wild values cannot move. All of them pass over NaN and infinities.
+//! Order statistics that a few wild values cannot move. All of them pass over what is no measured value.
 
-/// The finite values, sorted.
+/// No measured value is this large; beyond it sums and products would overflow.
+const VALUE_MAX: f64 = 1e100;
+
+/// The measured values, sorted: no NaN, no infinities, nothing absurd.
 pub(crate) fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
-    let mut out: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
+    let mut out: Vec<f64> = values.into_iter().filter(|v| v.abs() <= VALUE_MAX).collect();
     out.sort_unstable_by(f64::total_cmp);
     out
 }
@@ -48,8 +51,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nan_and_infinities_are_passed_over() {
-        assert_eq!(sorted([f64::NAN, 2.0, f64::INFINITY, 1.0]), [1.0, 2.0]);
+    fn what_is_no_measured_value_is_passed_over() {
+        assert_eq!(sorted([f64::NAN, 2.0, f64::INFINITY, f64::MAX, 1.0]), [1.0, 2.0]);
     }
 
     #[test]
