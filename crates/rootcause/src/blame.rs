@@ -56,8 +56,7 @@ pub(crate) fn blame(
     trouble: Trouble,
 ) -> Vec<Own> {
     let by_entity = series_by_entity(scene, graph);
-    let rates: Vec<f64> =
-        (0..graph.len()).map(|e| rate(scene, changes, list(&by_entity, e), window)).collect();
+    let rates = rates(scene, graph, changes, window, &by_entity);
     let mut parts: Vec<Own> = (0..graph.len())
         .map(|e| {
             let rate = rates.get(e).copied().unwrap_or(0.0);
@@ -92,18 +91,35 @@ fn existed(scene: &Scene, series: &[usize], window: &Window) -> bool {
     series.is_empty() || series.iter().filter_map(|i| scene.series.get(*i)).any(alive)
 }
 
-/// Requests since the alarm, from the first series that counts them; 1 when none does.
-fn rate(scene: &Scene, changes: &Changes, series: &[usize], window: &Window) -> f64 {
+/// Requests since the alarm, by number of the entity.
+///
+/// Where none are counted an entity is taken to be asked as often as its callers are, once when nobody knows.
+fn rates(
+    scene: &Scene,
+    graph: &Graph,
+    changes: &Changes,
+    window: &Window,
+    by_entity: &BTreeMap<usize, Vec<usize>>,
+) -> Vec<f64> {
+    let known: Vec<Option<f64>> =
+        (0..graph.len()).map(|e| rate(scene, changes, list(by_entity, e), window)).collect();
+    let of = |e: &usize| known.get(*e).copied().flatten();
+    let of_callers = |e: usize| graph.callers(e).iter().filter_map(of).reduce(|a, b| a + b);
+    (0..graph.len()).map(|e| of(&e).or_else(|| of_callers(e)).unwrap_or(1.0)).collect()
+}
+
+/// Requests since the alarm, from the first series that counts them.
+fn rate(scene: &Scene, changes: &Changes, series: &[usize], window: &Window) -> Option<f64> {
     let counts =
         |m: &str| ["request", "workload", "ops", "calls", "hits", "rps", "qps"].iter().any(|w| m.contains(w));
     let found = series.iter().find_map(|i| {
         let s = scene.series.get(*i)?;
         (s.kind == MetricKind::Traffic && counts(&s.metric.to_ascii_lowercase())).then_some((*i, s))
     });
-    let Some((index, s)) = found else { return 1.0 };
+    let (index, s) = found?;
     // A series that began with the alarm has no change, but counts all the same.
     let since = || sorted(s.samples.iter().filter(|p| window.holds(p.at)).map(|p| p.value));
-    changes.get(index).map_or_else(|| mean(&since()), |change| change.after).max(0.0)
+    Some(changes.get(index).map_or_else(|| mean(&since()), |change| change.after).max(0.0))
 }
 
 /// What one entity adds in all.

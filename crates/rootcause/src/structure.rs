@@ -90,11 +90,12 @@ pub(crate) fn breaks(scene: &Scene, graph: &Graph, traces: &Traces) -> Vec<Break
 /// Weakens the break of an entity by the strongest one among those that it leans on: work that breaks off below
 /// changes what is done above. Entities that lean on each other do not explain each other.
 fn explain_away(graph: &Graph, breaks: &mut [Break]) {
-    let below: Vec<BTreeSet<usize>> = (0..graph.len()).map(|e| graph.below(e)).collect();
+    let broken = breaks.iter().enumerate().filter(|(_, b)| b.strength > 0.0);
+    let below: BTreeMap<usize, BTreeSet<usize>> = broken.map(|(e, _)| (e, graph.below(e))).collect();
     let as_part = |s: f64| s / (s + HALF_EXPLAINED);
     let strongest = |e: usize, found: &[Break]| {
-        let apart = |c: &&usize| **c != e && below.get(**c).is_some_and(|b| !b.contains(&e));
-        let callees = below.get(e).into_iter().flatten().filter(apart);
+        let apart = |c: &&usize| **c != e && below.get(*c).is_some_and(|b| !b.contains(&e));
+        let callees = below.get(&e).into_iter().flatten().filter(apart);
         callees.filter_map(|c| found.get(*c)).map(|b| as_part(b.strength)).fold(0.0, f64::max)
     };
     let explained: Vec<f64> = (0..breaks.len()).map(|e| strongest(e, breaks)).collect();

@@ -65,6 +65,10 @@ fn days(files: &impl CaseFiles) -> Vec<String> {
 /// Most stretches of normal operation that are read.
 const DAYS_MAX: usize = 8;
 
+/// Most workloads and columns of one table: a table has a list for each pair of them.
+const PODS_MAX: usize = 10_000;
+const COLUMNS_MAX: usize = 256;
+
 /// Whether a column measures the pod: not its time or name, and not the node below it.
 fn is_measured(column: &str) -> bool {
     !column.starts_with("Node") && !["Time", "TimeStamp", "PodName"].contains(&column)
@@ -76,13 +80,13 @@ fn series(text: &str) -> Series {
     let mut pods: HashMap<String, Vec<Vec<Sample>>> = HashMap::new();
     records(text, |record: &[Cow<'_, str>]| {
         if header.is_empty() {
-            header = record.iter().map(ToString::to_string).collect();
+            header = record.iter().take(COLUMNS_MAX).map(ToString::to_string).collect();
             [when, pod] = columns(record, ["Time", "PodName"]);
             return;
         }
         let Some(at) = time::parse(field(record, when)) else { return };
         let entity = template::workload(field(record, pod));
-        if !pods.contains_key(entity) {
+        if !pods.contains_key(entity) && pods.len() < PODS_MAX {
             pods.insert(entity.to_owned(), vec![Vec::new(); header.len()]);
         }
         let Some(by_column) = pods.get_mut(entity) else { return };
