@@ -182,6 +182,26 @@ fn what_grafana_asks_is_answered_as_prometheus_answers_it() {
             ]
         };
         assert_eq!(alert(&theirs), alert(&ours));
+        let [theirs, ours] = twins.ask("GET", "/api/v1/targets", &[]);
+        for list in ["activeTargets", "droppedTargets"] {
+            let names = ["labels", "discoveredLabels", "scrapePool", "scrapeUrl", "health", "lastError"];
+            let names = names.iter().chain(&["scrapeInterval", "scrapeTimeout"]);
+            for name in names {
+                let (theirs, ours) = (&theirs.json["data"][list][0][name], &ours.json["data"][list][0][name]);
+                assert_eq!(theirs, ours, "{list} {name}");
+            }
+        }
+        let [theirs, ours] = twins.ask("GET", "/api/v1/rules", &[]);
+        let group = |a: &Answer| a.json["data"]["groups"][0].clone();
+        let (theirs, ours) = (group(&theirs), group(&ours));
+        for name in ["name", "file", "interval", "limit"] {
+            assert_eq!(theirs[name], ours[name], "{name}");
+        }
+        for rule in 0..3 {
+            for name in ["name", "query", "labels", "annotations", "type", "health", "duration", "state"] {
+                assert_eq!(theirs["rules"][rule][name], ours["rules"][rule][name], "{rule} {name}");
+            }
+        }
     });
 }
 
