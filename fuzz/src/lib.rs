@@ -2,3 +2,6 @@
 
 #[path = "../../crates/intake/tests/judge/mod.rs"]
 pub mod judge;
+
+#[path = "../../crates/tsdb/tests/judge/mod.rs"]
+pub mod store;

@@ -194,7 +194,7 @@ fn rule(rule: &Rule, state: &RuleState, filter: &RulesFilter) -> RuleView {
         evaluation_time: state.evaluation_time.into(),
         last_evaluation: instant(state.last_evaluation),
     };
-    let (name, query, labels) = (rule.name.clone(), rule.expr.clone(), map(&rule.label_set()));
+    let (name, query, labels) = (rule.name.clone(), rule.query.print(), map(&rule.label_set()));
     match rule.alert() {
         None => RuleView::Recording(RecordingView { name, query, labels, outcome, kind: "recording" }),
         Some(AlertRule { hold, keep_firing_for, annotations, .. }) => RuleView::Alerting(AlertingView {

@@ -3,9 +3,10 @@
 import type { Unit } from "./format";
 import type { Key } from "./i18n";
 
-/** One question of a chart. `expr` gets the window of `rate` in whole seconds. */
+/** One question of a chart. `expr` gets the window of `rate` in whole seconds, and the matchers of this host's own series:
+ * others may push series of the same names. */
 export interface Question {
-  expr(window: number): string;
+  expr(window: number, own: string): string;
   /** Labels that name the series; none: the text of `name`. */
   by: readonly string[];
   /** The series' name, or what is put behind the labels. */
@@ -29,8 +30,25 @@ const DISKS = 'device!~"(loop|ram|zram|dm-).*"';
 const LINKS = 'device!~"lo|veth.*|br-.*|docker.*"';
 const REAL_FILES = 'fstype!~"tmpfs|devtmpfs|overlay|squashfs|ramfs|nsfs|proc|sysfs|cgroup.*"';
 
-const rate = (selector: string) => (window: number) => `rate(${selector}[${window}s])`;
-const as = (expr: string) => () => expr;
+type Expression = Question["expr"];
+
+const only = (matchers: string, own: string) => `{${matchers === "" ? own : `${matchers},${own}`}}`;
+const rate =
+  (name: string, matchers = ""): Expression =>
+  (window, own) =>
+    `rate(${name}${only(matchers, own)}[${window}s])`;
+const value =
+  (name: string, matchers = ""): Expression =>
+  (_, own) =>
+    name + only(matchers, own);
+const between =
+  (operator: string, left: Expression, right: Expression): Expression =>
+  (window, own) =>
+    `${left(window, own)} ${operator} ${right(window, own)}`;
+const within =
+  (around: string, inner: Expression): Expression =>
+  (window, own) =>
+    `${around}(${inner(window, own)})`;
 
 export const CHARTS: readonly ChartSpec[] = [
   {
@@ -41,7 +59,7 @@ export const CHARTS: readonly ChartSpec[] = [
     top: 1,
     questions: [
       {
-        expr: (window) => `avg by (mode) (rate(node_cpu_seconds_total{mode!="idle"}[${window}s]))`,
+        expr: within("avg by (mode) ", rate("node_cpu_seconds_total", 'mode!="idle"')),
         by: ["mode"],
         name: "",
       },
@@ -55,9 +73,9 @@ export const CHARTS: readonly ChartSpec[] = [
     stacked: false,
     top: 1,
     questions: [
-      { expr: as("node_load1"), by: [], name: "host.load1" },
-      { expr: as("node_load5"), by: [], name: "host.load5" },
-      { expr: as("node_load15"), by: [], name: "host.load15" },
+      { expr: value("node_load1"), by: [], name: "host.load1" },
+      { expr: value("node_load5"), by: [], name: "host.load5" },
+      { expr: value("node_load15"), by: [], name: "host.load15" },
     ],
   },
   {
@@ -67,10 +85,10 @@ export const CHARTS: readonly ChartSpec[] = [
     stacked: false,
     top: null,
     questions: [
-      { expr: as("node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes"), by: [], name: "host.memory_used" },
-      { expr: as("node_memory_Cached_bytes"), by: [], name: "host.memory_cached" },
-      { expr: as("node_memory_SwapTotal_bytes - node_memory_SwapFree_bytes"), by: [], name: "host.swap_used" },
-      { expr: as("node_memory_MemTotal_bytes"), by: [], name: "host.memory_total" },
+      { expr: between("-", value("node_memory_MemTotal_bytes"), value("node_memory_MemAvailable_bytes")), by: [], name: "host.memory_used" },
+      { expr: value("node_memory_Cached_bytes"), by: [], name: "host.memory_cached" },
+      { expr: between("-", value("node_memory_SwapTotal_bytes"), value("node_memory_SwapFree_bytes")), by: [], name: "host.swap_used" },
+      { expr: value("node_memory_MemTotal_bytes"), by: [], name: "host.memory_total" },
     ],
   },
   {
@@ -93,8 +111,8 @@ export const CHARTS: readonly ChartSpec[] = [
     stacked: false,
     top: 1024,
     questions: [
-      { expr: rate(`node_disk_read_bytes_total{${DISKS}}`), by: ["device"], name: "host.read" },
-      { expr: rate(`node_disk_written_bytes_total{${DISKS}}`), by: ["device"], name: "host.written" },
+      { expr: rate("node_disk_read_bytes_total", DISKS), by: ["device"], name: "host.read" },
+      { expr: rate("node_disk_written_bytes_total", DISKS), by: ["device"], name: "host.written" },
     ],
   },
   {
@@ -104,8 +122,8 @@ export const CHARTS: readonly ChartSpec[] = [
     stacked: false,
     top: 1024,
     questions: [
-      { expr: rate(`node_network_receive_bytes_total{${LINKS}}`), by: ["device"], name: "host.received" },
-      { expr: rate(`node_network_transmit_bytes_total{${LINKS}}`), by: ["device"], name: "host.sent" },
+      { expr: rate("node_network_receive_bytes_total", LINKS), by: ["device"], name: "host.received" },
+      { expr: rate("node_network_transmit_bytes_total", LINKS), by: ["device"], name: "host.sent" },
     ],
   },
   {
@@ -116,7 +134,11 @@ export const CHARTS: readonly ChartSpec[] = [
     top: 1,
     questions: [
       {
-        expr: as(`1 - node_filesystem_avail_bytes{${REAL_FILES}} / node_filesystem_size_bytes{${REAL_FILES}}`),
+        expr: between(
+          "/",
+          (window, own) => `1 - ${value("node_filesystem_avail_bytes", REAL_FILES)(window, own)}`,
+          value("node_filesystem_size_bytes", REAL_FILES),
+        ),
         by: ["mountpoint"],
         name: "",
       },
@@ -138,7 +160,7 @@ export const CHARTS: readonly ChartSpec[] = [
     top: 0.05,
     questions: [
       {
-        expr: (window) => `sum by (service) (rate(wellkept_service_cpu_seconds_total[${window}s]))`,
+        expr: within("sum by (service) ", rate("wellkept_service_cpu_seconds_total")),
         by: ["service"],
         name: "",
       },
@@ -150,7 +172,7 @@ export const CHARTS: readonly ChartSpec[] = [
     unit: "bytes",
     stacked: false,
     top: 1024 * 1024,
-    questions: [{ expr: as("sum by (service) (wellkept_service_resident_memory_bytes)"), by: ["service"], name: "" }],
+    questions: [{ expr: within("sum by (service) ", value("wellkept_service_resident_memory_bytes")), by: ["service"], name: "" }],
   },
 ];
 
@@ -165,4 +187,9 @@ export const RANGES: readonly { id: string; title: Key; ms: number }[] = [
 /** How wide `rate` looks at a step of so many seconds: calm at one second, and no gap between steps. */
 export function rateWindow(step: number): number {
   return Math.max(10, 2 * step);
+}
+
+/** The matchers of what this host collects about itself; quotes in a name are escaped as PromQL wants it. */
+export function ownMatchers(host: string | undefined): string {
+  return host === undefined ? 'job="wellkept"' : `instance=${JSON.stringify(host)},job="wellkept"`;
 }

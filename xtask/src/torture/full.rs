@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::{Resource, Rlimit, prlimit};
 
 use super::disks::{self, Mount};
 use super::load::Ledger;
@@ -16,6 +17,8 @@ use crate::{clock, http};
 
 /// Time within which it must take samples again.
 const RESUME_MAX: Duration = Duration::from_secs(30);
+/// Largest file while files may not grow.
+const FILE_MAX: u64 = 16 << 10;
 /// Requests that are tried while there is no room.
 const TRIES: usize = 400;
 
@@ -24,6 +27,8 @@ const TRIES: usize = 400;
 enum Shortage {
     Space,
     Inodes,
+    /// No file may grow (`RLIMIT_FSIZE`).
+    FileSize,
 }
 
 /// When the shortage comes.
@@ -43,7 +48,8 @@ pub(super) fn run(rack: &Rack, times: usize) -> Result<Verdict> {
         return Ok(Verdict::skipped(reason));
     }
     let moments = [Moment::BeforeTheFirst, Moment::Between, Moment::AfterFlush];
-    let cases = moments.map(|m| [(Shortage::Space, m), (Shortage::Inodes, m)]).concat();
+    let shortages = [Shortage::Space, Shortage::Inodes, Shortage::FileSize];
+    let cases = moments.map(|m| shortages.map(|s| (s, m))).concat();
     let mut verdict = Verdict::default();
     for (shortage, moment) in cases.into_iter().cycle().take(times) {
         let (acknowledged, broken) = once(rack, shortage, moment)?;
@@ -57,7 +63,7 @@ fn once(rack: &Rack, shortage: Shortage, moment: Moment) -> Result<(u64, Vec<Str
     let folder = rack.folder("full")?;
     let log = folder.join("log");
     let disk = match shortage {
-        Shortage::Space => {
+        Shortage::Space | Shortage::FileSize => {
             Mount::new(&["-t", "tmpfs", "-o", "size=64m"], Path::new("none"), &folder.join("disk"))?
         }
         Shortage::Inodes => {
@@ -76,12 +82,14 @@ fn once(rack: &Rack, shortage: Shortage, moment: Moment) -> Result<(u64, Vec<Str
     if matches!(moment, Moment::AfterFlush) {
         http::post(server.port, "/api/v1/admin/flush", "", Duration::from_secs(20))?;
     }
-    let filler = fill(&disk.path, shortage)?;
+    let filler = fill(&disk.path, &server, shortage)?;
     let mut broken = under_shortage(&mut ledger, &mut server);
     filler.iter().for_each(|f| {
         // Counted below: without room it would not resume.
         let _ = std::fs::remove_file(f);
     });
+    // One that has ended has no limit, and is named below.
+    let _ = limit_files(&server, None);
     let resumed = clock::wait_for(RESUME_MAX, Duration::from_millis(50), || {
         (200..300).contains(&ledger.push_one(server.port)).then_some(())
     });
@@ -130,9 +138,20 @@ fn under_shortage(ledger: &mut Ledger, server: &mut Server) -> Vec<String> {
     broken
 }
 
+/// Lets no file of the server grow beyond so many bytes, or all as they like.
+fn limit_files(server: &Server, bytes: Option<u64>) -> Result<()> {
+    let limit = Rlimit { current: bytes, maximum: None };
+    prlimit(Some(server.pid()), Resource::Fsize, limit).context("failed to limit the size of files")?;
+    Ok(())
+}
+
 /// Takes all that is left; the files that hold it.
-fn fill(disk: &Path, shortage: Shortage) -> Result<Vec<PathBuf>> {
+fn fill(disk: &Path, server: &Server, shortage: Shortage) -> Result<Vec<PathBuf>> {
     match shortage {
+        Shortage::FileSize => {
+            limit_files(server, Some(FILE_MAX))?;
+            Ok(Vec::new())
+        }
         Shortage::Space => {
             let path = disk.join("filler");
             let mut file = File::create(&path).context("failed to create the filler")?;

@@ -1,6 +1,7 @@
-//! The short notation of values: `1 2 _ stale 1+2x5 3x2 _x3`.
+//! The short notation of values: `1 2 _ stale 1+2x5 3x2 _x3 {{count:1 sum:2}}x4`.
 
-use wellkept_model::stale_marker;
+use wellkept_promql::Limits;
+use wellkept_promql::script::{self, SeriesValue};
 
 use crate::ask::Point;
 
@@ -9,67 +10,15 @@ pub(crate) const VALUES_MAX: usize = 1_000_000;
 
 /// The values of one series, one per interval; `None` where there is no sample.
 pub(crate) fn values(text: &str) -> Result<Vec<Option<Point>>, String> {
-    let mut out = Vec::new();
-    for word in text.split_whitespace() {
-        if word.starts_with("{{") {
-            return Err("native histograms are not supported here yet".to_owned());
-        }
-        let (what, times) = match word.rsplit_once('x') {
-            Some((what, times)) => (
-                what,
-                Some(
-                    times
-                        .parse::<usize>()
-                        .map_err(|_| format!("`{word}`: `{times}` is no number of times"))?,
-                ),
-            ),
-            None => (word, None),
-        };
-        if out.len().saturating_add(times.unwrap_or(0)) >= VALUES_MAX {
-            return Err(format!("more than {VALUES_MAX} values"));
-        }
-        match (what, times) {
-            ("_", times) => out.extend(std::iter::repeat_n(None, times.unwrap_or(1))),
-            (what, None) => out.push(Some(Point::Float(number(what, word)?))),
-            (what, Some(times)) => {
-                let (first, by) = match sign_inside(what) {
-                    Some(at) => {
-                        let (first, by) = what.split_at(at);
-                        (number(first, word)?, number(by, word)?)
-                    }
-                    None => (number(what, word)?, 0.0),
-                };
-                // Added up one by one as promtool does it, so that the last bits agree.
-                let mut value = first;
-                for _ in 0..=times {
-                    out.push(Some(Point::Float(value)));
-                    value = if by == 0.0 { value } else { value + by };
-                }
-            }
-        }
-    }
-    Ok(out)
-}
-
-/// Where the second number of `1+2` or `1e-3-4` begins.
-fn sign_inside(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    (1..bytes.len()).find(|i| {
-        let before = bytes.get(i - 1).map_or(b' ', u8::to_ascii_lowercase);
-        matches!(bytes.get(*i), Some(b'+' | b'-')) && (before != b'e' || !is_exponent(text, i - 1))
-    })
-}
-
-/// Whether the `e` at a byte belongs to a number such as `1e-3`.
-fn is_exponent(text: &str, e: usize) -> bool {
-    text.as_bytes().get(e.wrapping_sub(1)).is_some_and(|b| b.is_ascii_digit() || *b == b'.')
-}
-
-fn number(text: &str, word: &str) -> Result<f64, String> {
-    if text == "stale" {
-        return Ok(stale_marker());
-    }
-    text.parse().map_err(|_| format!("`{word}`: `{text}` is no number"))
+    let limits = Limits { samples: VALUES_MAX, ..Limits::default() };
+    // PromQL's scripts have the same notation behind the labels.
+    let (_, values) = script::series(&format!("v {text}"), &limits)?;
+    let point = |value| match value {
+        SeriesValue::Gap => None,
+        SeriesValue::Float(value) => Some(Point::Float(value)),
+        SeriesValue::Histogram(histogram) => Some(Point::Histogram(histogram)),
+    };
+    Ok(values.into_iter().map(point).collect())
 }
 
 #[cfg(test)]
@@ -98,6 +47,7 @@ mod tests {
             ("NaN Inf +Inf -Inf", "NaN inf inf -inf"),
             ("1e-3+1e-3x1", "0.001 0.002"),
             ("stalex1", "stale stale"),
+            ("{{count:2 sum:3}} 1 {{count:1}}x1", "{{}} 1 {{}} {{}}"),
             ("1+-2x1", ""),
             ("", ""),
         ] {
@@ -112,11 +62,11 @@ mod tests {
     #[test]
     fn what_is_no_value_is_named() {
         for (text, part) in [
-            ("1 abc", "`abc`"),
-            ("1x", "number of times"),
-            ("1x-2", "number of times"),
+            ("1 abc", "\"abc\""),
+            ("1x", "number of repetitions"),
+            ("1x-2", "number of repetitions"),
             ("1x99999999999", "more than"),
-            ("{{schema:1}}", "histograms"),
+            ("{{schema:1", "histogram"),
         ] {
             assert!(values(text).unwrap_err().contains(part), "{text}");
         }

@@ -103,7 +103,7 @@ fn mistakes_of_a_test_file_are_named_with_their_place() {
     for (text, part) in [
         ("tests:\n- inteval: 1m\n", "t.yml:2:3: tests[0].inteval"),
         ("tests:\n- input_series: [{series: 'up{', values: '1'}]\n", "series"),
-        ("tests:\n- input_series: [{series: up, values: '1 b'}]\n", "`b`"),
+        ("tests:\n- input_series: [{series: up, values: '1 b'}]\n", "unexpected \"b\""),
         ("tests:\n- alert_rule_test: [{eval_time: 1m}]\n", "alert"),
         ("tests:\n- alert_rule_test: [{eval_time: x, alertname: A}]\n", "duration"),
         ("tests:\n- alert_rule_test: [{eval_time: 200y, alertname: A}]\n", "evaluations"),
@@ -164,4 +164,16 @@ promql_expr_test:
 ",
     );
     assert!(report.passed(), "{report}");
+}
+
+#[test]
+fn native_histograms_are_given_and_expected_in_the_notation_of_values() {
+    let text = "tests:\n- interval: 1m\n  input_series:\n  - { series: h, values: '{{count:2 sum:3}}x5' }\n  \
+                promql_expr_test:\n  - expr: h * 2\n    eval_time: 5m\n    exp_samples:\n    \
+                - { labels: '{}', histogram: '{{count:4 sum:6}}' }\n";
+    let mut load = |_: &str| Ok(Vec::new());
+    let report = run("t.yml", text, &mut load, &Limits::default(), &|| false).expect("it is read");
+    assert!(report.passed(), "{report:?}");
+    let wrong = text.replace("count:4", "count:5");
+    assert!(!run("t.yml", &wrong, &mut load, &Limits::default(), &|| false).expect("it is read").passed());
 }

@@ -39,6 +39,8 @@ pub(super) struct Options {
 
 pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8> {
     start_log();
+    // A limit on the size of files (RLIMIT_FSIZE) then fails the write, as a full disk does, and does not end the process.
+    let _no_end = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     let keep_file =
         options.keep.clone().or_else(|| Some(KEEP_FILE_DEFAULT.into()).filter(|p: &PathBuf| p.exists()));
     let keep_file = keep_file.map(std::path::absolute).transpose()?;
