@@ -36,7 +36,7 @@ pub struct SourceLimits {
 
 impl Default for SourceLimits {
     fn default() -> Self {
-        Self { series: 100_000, samples: 50_000_000, time: Duration::from_secs(30) }
+        Self { series: 1_000_000, samples: 50_000_000, time: Duration::from_secs(30) }
     }
 }
 

@@ -17,10 +17,10 @@ pub struct Limits {
     pub patterns: usize,
     /// Most steps of a range evaluation, as in Prometheus.
     pub steps: usize,
-    /// Most samples: loaded from the source and computed on the way, together. One takes 8 to 16 bytes; a native
+    /// Most samples: loaded from the source and computed on the way, together; as many as in Prometheus. One takes 8 to 16 bytes; a native
     /// histogram counts as many as its size.
     pub samples: usize,
-    /// Most series of one selection.
+    /// Most series of one selection. A fleet of a thousand hosts has about half a million.
     pub series: usize,
     /// Longest time that one selection may take in the source. The time of the whole query is watched by the
     /// `cancelled` closure, because this crate has no clock.
@@ -42,8 +42,8 @@ impl Default for Limits {
             depth: 64,
             patterns: 50,
             steps: 11_000,
-            samples: 20_000_000,
-            series: 50_000,
+            samples: 50_000_000,
+            series: 1_000_000,
             time: Duration::from_secs(30),
             lookback: Duration::from_secs(300),
             subquery_step: Duration::from_secs(60),
