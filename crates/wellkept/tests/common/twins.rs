@@ -19,7 +19,7 @@ const STEPS: i64 = 60;
 
 const RULES: &str = "groups:\n- name: shop\n  interval: 1s\n  rules:\n  - { record: shop:all, expr: 'sum(shop_orders_total)' }\n  \
     - { alert: Long, expr: 'shop_queue_length > 1', for: 1h, labels: { severity: page }, annotations: { summary: 'it is {{ $value }}' } }\n  \
-    - { alert: Never, expr: 'shop_queue_length > 1e9' }\n";
+    - { alert: Never, expr: 'shop_queue_length > 1000' }\n";
 
 /// Both servers with the same samples, rules and targets.
 pub struct Twins {
