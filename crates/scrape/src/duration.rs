@@ -38,7 +38,8 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
 }
 
 /// The writing that Prometheus chooses: `1h30m`; weeks and years only where they fit exactly.
-pub(crate) fn show(duration: Duration) -> String {
+#[must_use]
+pub fn show(duration: Duration) -> String {
     let mut ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if ms == 0 {
         return "0s".to_owned();

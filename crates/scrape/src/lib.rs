@@ -24,6 +24,7 @@ pub mod sender;
 mod url;
 
 pub use client::ClientError;
+pub use duration::show as show_duration;
 pub use scrape::Health;
 pub use seam::{Encoder, NewEncoder, NewParser, Outgoing, Outlet, Page, Parser, Pending, Scraped};
 pub use secret::{Secret, SecretSource};

@@ -4,143 +4,11 @@
 mod common;
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use common::wire::{Series, remote_write_of};
-use common::{
-    Answer, Call, Ended, Home, Server, Site, Up, encode, now_ms, rows, run, seconds, skipped, wait_for,
-};
+use common::twins::with_twins;
+use common::{Answer, Call, Ended, Home, Server, Up, now_ms, rows, seconds, skipped, wait_for};
 use serde_json::Value;
-use wellkept_intake::remote_write::{OutgoingSeries, Version};
-use wellkept_model::{Exemplar, Labels, Sample, TimestampMs};
-
-const STEP_MS: i64 = 15_000;
-const STEPS: i64 = 60;
-
-const RULES: &str = "groups:\n- name: shop\n  interval: 1s\n  rules:\n  - { record: shop:all, expr: 'sum(shop_orders_total)' }\n  \
-    - { alert: Long, expr: 'shop_queue_length > 1', for: 1h, labels: { severity: page }, annotations: { summary: 'it is {{ $value }}' } }\n  \
-    - { alert: Never, expr: 'shop_queue_length > 1e9' }\n";
-
-/// Both servers with the same samples, rules and targets.
-struct Twins {
-    theirs: Server,
-    ours: Up,
-    /// Time of the newest sample that was written to both.
-    end: i64,
-    _page: Site,
-    _home: (Home, Home),
-}
-
-impl Twins {
-    fn start() -> Option<Self> {
-        let (home, other) = (Home::new(), Home::new());
-        let page = Site::page(
-            "# HELP page_visits_total Visits.\n# TYPE page_visits_total counter\npage_visits_total 7\n\
-             # HELP page_size_bytes Size.\n# TYPE page_size_bytes gauge\npage_size_bytes 9\n",
-        );
-        std::fs::write(other.path("shop.rules.yml"), RULES).unwrap();
-        let config = format!(
-            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: ['{}']\nscrape_configs:\n\
-             - job_name: page\n  static_configs: [{{ targets: ['{}', 'left.out:1'] }}]\n  \
-             relabel_configs: [{{ source_labels: [__address__], regex: 'left.*', action: drop }}]\n",
-            other.path("shop.rules.yml").display(),
-            page.address
-        );
-        let more = ["--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage"];
-        let theirs = Server::prometheus(&other, "prometheus", &config, &more)?;
-        std::fs::write(home.path("scrape.yml"), &config).unwrap();
-        let keep = home.keep(format!("metrics: {{ scrape: {} }}\n", home.path("scrape.yml").display()));
-        let ours = Up::store(&home, Some(&keep));
-        let end = now_ms() / STEP_MS * STEP_MS - 60_000;
-        let twins = Self { theirs, ours, end, _page: page, _home: (home, other) };
-        twins.both().into_iter().for_each(|address| write(address, end));
-        twins.wait_for("the rules are evaluated", "ALERTS");
-        Some(twins)
-    }
-
-    /// Waits until both know a series.
-    fn wait_for(&self, what: &str, series: &str) {
-        for address in self.both() {
-            wait_for(what, || {
-                let seen = ask(address, "GET", "/api/v1/query", &[("query", series)]).json;
-                (!rows(&seen["data"]).is_empty()).then_some(())
-            });
-        }
-    }
-
-    fn both(&self) -> [SocketAddr; 2] {
-        [self.theirs.address, self.ours.address]
-    }
-
-    /// The same request to both: theirs, ours.
-    fn ask(&self, method: &'static str, path: &str, fields: &[(&str, &str)]) -> [Answer; 2] {
-        self.both().map(|address| ask(address, method, path, fields))
-    }
-
-    /// The same run of promtool against both.
-    fn promtool(&self, before: &[&str], after: &[&str]) -> [Ended; 2] {
-        self.both().map(|address| {
-            let mut command = Command::new("promtool");
-            command.arg("query").args(before).arg(format!("http://{address}")).args(after);
-            run(command.stdin(Stdio::null()))
-        })
-    }
-}
-
-/// A form for POST, parameters of the URL for GET.
-fn ask(address: SocketAddr, method: &'static str, path: &str, fields: &[(&str, &str)]) -> Answer {
-    match method {
-        "POST" => Call::new(address, "POST", path).form(fields).send(),
-        _ => Call::new(address, method, format!("{path}?{}", encode(fields))).send(),
-    }
-}
-
-/// Counters, a gauge that ends early and a histogram of a quarter of an hour, with an exemplar.
-fn write(address: SocketAddr, end: i64) {
-    let mut all: Vec<Series> = Vec::new();
-    let mut add = |name: &str, labels: &[(&str, &str)], value: &dyn Fn(i64) -> Option<f64>| {
-        let at = |i: i64| end - (STEPS - 1 - i) * STEP_MS;
-        let samples = (0..STEPS).filter_map(|i| Some((at(i), value(i)?))).collect();
-        all.push((Labels::metric(name, labels.iter().copied()), samples));
-    };
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-    let float = |i: i64| i as f64;
-    for (host, code, speed) in [("a", "200", 7.0), ("a", "500", 0.5), ("b", "200", 3.0)] {
-        // The counter of one begins again in the middle.
-        let reset = |i: i64| if host == "b" && i > 30 { float(i - 31) } else { float(i) };
-        let labels = [("code", code), ("host", host), ("job", "shop")];
-        add("shop_orders_total", &labels, &|i| Some(speed * reset(i)));
-    }
-    add("shop_queue_length", &[("job", "shop")], &|i| Some(5.0 + (float(i) / 5.0).sin()));
-    add("shop_gone", &[("job", "shop")], &|i| (i < 20).then(|| float(i)));
-    add("shop_odd", &[("job", "shop")], &|i| Some(if i % 2 == 0 { f64::NAN } else { f64::NEG_INFINITY }));
-    for (le, share) in [("0.1", 0.2), ("0.5", 0.7), ("1", 0.9), ("+Inf", 1.0)] {
-        add("shop_seconds_bucket", &[("job", "shop"), ("le", le)], &|i| {
-            Some((float(i) * 10.0 * share).floor())
-        });
-    }
-    let samples: Vec<Vec<Sample>> = all
-        .iter()
-        .map(|(_, s)| s.iter().map(|&(at, value)| Sample { at: TimestampMs(at), value }).collect())
-        .collect();
-    let exemplars = [Exemplar {
-        series: all[0].0.clone(),
-        labels: Labels::new([("trace_id", "abc")]),
-        value: 0.5,
-        at: TimestampMs(end - STEP_MS),
-    }];
-    let outgoing: Vec<_> = (0..all.len())
-        .map(|i| OutgoingSeries {
-            labels: Some(&all[i].0),
-            samples: &samples[i],
-            exemplars: if i == 0 { &exemplars } else { &[] },
-            ..OutgoingSeries::default()
-        })
-        .collect();
-    let answer = remote_write_of(Call::new(address, "POST", "/api/v1/write"), Version::V1, &outgoing).send();
-    assert_eq!(answer.status, 204, "{}", answer.text);
-}
 
 /// Everything that they tell, we tell, of the same type.
 #[track_caller]
@@ -183,6 +51,9 @@ fn sorted(data: &Value) -> Vec<String> {
     rows(&rounded(data))
 }
 
+/// Method, path, fields.
+type Asked<'a> = (&'static str, &'a str, Vec<(&'a str, &'a str)>);
+
 const QUERIES: [&str; 22] = [
     "shop_orders_total",
     "shop_odd",
@@ -207,13 +78,6 @@ const QUERIES: [&str; 22] = [
     "\"a string\"",
     "shop_queue_length[1m]",
 ];
-
-fn with_twins(check: impl FnOnce(&Twins)) {
-    match Twins::start() {
-        Some(twins) => check(&twins),
-        None => skipped("prometheus is not installed"),
-    }
-}
 
 #[test]
 fn queries_are_answered_as_prometheus_answers_them() {
@@ -255,7 +119,7 @@ fn what_grafana_asks_is_answered_as_prometheus_answers_it() {
         let (start, end) = (seconds(twins.end - 900_000), seconds(now_ms() + 1000));
         let range = [("start", start.as_str()), ("end", end.as_str())];
         let with = |more: &[(&'static str, &'static str)]| [more, &range].concat();
-        let equal: [(&'static str, &str, Vec<(&str, &str)>); 14] = [
+        let equal: [Asked<'_>; 14] = [
             ("POST", "/api/v1/query", vec![("query", "1+1"), ("time", "4")]),
             ("POST", "/api/v1/labels", with(&[])),
             ("GET", "/api/v1/labels", with(&[("match[]", "shop_orders_total")])),
@@ -291,7 +155,7 @@ fn what_grafana_asks_is_answered_as_prometheus_answers_it() {
             ("/api/v1/status/config", vec![]),
             ("/api/v1/status/tsdb", vec![]),
             ("/api/v1/metadata", vec![]),
-            ("/api/v1/metadata", vec![("limit", "1")]),
+            ("/api/v1/metadata", vec![("limit", "5")]),
             ("/api/v1/rules", vec![]),
             ("/api/v1/rules", vec![("type", "alert")]),
             ("/api/v1/rules", vec![("type", "record")]),
@@ -304,6 +168,9 @@ fn what_grafana_asks_is_answered_as_prometheus_answers_it() {
             assert_eq!((theirs.status, ours.status), (200, 200), "{path} {fields:?}: {}", ours.text);
             assert_tells(&theirs.json, &ours.json, &format!("{path} {fields:?}"));
         }
+        for answer in twins.ask("GET", "/api/v1/metadata", &[("limit", "1")]) {
+            assert_eq!(answer.json["data"].as_object().unwrap().len(), 1, "{}", answer.text);
+        }
         let [theirs, ours] = twins.ask("GET", "/api/v1/alerts", &[]);
         let alert = |a: &Answer| {
             let alert = a.json["data"]["alerts"][0].clone();
@@ -315,13 +182,33 @@ fn what_grafana_asks_is_answered_as_prometheus_answers_it() {
             ]
         };
         assert_eq!(alert(&theirs), alert(&ours));
+        let [theirs, ours] = twins.ask("GET", "/api/v1/targets", &[]);
+        for list in ["activeTargets", "droppedTargets"] {
+            let names = ["labels", "discoveredLabels", "scrapePool", "scrapeUrl", "health", "lastError"];
+            let names = names.iter().chain(&["scrapeInterval", "scrapeTimeout"]);
+            for name in names {
+                let (theirs, ours) = (&theirs.json["data"][list][0][name], &ours.json["data"][list][0][name]);
+                assert!(theirs == ours || theirs.is_null(), "{list} {name}: {theirs} {ours}");
+            }
+        }
+        let [theirs, ours] = twins.ask("GET", "/api/v1/rules", &[]);
+        let group = |a: &Answer| a.json["data"]["groups"][0].clone();
+        let (theirs, ours) = (group(&theirs), group(&ours));
+        for name in ["name", "file", "interval", "limit"] {
+            assert_eq!(theirs[name], ours[name], "{name}");
+        }
+        for rule in 0..3 {
+            for name in ["name", "query", "labels", "annotations", "type", "health", "duration", "state"] {
+                assert_eq!(theirs["rules"][rule][name], ours["rules"][rule][name], "{rule} {name}");
+            }
+        }
     });
 }
 
 #[test]
 fn what_cannot_be_answered_is_refused_as_prometheus_refuses_it() {
     with_twins(|twins| {
-        let wrong: [(&'static str, &str, Vec<(&str, &str)>); 18] = [
+        let wrong: [Asked<'_>; 18] = [
             ("GET", "/api/v1/query", vec![]),
             ("GET", "/api/v1/query", vec![("query", "rate(")]),
             ("GET", "/api/v1/query", vec![("query", "rate(shop_orders_total)")]),

@@ -32,13 +32,7 @@ fn now(up: &Up, query: &str) -> Option<String> {
 
 #[track_caller]
 fn becomes(up: &Up, query: &str, wanted: &str) {
-    let began = std::time::Instant::now();
-    while now(up, query).as_deref() != Some(wanted) {
-        let shown = up.get("/api/v1/targets")["data"]["activeTargets"].clone();
-        let late = began.elapsed() > common::PATIENCE;
-        assert!(!late, "{query} is not {wanted} but {:?}: {shown:#}", now(up, query));
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    wait_for(&format!("{query} is {wanted}"), || (now(up, query).as_deref() == Some(wanted)).then_some(()));
 }
 
 #[track_caller]

@@ -104,3 +104,38 @@ fn a_server_that_is_away_is_named_and_our_own_host_is_still_shown() {
         (answer.status == 200 && !rows(&answer.json["data"]).is_empty()).then_some(())
     });
 }
+
+#[test]
+fn rules_are_evaluated_over_the_series_of_a_server_that_is_elsewhere() {
+    let home = Home::new();
+    let Some(server) = victoria(&home) else {
+        return skipped("victoria-metrics is not installed");
+    };
+    let rules = "groups: [{ name: g, interval: 200ms, rules: [\
+        { record: shop:errors:ratio, expr: 'shop_requests_total{code=\"500\"} / on() sum(shop_requests_total)' },\
+        { alert: QueueLong, expr: 'shop_queue_length > 4 and shop:errors:ratio > 0.1', labels: { severity: warning } } ] }]\n";
+    let path = home.path("shop.rules.yml");
+    std::fs::write(&path, rules.replace("and shop", "and on() shop")).unwrap();
+    let keep = home.keep(format!(
+        "source: {{ prometheus: 'http://{}' }}\nmetrics: {{ rules: [{}] }}\n",
+        server.address,
+        path.display()
+    ));
+    let up = Up::start(&home, Some(&keep));
+    wait_for("the alert fires", || {
+        let alerts = up.get("/api/v1/alerts")["data"]["alerts"].as_array().unwrap().clone();
+        alerts.iter().any(|a| a["state"] == "firing").then_some(())
+    });
+    wait_for("what is recorded is ours", || {
+        let value = up.query("shop:errors:ratio").json["data"]["result"][0]["value"][1].clone();
+        (value == "0.15").then_some(())
+    });
+    wait_for("it is an incident", || {
+        let all = up.incidents();
+        all.iter()
+            .any(|i| up.incident(i["id"].as_str().unwrap()).to_string().contains("QueueLong"))
+            .then_some(())
+    });
+    let theirs = server.query("shop:errors:ratio", &now());
+    assert!(rows(&theirs).is_empty(), "nothing is written to the other server");
+}

@@ -8,6 +8,7 @@ use wellkept_doors::Doors;
 use wellkept_model::keep::Retention;
 use wellkept_model::{Labels, TimestampMs};
 use wellkept_scrape::manager::{ActiveTarget, DroppedTarget};
+use wellkept_scrape::show_duration;
 use wellkept_tsdb::Store;
 
 use super::{Ruler, Scraping, cardinality};
@@ -86,8 +87,8 @@ fn active(target: &ActiveTarget) -> Value {
         "lastError": target.last_error,
         "lastScrape": target.last_scrape.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), rfc3339),
         "lastScrapeDuration": target.last_scrape_duration.as_secs_f64(), "health": target.health,
-        "scrapeInterval": format!("{}ms", target.scrape_interval.as_millis()),
-        "scrapeTimeout": format!("{}ms", target.scrape_timeout.as_millis()),
+        "scrapeInterval": show_duration(target.scrape_interval),
+        "scrapeTimeout": show_duration(target.scrape_timeout),
     })
 }
 

@@ -10,8 +10,10 @@ mod http;
 mod mounted;
 mod peers;
 mod process;
+pub mod pushed;
 mod site;
 mod tiny;
+pub mod twins;
 mod up;
 pub mod wire;
 
