@@ -1,0 +1,266 @@
+//! Cuts a line into words, typed values and what stands between them.
+//!
+//! A *chunk* is what stands between blanks, brackets, quotes and `, ; : = |`. A chunk without digits is one word,
+//! whatever dots or hyphens it has (`org.apache.hadoop`, `non-uberized`). A chunk with digits is either one typed
+//! value (an address, a path, a time) or is cut further at `. - + @ # $ % &`, so that the `node` of `node-246` stands
+//! still while its number moves. Nothing here knows any system: only what numbers, addresses and paths look like
+//! everywhere. Bytes are never changed, so a line can be rebuilt from its tokens and the gaps between them.
+
+use wellkept_model::ParamKind;
+
+use crate::mask;
+
+/// Bytes of a line that are looked at. The rest is one text parameter: nobody reads a template longer than this.
+pub(crate) const SCANNED_BYTES: usize = 4096;
+
+/// Tokens of a line that are kept apart, for the same reason.
+pub(crate) const MAX_TOKENS: usize = 400;
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Class {
+    /// Letters; may turn out to be a parameter by its neighbours.
+    Word,
+    /// Letters with a few digits (`tty2`, `eth0`): stands still in one line, moves in another.
+    Mixed,
+    /// A value by its looks alone.
+    Value(ParamKind),
+}
+
+/// A piece of the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) class: Class,
+}
+
+impl Token {
+    /// The bytes in `text`, the line it was cut from.
+    pub(crate) fn of<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        text.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+/// Space, tab and other blanks, and control bytes.
+pub(crate) const BLANK: u8 = 1;
+/// Ends a chunk.
+pub(crate) const BREAK: u8 = 2;
+/// Ends a word inside of a chunk with digits.
+pub(crate) const INNER: u8 = 4;
+/// `0` to `9`.
+pub(crate) const DIGIT: u8 = 8;
+/// Letter that is also a hexadecimal digit.
+pub(crate) const HEX: u8 = 16;
+/// Any letter of ASCII.
+pub(crate) const ALPHA: u8 = 32;
+/// Upper case.
+pub(crate) const UPPER: u8 = 64;
+/// Outside of ASCII.
+pub(crate) const HIGH: u8 = 128;
+
+const fn class_of(b: u8) -> u8 {
+    match b {
+        0..=32 | 127 => BLANK | BREAK,
+        b',' | b'!' | b';' | b':' | b'=' | b'|' | b'"' | b'\'' | b'[' | b']' | b'(' | b')' | b'{' | b'}' => BREAK,
+        b'.' | b'-' | b'+' | b'@' | b'#' | b'$' | b'%' | b'&' => INNER,
+        b'0'..=b'9' => DIGIT,
+        b'a'..=b'f' => ALPHA | HEX,
+        b'A'..=b'F' => ALPHA | HEX | UPPER,
+        b'A'..=b'Z' => ALPHA | UPPER,
+        b'a'..=b'z' => ALPHA,
+        128..=255 => HIGH,
+        _ => 0,
+    }
+}
+
+/// Properties of each byte.
+pub(crate) static CLASS: [u8; 256] = {
+    let mut table = [0u8; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = class_of(b as u8);
+        b += 1;
+    }
+    table
+};
+
+/// Class of a byte.
+#[inline]
+pub(crate) fn class(b: u8) -> u8 {
+    CLASS[b as usize]
+}
+
+/// Cuts `text` into `tokens` (emptied first), in order and without overlap.
+pub(crate) fn tokens(text: &[u8], tokens: &mut Vec<Token>) {
+    tokens.clear();
+    let scanned = text.get(..SCANNED_BYTES).unwrap_or(text);
+    let mut at = 0;
+    while let Some(&byte) = scanned.get(at) {
+        if class(byte) & BREAK != 0 {
+            at += 1;
+            continue;
+        }
+        at = chunk(scanned, at, tokens);
+        if tokens.len() >= MAX_TOKENS {
+            break;
+        }
+    }
+    tokens.truncate(MAX_TOKENS);
+    let done = if tokens.len() == MAX_TOKENS { tokens.last().map_or(0, |t| t.end as usize) } else { scanned.len() };
+    if done < text.len() {
+        tail(text.len(), done, tokens);
+    }
+}
+
+/// Makes everything from `done` on one text parameter.
+fn tail(len: usize, done: usize, tokens: &mut Vec<Token>) {
+    // A token that touches the cut belongs to the tail: what follows may be more of it.
+    let start = match tokens.last() {
+        Some(last) if last.end as usize == done => {
+            let start = last.start;
+            tokens.pop();
+            start
+        }
+        _ => done as u32,
+    };
+    tokens.push(Token { start, end: u32::try_from(len).unwrap_or(u32::MAX), class: Class::Value(ParamKind::Text) });
+}
+
+/// Takes the chunk that starts at `start`; returns where it ends.
+fn chunk(text: &[u8], start: usize, out: &mut Vec<Token>) -> usize {
+    let mut end = start;
+    let mut seen = 0u8;
+    let mut slash = false;
+    while let Some(&byte) = text.get(end) {
+        let class = class(byte);
+        if class & BREAK != 0 {
+            break;
+        }
+        seen |= class;
+        slash |= byte == b'/';
+        end += 1;
+    }
+    if seen & DIGIT == 0 && !slash && seen & (ALPHA | HIGH) != 0 {
+        if let Some((colon_end, kind)) = mask::lettered_with_colons(text, start, end) {
+            out.push(value(start, colon_end, kind));
+            return colon_end;
+        }
+        words(text, start, end, out);
+        return end;
+    }
+    if let Some((value_end, kind)) = mask::whole(text, start, end, seen, slash) {
+        out.push(value(start, value_end, kind));
+        return value_end;
+    }
+    if seen & (DIGIT | ALPHA | HIGH) == 0 {
+        // Only signs (`--`, `->`, `***`): stands still.
+        out.push(Token { start: start as u32, end: end as u32, class: Class::Word });
+        return end;
+    }
+    if seen & DIGIT == 0 {
+        words(text, start, end, out);
+    } else {
+        inner(text, start, end, out);
+    }
+    end
+}
+
+fn value(start: usize, end: usize, kind: ParamKind) -> Token {
+    Token { start: start as u32, end: end as u32, class: Class::Value(kind) }
+}
+
+/// A chunk without digits: one word, without the dots that end a sentence.
+fn words(text: &[u8], start: usize, end: usize, out: &mut Vec<Token>) {
+    let last = text[start..end].iter().rposition(|&b| class(b) & INNER == 0).map_or(end, |p| start + p + 1);
+    let first = text[start..last].iter().position(|&b| class(b) & INNER == 0).map_or(start, |p| start + p);
+    out.push(Token { start: first as u32, end: last as u32, class: Class::Word });
+}
+
+/// A chunk with digits that is no value as a whole: its parts.
+fn inner(text: &[u8], start: usize, end: usize, out: &mut Vec<Token>) {
+    let mut at = start;
+    while at < end {
+        if class(text[at]) & INNER != 0 {
+            at += 1;
+            continue;
+        }
+        let mut part_end = at;
+        let mut seen = 0u8;
+        let high = class(text[at]) & HIGH;
+        while part_end < end {
+            let class = class(text[part_end]);
+            // Chinese text has no blanks: a number in it is a word of its own.
+            if class & INNER != 0 || class & HIGH != high {
+                break;
+            }
+            seen |= class;
+            part_end += 1;
+        }
+        let class = mask::part(&text[at..part_end], seen);
+        // A version or a decimal (`6.1.26`) is one number.
+        if let (Class::Value(_), Some(last)) = (class, out.last_mut())
+            && last.end as usize + 1 == at
+            && last.start as usize >= start
+            && text[at - 1] == b'.'
+            && matches!(last.class, Class::Value(_))
+        {
+            last.end = part_end as u32;
+        } else {
+            out.push(Token { start: at as u32, end: part_end as u32, class });
+        }
+        at = part_end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &str) -> Vec<String> {
+        let mut out = Vec::new();
+        tokens(text.as_bytes(), &mut out);
+        out.iter()
+            .map(|t| {
+                let s = String::from_utf8_lossy(t.of(text.as_bytes())).into_owned();
+                match t.class {
+                    Class::Word => s,
+                    Class::Mixed => format!("~{s}"),
+                    Class::Value(k) => format!("{k:?}:{s}"),
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn words_values_and_mixed_words_are_told_apart() {
+        assert_eq!(cut("link tty2 up at 10.0.0.1:80, took 15ms"), [
+            "link", "~tty2", "up", "at", "Address:10.0.0.1:80", "took", "Duration:15ms"
+        ]);
+        assert_eq!(cut("node-246 of org.apache.hadoop done."), ["node", "Number:246", "of", "org.apache.hadoop", "done"]);
+        assert_eq!(cut("open /var/log/x.log: 0x1f -3 2.5"), [
+            "open", "Path:/var/log/x.log", "Hex:0x1f", "Number:-3", "Number:2.5"
+        ]);
+        assert_eq!(cut("用户42登录"), ["用户", "Number:42", "登录"]);
+        assert_eq!(cut("jetty-6.1.26 at 16:13:38.811"), ["jetty", "Number:6.1.26", "at", "Time:16:13:38.811"]);
+        assert_eq!(cut("2024-05-06T07:08:09Z up"), ["Time:2024-05-06T07:08:09Z", "up"]);
+        assert_eq!(cut("2024-05-06 07:08:09,123 up"), ["Time:2024-05-06 07:08:09,123", "up"]);
+        assert_eq!(cut("id 550e8400-e29b-41d4-a716-446655440000 from fe80::1 via 00:1a:2b:3c:4d:5e"), [
+            "id", "Id:550e8400-e29b-41d4-a716-446655440000", "from", "Address:fe80::1", "via", "Address:00:1a:2b:3c:4d:5e"
+        ]);
+        assert_eq!(cut("GET https://a.example/x?y=1&z=2 ok"), ["GET", "Path:https://a.example/x?y=1&z=2", "ok"]);
+    }
+
+    #[test]
+    fn what_lies_beyond_the_scanned_part_is_one_parameter() {
+        let text = vec![b'a'; 3 * SCANNED_BYTES];
+        let mut out = Vec::new();
+        tokens(&text, &mut out);
+        assert_eq!(out.len(), 1);
+        assert_eq!((out[0].start, out[0].end as usize), (0, text.len()));
+        let many = "w ".repeat(MAX_TOKENS + 50);
+        tokens(many.as_bytes(), &mut out);
+        assert_eq!(out.len(), MAX_TOKENS);
+        assert_eq!(out[MAX_TOKENS - 1].end as usize, many.len());
+    }
+}

@@ -1,0 +1,292 @@
+//! What a value looks like on any system: numbers, addresses, paths, times, identifiers.
+//!
+//! Every rule here holds for logs at large; none names a program. A rule looks at one chunk, except for times, URLs
+//! and addresses with colons, which may run over the end of the chunk.
+
+use wellkept_model::ParamKind;
+
+use crate::lex::{ALPHA, BREAK, Class, DIGIT, HEX, HIGH, UPPER, class};
+
+/// The chunk `start..end` as one value, with the place where the value ends, which may lie behind the chunk.
+pub(crate) fn whole(text: &[u8], start: usize, end: usize, seen: u8, slash: bool) -> Option<(usize, ParamKind)> {
+    let first = *text.get(start)?;
+    if class(first) & DIGIT != 0 {
+        if let Some(stop) = time(text, start) {
+            return Some((stop, ParamKind::Time));
+        }
+    }
+    if let Some(stop) = colon_address(text, start) {
+        return Some((stop, ParamKind::Address));
+    }
+    if slash {
+        if let Some(found) = path(text, start, end) {
+            return Some(found);
+        }
+    }
+    if seen & DIGIT == 0 {
+        return None;
+    }
+    if let Some(stop) = ipv4(text, start) {
+        return Some((stop, ParamKind::Address));
+    }
+    let body = trimmed(text, start, end);
+    if let Some(kind) = number(body) {
+        return Some((start + body.len(), kind));
+    }
+    if is_uuid(body) {
+        return Some((start + body.len(), ParamKind::Id));
+    }
+    is_host(body).then_some((start + body.len(), ParamKind::Address))
+}
+
+/// An address or URL that starts with a chunk of letters only: `fe:dc::1`, `file:///x`.
+pub(crate) fn lettered_with_colons(text: &[u8], start: usize, end: usize) -> Option<(usize, ParamKind)> {
+    if text.get(end) != Some(&b':') {
+        return None;
+    }
+    if text.get(end + 1..end + 3) == Some(b"//") {
+        return Some((url_end(text, end + 3), ParamKind::Path));
+    }
+    (end - start <= 4).then(|| colon_address(text, start)).flatten().map(|stop| (stop, ParamKind::Address))
+}
+
+/// One part of a chunk with digits, between `. - + @ # $ % &`.
+pub(crate) fn part(text: &[u8], seen: u8) -> Class {
+    if seen & DIGIT == 0 {
+        return Class::Word;
+    }
+    if let Some(kind) = number(text) {
+        return Class::Value(kind);
+    }
+    let digits = text.iter().filter(|&&b| class(b) & DIGIT != 0).count();
+    let hex = text.iter().all(|&b| class(b) & (DIGIT | HEX) != 0);
+    if hex && text.len() >= 4 {
+        return Class::Value(ParamKind::Hex);
+    }
+    if class(text[0]) & DIGIT != 0 || digits >= 4 || digits * 2 > text.len() {
+        return Class::Value(ParamKind::Id);
+    }
+    Class::Mixed
+}
+
+/// The chunk without the dot, hyphen or other sign that ends it.
+fn trimmed(text: &[u8], start: usize, end: usize) -> &[u8] {
+    let chunk = &text[start..end];
+    let len = chunk.iter().rposition(|&b| !matches!(b, b'.' | b'-' | b'+' | b'#' | b'&' | b'>' | b'?')).map_or(0, |p| p + 1);
+    &chunk[..len]
+}
+
+/// A number, with or without sign and unit.
+fn number(text: &[u8]) -> Option<ParamKind> {
+    let body = match text.first() {
+        Some(b'-' | b'+') => &text[1..],
+        _ => text,
+    };
+    if let Some(hex) = body.strip_prefix(b"0x").or_else(|| body.strip_prefix(b"0X")) {
+        return (!hex.is_empty() && hex.iter().all(|&b| class(b) & (DIGIT | HEX) != 0)).then_some(ParamKind::Hex);
+    }
+    let digits = body.iter().position(|&b| class(b) & DIGIT == 0 && b != b'.').unwrap_or(body.len());
+    if digits == 0 || body.first() == Some(&b'.') {
+        return None;
+    }
+    match &body[digits..] {
+        b"" | b"%" => Some(ParamKind::Number),
+        b"ns" | b"us" | b"ms" | b"s" | b"sec" | b"secs" | b"m" | b"min" | b"h" | b"hrs" | b"d" => Some(ParamKind::Duration),
+        b"\xc2\xb5s" => Some(ParamKind::Duration),
+        b"B" | b"k" | b"K" | b"M" | b"G" | b"T" | b"kB" | b"KB" | b"MB" | b"GB" | b"TB" | b"KiB" | b"MiB" | b"GiB" | b"TiB"
+        | b"kb" | b"mb" | b"gb" | b"Ki" | b"Mi" | b"Gi" => Some(ParamKind::Size),
+        [b'e' | b'E', rest @ ..] => number(rest).filter(|k| *k == ParamKind::Number),
+        _ => None,
+    }
+}
+
+/// `8-4-4-4-12` hexadecimal digits.
+fn is_uuid(text: &[u8]) -> bool {
+    text.len() == 36
+        && text.iter().enumerate().all(|(i, &b)| match i {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => class(b) & (DIGIT | HEX) != 0,
+        })
+}
+
+/// A name with digits and at least two dots, all in lower case, its last part without digits: `dsl-12-3.example.net`.
+fn is_host(text: &[u8]) -> bool {
+    let top = text.rsplit(|&b| b == b'.').next().unwrap_or_default();
+    if top.is_empty() || !top.iter().all(|&b| class(b) & ALPHA != 0) {
+        return false;
+    }
+    let mut dots = 0;
+    for &b in text {
+        match b {
+            b'.' => dots += 1,
+            b'-' | b'_' => {}
+            _ if class(b) & (ALPHA | DIGIT) != 0 && class(b) & UPPER == 0 => {}
+            _ => return false,
+        }
+    }
+    dots >= 2 && text.first().is_some_and(|&b| b != b'.')
+}
+
+/// Four numbers with dots, with or without port, with or without prefix length.
+fn ipv4(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    for group in 0..4 {
+        if group > 0 {
+            at = (text.get(at) == Some(&b'.')).then_some(at + 1)?;
+        }
+        let digits = digits_at(text, at);
+        if digits == 0 || digits > 3 {
+            return None;
+        }
+        at += digits;
+    }
+    if let Some(&b) = text.get(at)
+        && (class(b) & (ALPHA | DIGIT | HIGH) != 0 || b == b'_' || (b == b'.' && digits_at(text, at + 1) > 0) || b == b'-')
+    {
+        return None;
+    }
+    Some(port(text, at))
+}
+
+/// Behind `:123` or `/24`, if there is one.
+fn port(text: &[u8], at: usize) -> usize {
+    if matches!(text.get(at), Some(b':' | b'/')) {
+        let digits = digits_at(text, at + 1);
+        let after = text.get(at + 1 + digits).map_or(0, |&b| class(b));
+        if (1..=5).contains(&digits) && after & (ALPHA | HIGH) == 0 && text.get(at + 1 + digits) != Some(&b':') {
+            return at + 1 + digits;
+        }
+    }
+    at
+}
+
+fn digits_at(text: &[u8], at: usize) -> usize {
+    text.get(at..).unwrap_or_default().iter().take_while(|&&b| class(b) & DIGIT != 0).count()
+}
+
+/// IPv6 or MAC: groups of hexadecimal digits with at least two colons.
+fn colon_address(text: &[u8], start: usize) -> Option<usize> {
+    let (mut at, mut groups, mut colons, mut double, mut pairs) = (start, 0, 0, false, true);
+    loop {
+        let hex = text.get(at..).unwrap_or_default().iter().take(6).take_while(|&&b| class(b) & (DIGIT | HEX) != 0).count();
+        if hex > 4 {
+            return None;
+        }
+        if hex > 0 {
+            groups += 1;
+            pairs &= hex == 2;
+        }
+        at += hex;
+        if text.get(at) != Some(&b':') {
+            break;
+        }
+        let next_double = text.get(at + 1) == Some(&b':');
+        if next_double && double {
+            return None;
+        }
+        let follow = text.get(at + 1 + usize::from(next_double)).map_or(0, |&b| class(b));
+        if follow & (DIGIT | HEX) == 0 && !next_double {
+            break;
+        }
+        double |= next_double;
+        colons += 1 + usize::from(next_double);
+        at += 1 + usize::from(next_double);
+    }
+    if text.get(at).is_some_and(|&b| class(b) & (ALPHA | DIGIT | HIGH) != 0 || b == b'_' || b == b'-') {
+        return None;
+    }
+    let mac = groups == 6 && pairs && !double;
+    let ipv6 = (groups == 8 && !double) || (double && (2..8).contains(&groups) && colons >= 2);
+    (mac || ipv6).then_some(at)
+}
+
+/// A path from the root, a URL, or a drive letter.
+fn path(text: &[u8], start: usize, end: usize) -> Option<(usize, ParamKind)> {
+    let chunk = &text[start..end];
+    if let Some(at) = chunk.windows(3).position(|w| w == b"://") {
+        return Some((url_end(text, start + at + 3), ParamKind::Path));
+    }
+    if chunk[0] == b'/' && chunk.len() > 1 {
+        let rest = start + 1;
+        if let Some(stop) = ipv4(text, rest) {
+            return Some((stop, ParamKind::Address));
+        }
+        let body = trimmed(text, start, end);
+        return (body.len() > 1).then_some((start + body.len(), ParamKind::Path));
+    }
+    None
+}
+
+/// A URL ends at a blank, a quote or a closing bracket.
+fn url_end(text: &[u8], from: usize) -> usize {
+    let stop = |b: &u8| class(*b) & crate::lex::BLANK != 0 || matches!(b, b'"' | b'\'' | b')' | b']' | b'}' | b'>' | b',' | b';' | b'|');
+    let end = text.get(from..).unwrap_or_default().iter().position(stop).map_or(text.len(), |p| from + p);
+    let trailing = text[from..end].iter().rev().take_while(|b| matches!(b, b'.' | b':' | b'!')).count();
+    end - trailing
+}
+
+/// A date, a time of day, or both; returns where it ends.
+fn time(text: &[u8], start: usize) -> Option<usize> {
+    if let Some(date) = date(text, start) {
+        let joined = matches!(text.get(date), Some(b' ' | b'T' | b'-' | b'.' | b':' | b'/' | b'_'));
+        return match joined.then(|| clock(text, date + 1)).flatten() {
+            Some(end) => Some(end),
+            None => ends_word(text, date).then_some(date),
+        };
+    }
+    clock(text, start)
+}
+
+/// `2024-05-06`, `2024/05/06`, `2024.05.06`, `05/06/24`.
+fn date(text: &[u8], start: usize) -> Option<usize> {
+    let first = digits_at(text, start);
+    let sign = *text.get(start + first)?;
+    if !matches!(sign, b'-' | b'/' | b'.') || !(first == 4 || first == 2) {
+        return None;
+    }
+    let middle = digits_at(text, start + first + 1);
+    let third_at = start + first + 1 + middle + 1;
+    if middle != 2 || text.get(third_at - 1) != Some(&sign) {
+        return None;
+    }
+    let third = digits_at(text, third_at);
+    let fits = if first == 4 { third == 2 } else { sign == b'/' && (third == 2 || third == 4) };
+    fits.then_some(third_at + third)
+}
+
+/// `07:08:09`, with fraction and zone if there is one.
+fn clock(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    for group in 0..3 {
+        if group > 0 {
+            at = matches!(text.get(at), Some(b':')).then_some(at + 1)?;
+        }
+        let digits = digits_at(text, at);
+        if digits > 2 || digits < if group == 0 { 1 } else { 2 } {
+            return None;
+        }
+        at += digits;
+    }
+    if matches!(text.get(at), Some(b'.' | b',')) {
+        let fraction = digits_at(text, at + 1);
+        at += if (1..=9).contains(&fraction) { 1 + fraction } else { 0 };
+    }
+    if text.get(at) == Some(&b'Z') {
+        at += 1;
+    } else if matches!(text.get(at), Some(b'+' | b'-')) {
+        let hours = digits_at(text, at + 1);
+        at += match (hours, text.get(at + 3), digits_at(text, at + 4)) {
+            (4, _, _) => 5,
+            (2, Some(b':'), 2) => 6,
+            _ => 0,
+        };
+    }
+    ends_word(text, at).then_some(at)
+}
+
+fn ends_word(text: &[u8], at: usize) -> bool {
+    text.get(at).is_none_or(|&b| {
+        let c = class(b);
+        (c & BREAK != 0 && !(b == b':' && digits_at(text, at + 1) > 0)) || (b == b'.' && digits_at(text, at + 1) == 0)
+    })
+}

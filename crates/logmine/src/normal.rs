@@ -1,0 +1,86 @@
+//! The text of a template in the normal form of Khan et al., "Guidelines for Assessing the Accuracy of Log Message
+//! Template Identification Techniques", ICSE 2022.
+//!
+//! Their rules, as they name them: double spaces become one (DS), booleans (BL), well-known names (US), digits (DG)
+//! and paths (PS) are variables, a word with a variable in it is one (WV), and variables with a dot (DV) or nothing
+//! (CV) between them are one.
+
+/// A variable in the text of a template.
+pub const VARIABLE: &str = "<*>";
+
+/// The names that the rule US calls variables wherever they stand, and the booleans of BL.
+const ALWAYS_VARIABLE: [&str; 5] = ["true", "false", "null", "root", "admin"];
+
+/// Ends a path.
+fn ends_path(c: char) -> bool {
+    c.is_whitespace() || ",!;:=|\"'[](){}".contains(c)
+}
+
+/// Ends a word.
+fn ends_word(c: char) -> bool {
+    ends_path(c) || ".-+@#$%&".contains(c)
+}
+
+/// `template`, with `<*>` for its variables, in normal form.
+#[must_use]
+pub fn normal_form(template: &str) -> String {
+    let spaced = template.split_whitespace().collect::<Vec<_>>().join(" ");
+    let paths = map_pieces(&spaced, ends_path, |piece| if is_path(piece) { VARIABLE } else { piece });
+    let mut words = map_pieces(&paths, ends_word, word);
+    for doubled in ["<*>.<*>", "<*><*>"] {
+        while words.contains(doubled) {
+            words = words.replace(doubled, VARIABLE);
+        }
+    }
+    words
+}
+
+fn word(piece: &str) -> &str {
+    if ALWAYS_VARIABLE.iter().any(|w| piece.eq_ignore_ascii_case(w))
+        || (!piece.is_empty() && piece.bytes().all(|b| b.is_ascii_digit()))
+        || (piece.contains(VARIABLE) && !piece.contains('/'))
+    {
+        VARIABLE
+    } else {
+        piece
+    }
+}
+
+/// `/a`, `/a/b`: no empty name between the slashes.
+fn is_path(piece: &str) -> bool {
+    piece.strip_prefix('/').is_some_and(|rest| rest.split('/').all(|name| !name.is_empty()))
+}
+
+/// `text` with each piece between `cut` characters replaced by `map` of it.
+fn map_pieces<'a>(text: &'a str, cut: fn(char) -> bool, map: fn(&'a str) -> &'a str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(cut) {
+        out.push_str(map(&rest[..at]));
+        let width = rest[at..].chars().next().map_or(1, char::len_utf8);
+        out.push_str(&rest[at..at + width]);
+        rest = &rest[at + width..];
+    }
+    out.push_str(map(rest));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_of_the_paper_hold() {
+        for (given, wanted) in [
+            ("a  b\t c ", "a b c"),
+            ("x=true root 12 v1", "x=<*> <*> <*> v1"),
+            ("open /var/log/x.log now", "open <*> now"),
+            ("blk_<*> of node-<*>", "<*> of node-<*>"),
+            ("<*>.<*>.<*>:<*>", "<*>:<*>"),
+            ("<*><*> a/<*>", "<*> a/<*>"),
+            ("vCores:<*>>", "vCores:<*>"),
+        ] {
+            assert_eq!(normal_form(given), wanted);
+        }
+    }
+}
