@@ -1,4 +1,13 @@
 //! Templates of log lines, mined in one pass, and what is odd about them.
+
+mod form;
+mod generalise;
+mod hash;
 mod lex;
 mod mask;
+mod miner;
 mod normal;
+mod text;
+
+pub use miner::{Bounds, Counts, Merge, Miner, OVERFLOW};
+pub use normal::{VARIABLE, normal_form};

@@ -1,0 +1,135 @@
+//! Which words of forms with the same gaps are parameters.
+//!
+//! Forms that are the same but for one place are looked at together. How many different words at that place make it
+//! a parameter depends on where it stands: what follows `=` or stands in quotes is a value as soon as it differs; a
+//! word in a sentence needs more witnesses, the first word of a line many, for it names the event. So a place with
+//! two or three words splits (`session opened`, `session closed`), one with many does not.
+
+use std::collections::BTreeMap;
+
+use wellkept_model::ParamKind;
+
+use crate::form::{Elem, Form, Wild};
+
+/// Different words that make a place of a sentence a parameter.
+const WITNESSES: usize = 4;
+
+/// The same for words in capitals: those are mostly names of states, and a state is an event of its own.
+const CAPITAL_WITNESSES: usize = 8;
+
+/// The same for the first word of a line.
+const FIRST_WITNESSES: usize = 16;
+
+/// The same for a word behind a colon.
+const COLON_WITNESSES: usize = 3;
+
+/// Words of a sentence that are followed by a name.
+const NAMERS: [&[u8]; 6] = [b"user", b"host", b"from", b"by", b"device", b"domain"];
+
+/// Groups of forms (as indices into `forms`) that are one, each with the places that become parameters.
+pub(crate) fn groups(forms: &[&Form]) -> Vec<(Vec<usize>, Wild)> {
+    let Some(first) = forms.first() else { return Vec::new() };
+    let mut live: Vec<(Form, Vec<usize>)> = forms.iter().enumerate().map(|(i, f)| ((*f).clone(), vec![i])).collect();
+    for _ in 0..3 {
+        let before = live.len();
+        for place in 0..first.elems.len() {
+            live = at_place(live, place);
+        }
+        if live.len() == before {
+            break;
+        }
+    }
+    live.into_iter().filter(|(_, members)| members.len() > 1).map(|(form, members)| (members, form.wild())).collect()
+}
+
+/// Merges forms that differ in `place` only, where the words at the place allow it.
+fn at_place(live: Vec<(Form, Vec<usize>)>, place: usize) -> Vec<(Form, Vec<usize>)> {
+    let mut buckets: BTreeMap<(u64, Wild), Vec<(Form, Vec<usize>)>> = BTreeMap::new();
+    let mut order = Vec::new();
+    for (form, members) in live {
+        let mut wild = form.wild();
+        wild.set(place);
+        let key = (form.key(&wild), wild);
+        let bucket = buckets.entry(key.clone()).or_insert_with(|| {
+            order.push(key);
+            Vec::new()
+        });
+        bucket.push((form, members));
+    }
+    let mut out = Vec::new();
+    for key in order {
+        let bucket = buckets.remove(&key).unwrap_or_default();
+        if bucket.len() > 1 && is_parameter(&bucket, place) {
+            out.extend(joined(bucket, place));
+        } else {
+            out.extend(bucket);
+        }
+    }
+    out
+}
+
+fn joined(bucket: Vec<(Form, Vec<usize>)>, place: usize) -> Option<(Form, Vec<usize>)> {
+    let mut bucket = bucket.into_iter();
+    let (mut form, mut members) = bucket.next()?;
+    if let Some(elem @ Elem::Word(_)) = form.elems.get_mut(place) {
+        *elem = Elem::Var(ParamKind::Text);
+    }
+    for (other, more) in bucket {
+        form.widen(&other);
+        members.extend(more);
+    }
+    members.sort_unstable();
+    Some((form, members))
+}
+
+/// Whether the words at `place` are values.
+fn is_parameter(bucket: &[(Form, Vec<usize>)], place: usize) -> bool {
+    let Some((form, _)) = bucket.first() else { return false };
+    let words: Vec<&[u8]> = bucket.iter().filter_map(|(f, _)| word(f, place)).collect();
+    let n = bucket.len();
+    let values = words.iter().filter(|w| looks_like_value(w)).count();
+    if in_value_place(form, place) {
+        return true;
+    }
+    if words.len() < n {
+        // One of them is a parameter already.
+        return values > 0 || n >= 3;
+    }
+    if values == n || (place > 0 && word(form, place - 1).is_some_and(|w| NAMERS.contains(&w))) {
+        return true;
+    }
+    let behind_colon = form.gaps.get(place).is_some_and(|g| g.starts_with(b":"));
+    let needed = if place == 0 {
+        FIRST_WITNESSES
+    } else if behind_colon {
+        COLON_WITNESSES
+    } else if words.iter().all(|w| w.iter().all(|b| !b.is_ascii_lowercase())) {
+        CAPITAL_WITNESSES
+    } else {
+        WITNESSES
+    };
+    n >= needed
+}
+
+fn word(form: &Form, place: usize) -> Option<&[u8]> {
+    match form.elems.get(place) {
+        Some(Elem::Word(word)) => Some(word),
+        _ => None,
+    }
+}
+
+/// Behind `=`, or alone in quotes.
+fn in_value_place(form: &Form, place: usize) -> bool {
+    let before = form.gaps.get(place).map_or(&[][..], |g| g.trim_ascii_end());
+    let after = form.gaps.get(place + 1).map_or(&[][..], |g| g);
+    match before.last() {
+        Some(b'=') => !before.ends_with(b"=="),
+        Some(quote @ (b'"' | b'\'')) => after.first() == Some(quote),
+        _ => false,
+    }
+}
+
+/// Has digits, or is put together by signs.
+fn looks_like_value(word: &[u8]) -> bool {
+    word.iter().any(|b| b.is_ascii_digit() || matches!(b, b'.' | b'/' | b'\\' | b'@'))
+}
