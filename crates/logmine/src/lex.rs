@@ -141,15 +141,17 @@ fn chunk(text: &[u8], start: usize, out: &mut Vec<Token>) -> usize {
         slash |= byte == b'/';
         end += 1;
     }
+    let key = text.get(end) == Some(&b'=') && text.get(end + 1) != Some(&b'=') && seen & ALPHA != 0;
     if seen & DIGIT == 0 && !slash && seen & (ALPHA | HIGH) != 0 {
-        if let Some((colon_end, kind)) = mask::lettered_with_colons(text, start, end) {
-            out.push(value(start, colon_end, kind));
-            return colon_end;
+        let found = mask::lettered_with_colons(text, start, end)
+            .or_else(|| mask::named_time(text, start, end).map(|stop| (stop, ParamKind::Time)));
+        if let Some((stop, kind)) = found {
+            out.push(value(start, stop, kind));
+            return stop;
         }
-        words(text, start, end, out);
-        return end;
+        return words(text, start, end, key, out);
     }
-    if let Some((value_end, kind)) = mask::whole(text, start, end, seen, slash) {
+    if let Some((value_end, kind)) = (!key).then(|| mask::whole(text, start, end, seen, slash)).flatten() {
         out.push(value(start, value_end, kind));
         return value_end;
     }
@@ -159,10 +161,9 @@ fn chunk(text: &[u8], start: usize, out: &mut Vec<Token>) -> usize {
         return end;
     }
     if seen & DIGIT == 0 {
-        words(text, start, end, out);
-    } else {
-        inner(text, start, end, out);
+        return words(text, start, end, key, out);
     }
+    inner(text, start, end, key, out);
     end
 }
 
@@ -170,15 +171,25 @@ fn value(start: usize, end: usize, kind: ParamKind) -> Token {
     Token { start: start as u32, end: end as u32, class: Class::Value(kind) }
 }
 
-/// A chunk without digits: one word, without the dots that end a sentence.
-fn words(text: &[u8], start: usize, end: usize, out: &mut Vec<Token>) {
+/// A chunk without digits: one word, without the dots that end a sentence. Returns where the token ends.
+fn words(text: &[u8], start: usize, end: usize, key: bool, out: &mut Vec<Token>) -> usize {
     let last = text[start..end].iter().rposition(|&b| class(b) & INNER == 0).map_or(end, |p| start + p + 1);
     let first = text[start..last].iter().position(|&b| class(b) & INNER == 0).map_or(start, |p| start + p);
-    out.push(Token { start: first as u32, end: last as u32, class: Class::Word });
+    let dotted = if key { None } else { mask::dotted(&text[first..last]) };
+    let Some(kind) = dotted else {
+        out.push(Token { start: first as u32, end: last as u32, class: Class::Word });
+        return end;
+    };
+    if let Some(stop) = (last == end).then(|| mask::host_port(text, first, end)).flatten() {
+        out.push(value(first, stop, ParamKind::Address));
+        return stop;
+    }
+    out.push(value(first, last, kind));
+    end
 }
 
 /// A chunk with digits that is no value as a whole: its parts.
-fn inner(text: &[u8], start: usize, end: usize, out: &mut Vec<Token>) {
+fn inner(text: &[u8], start: usize, end: usize, key: bool, out: &mut Vec<Token>) {
     let mut at = start;
     while at < end {
         if class(text[at]) & INNER != 0 {
@@ -197,19 +208,35 @@ fn inner(text: &[u8], start: usize, end: usize, out: &mut Vec<Token>) {
             seen |= class;
             part_end += 1;
         }
-        let class = mask::part(&text[at..part_end], seen);
-        // A version or a decimal (`6.1.26`) is one number.
-        if let (Class::Value(_), Some(last)) = (class, out.last_mut())
-            && last.end as usize + 1 == at
+        let mut class = mask::part(&text[at..part_end], seen);
+        if key && part_end == end && seen & ALPHA != 0 {
+            // The name of a field stands still, digits or not.
+            class = Class::Mixed;
+        }
+        if let (Class::Value(kind), Some(last)) = (class, out.last_mut())
             && last.start as usize >= start
-            && text[at - 1] == b'.'
-            && matches!(last.class, Class::Value(_))
+            && joins(text, last, at)
         {
+            if last.class != Class::Value(kind) || text[at - 1] != b'.' {
+                last.class = Class::Value(ParamKind::Id);
+            }
             last.end = part_end as u32;
         } else {
             out.push(Token { start: at as u32, end: part_end as u32, class });
         }
         at = part_end;
+    }
+}
+
+/// Whether a number at `at` belongs to the token before it: `6.1.26`, `dquot_6.5`, `2.6.5-1`.
+fn joins(text: &[u8], last: &Token, at: usize) -> bool {
+    if last.end as usize + 1 != at || last.class == Class::Word {
+        return false;
+    }
+    match text[at - 1] {
+        b'.' => true,
+        b'-' => matches!(last.class, Class::Value(_)) && last.of(text).contains(&b'.'),
+        _ => false,
     }
 }
 
@@ -237,7 +264,7 @@ mod tests {
         assert_eq!(cut("link tty2 up at 10.0.0.1:80, took 15ms"), [
             "link", "~tty2", "up", "at", "Address:10.0.0.1:80", "took", "Duration:15ms"
         ]);
-        assert_eq!(cut("node-246 of org.apache.hadoop done."), ["node", "Number:246", "of", "org.apache.hadoop", "done"]);
+        assert_eq!(cut("node-246 of org.apache.hadoop done."), ["node", "Number:246", "of", "Text:org.apache.hadoop", "done"]);
         assert_eq!(cut("open /var/log/x.log: 0x1f -3 2.5"), [
             "open", "Path:/var/log/x.log", "Hex:0x1f", "Number:-3", "Number:2.5"
         ]);

@@ -36,7 +36,50 @@ pub(crate) fn whole(text: &[u8], start: usize, end: usize, seen: u8, slash: bool
     if is_uuid(body) {
         return Some((start + body.len(), ParamKind::Id));
     }
+    if let Some(stop) = host_port(text, start, end) {
+        return Some((stop, ParamKind::Address));
+    }
+    if is_version(body) {
+        return Some((start + body.len(), ParamKind::Id));
+    }
     is_host(body).then_some((start + body.len(), ParamKind::Address))
+}
+
+/// A name of at least three parts with dots between: of a package, a class, a host. A name of an error names the
+/// event and stands still.
+pub(crate) fn dotted(text: &[u8]) -> Option<ParamKind> {
+    let mut parts = 0;
+    for part in text.split(|&b| b == b'.') {
+        if part.is_empty() {
+            return None;
+        }
+        parts += 1;
+    }
+    let error = text.ends_with(b"Exception") || text.ends_with(b"Error");
+    (parts >= 3 && !error).then_some(ParamKind::Text)
+}
+
+/// `name:8030`, `name/10.0.0.1:8030`, where the name has a digit or several dots.
+pub(crate) fn host_port(text: &[u8], start: usize, end: usize) -> Option<usize> {
+    let chunk = &text[start..end];
+    if let Some(slash) = chunk.iter().position(|&b| b == b'/') {
+        return (slash > 0).then(|| ipv4(text, start + slash + 1)).flatten();
+    }
+    let named = chunk.iter().all(|&b| class(b) & (ALPHA | DIGIT) != 0 || matches!(b, b'.' | b'-' | b'_'));
+    let dots = chunk.iter().filter(|&&b| b == b'.').count();
+    let letter = class(chunk[0]) & ALPHA != 0 || dots > 1;
+    let digit = chunk.iter().any(|&b| class(b) & DIGIT != 0);
+    if !named || !letter || !(dots > 1 || (digit && chunk.contains(&b'-'))) {
+        return None;
+    }
+    let stop = port(text, end);
+    (stop > end + 2).then_some(stop)
+}
+
+/// `v1`, `v0.97`, `V2.1-3`.
+fn is_version(text: &[u8]) -> bool {
+    matches!(text, [b'v' | b'V', first, ..] if class(*first) & DIGIT != 0)
+        && text[1..].iter().all(|&b| class(b) & DIGIT != 0 || matches!(b, b'.' | b'-'))
 }
 
 /// An address or URL that starts with a chunk of letters only: `fe:dc::1`, `file:///x`.
@@ -60,10 +103,10 @@ pub(crate) fn part(text: &[u8], seen: u8) -> Class {
     }
     let digits = text.iter().filter(|&&b| class(b) & DIGIT != 0).count();
     let hex = text.iter().all(|&b| class(b) & (DIGIT | HEX) != 0);
-    if hex && text.len() >= 4 {
+    if hex && (text.len() >= 6 || digits == text.len()) {
         return Class::Value(ParamKind::Hex);
     }
-    if class(text[0]) & DIGIT != 0 || digits >= 4 || digits * 2 > text.len() {
+    if class(text[0]) & DIGIT != 0 || digits >= 3 || digits * 2 > text.len() {
         return Class::Value(ParamKind::Id);
     }
     Class::Mixed
@@ -109,10 +152,10 @@ fn is_uuid(text: &[u8]) -> bool {
         })
 }
 
-/// A name with digits and at least two dots, all in lower case, its last part without digits: `dsl-12-3.example.net`.
+/// A name with digits and at least two dots, its last part in small letters: `dsl-12-3.example.net`.
 fn is_host(text: &[u8]) -> bool {
     let top = text.rsplit(|&b| b == b'.').next().unwrap_or_default();
-    if top.is_empty() || !top.iter().all(|&b| class(b) & ALPHA != 0) {
+    if top.is_empty() || !top.iter().all(|&b| class(b) & (ALPHA | UPPER) == ALPHA) {
         return false;
     }
     let mut dots = 0;
@@ -120,7 +163,7 @@ fn is_host(text: &[u8]) -> bool {
         match b {
             b'.' => dots += 1,
             b'-' | b'_' => {}
-            _ if class(b) & (ALPHA | DIGIT) != 0 && class(b) & UPPER == 0 => {}
+            _ if class(b) & (ALPHA | DIGIT) != 0 => {}
             _ => return false,
         }
     }
@@ -206,15 +249,17 @@ fn path(text: &[u8], start: usize, end: usize) -> Option<(usize, ParamKind)> {
     if let Some(at) = chunk.windows(3).position(|w| w == b"://") {
         return Some((url_end(text, start + at + 3), ParamKind::Path));
     }
-    if chunk[0] == b'/' && chunk.len() > 1 {
+    if chunk.len() == 1 || chunk[0] != b'/' {
+        return None;
+    }
+    {
         let rest = start + 1;
         if let Some(stop) = ipv4(text, rest) {
             return Some((stop, ParamKind::Address));
         }
         let body = trimmed(text, start, end);
-        return (body.len() > 1).then_some((start + body.len(), ParamKind::Path));
+        (body.len() > 1).then_some((start + body.len(), ParamKind::Path))
     }
-    None
 }
 
 /// A URL ends at a blank, a quote or a closing bracket.
@@ -235,6 +280,55 @@ fn time(text: &[u8], start: usize) -> Option<usize> {
         };
     }
     clock(text, start)
+}
+
+/// `Sun Jul 3 10:05:25 2005`, `Jul  3 10:05:25`: a time with the name of its month; returns where it ends.
+pub(crate) fn named_time(text: &[u8], start: usize, end: usize) -> Option<usize> {
+    let word = &text[start..end];
+    if word.len() != 3 || class(word[0]) & UPPER == 0 {
+        return None;
+    }
+    let at = if DAYS.iter().any(|d| *d == word) { blank(text, end)? } else { start };
+    let month = text.get(at..at + 3)?;
+    if !MONTHS.iter().any(|m| *m == month) {
+        return None;
+    }
+    let day = blank(text, at + 3)?;
+    let digits = digits_at(text, day);
+    if !(1..=2).contains(&digits) {
+        return None;
+    }
+    let mut stop = clock(text, blank(text, day + digits)?)?;
+    // A zone and a year may follow.
+    if let Some(zone) = blank(text, stop)
+        && text.get(zone..zone + 3).is_some_and(|z| z.iter().all(|&b| class(b) & UPPER != 0))
+        && let Some(year) = blank(text, zone + 3)
+        && let Some(end) = four_digits(text, year)
+    {
+        stop = end;
+    } else if let Some(year) = blank(text, stop)
+        && let Some(end) = four_digits(text, year)
+    {
+        stop = end;
+    }
+    Some(stop)
+}
+
+const DAYS: [&[u8]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
+const MONTHS: [&[u8]; 12] =
+    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+
+/// Behind one or two blanks at `at`.
+fn blank(text: &[u8], at: usize) -> Option<usize> {
+    match (text.get(at), text.get(at + 1)) {
+        (Some(b' '), Some(b' ')) => Some(at + 2),
+        (Some(b' '), _) => Some(at + 1),
+        _ => None,
+    }
+}
+
+fn four_digits(text: &[u8], at: usize) -> Option<usize> {
+    (digits_at(text, at) == 4 && ends_word(text, at + 4)).then_some(at + 4)
 }
 
 /// `2024-05-06`, `2024/05/06`, `2024.05.06`, `05/06/24`.

@@ -125,12 +125,12 @@ fn value_end(bytes: &[u8], from: usize) -> Option<usize> {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' if depth == 0 => return Some(at),
             b')' | b']' | b'}' => depth -= 1,
-            b'=' | b'"' => return None,
-            b' ' | b',' | b';' if depth == 0 => return (at > from).then_some(at),
+            b'=' => return None,
+            b' ' | b',' | b';' | b'"' if depth == 0 => return (at > from).then_some(at),
             _ => {}
         }
     }
-    (depth == 0).then_some(bytes.len())
+    (depth == 0 && bytes.len() > from).then_some(bytes.len())
 }
 
 fn quote_end(bytes: &[u8], from: usize) -> Option<usize> {
