@@ -9,5 +9,5 @@ mod miner;
 mod normal;
 mod text;
 
-pub use miner::{Bounds, Counts, Merge, Miner, OVERFLOW};
+pub use miner::{Bounds, Counts, Merge, Miner, OVERFLOW, Template};
 pub use normal::{VARIABLE, normal_form};

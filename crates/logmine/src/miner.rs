@@ -52,6 +52,19 @@ pub struct Merge {
     pub new: TemplateId,
 }
 
+/// One template, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Template<'a> {
+    /// Its name.
+    pub id: TemplateId,
+    /// Its text in normal form.
+    pub text: &'a str,
+    /// Lines seen of it.
+    pub lines: u64,
+    /// Number of the last of them, counted from 1 over all lines.
+    pub last_line: u64,
+}
+
 /// What the miner has seen and done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
@@ -150,6 +163,21 @@ impl Miner {
     #[must_use]
     pub fn text(&self, id: TemplateId) -> Option<&str> {
         self.texts.get(&self.resolve(id)).map(String::as_str)
+    }
+
+    /// All templates, oldest first, as of the last [`Miner::settle`].
+    #[must_use]
+    pub fn templates(&self) -> Vec<Template<'_>> {
+        let mut lines: BTreeMap<TemplateId, (u64, u64)> = BTreeMap::new();
+        for form in self.forms.iter().flatten() {
+            let seen = lines.entry(self.resolve(form.id)).or_default();
+            *seen = (seen.0 + form.lines, seen.1.max(form.last));
+        }
+        let seen = |id| lines.get(id).copied().unwrap_or_default();
+        self.texts
+            .iter()
+            .map(|(id, text)| Template { id: *id, text, lines: seen(id).0, last_line: seen(id).1 })
+            .collect()
     }
 
     /// What was seen and done.
