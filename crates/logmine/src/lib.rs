@@ -1,5 +1,6 @@
 //! Templates of log lines, mined in one pass, and what is odd about them.
 
+pub mod anomaly;
 mod form;
 mod generalise;
 mod hash;
