@@ -38,6 +38,9 @@ impl Default for SessionConfig {
 /// Events differ in how sure we are of their count, but no single one may outweigh everything else.
 const MAX_WEIGHT: f64 = 3.0;
 
+/// Normal sessions below which nothing is called odd: with fewer, everything is new.
+pub const FEWEST_SESSIONS: usize = 20;
+
 /// Why training failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TrainError {
@@ -168,11 +171,17 @@ impl SessionModel {
         &self.calibration
     }
 
-    /// A score above this is odd. Infinite when too few sessions were seen to promise so few false alarms.
+    /// A score above this is odd.
+    ///
+    /// When too few sessions were seen to promise so few false alarms, it is the highest score of the training, which
+    /// promises one false alarm in as many sessions as were seen; infinite below [`FEWEST_SESSIONS`].
     #[must_use]
     pub fn threshold(&self) -> f64 {
+        if self.calibration.len() < FEWEST_SESSIONS {
+            return f64::INFINITY;
+        }
         let allowed = (self.config.false_alarms * (self.calibration.len() as f64 + 1.0)).floor() as usize;
-        allowed.checked_sub(1).and_then(|nth| self.calibration.get(nth)).copied().unwrap_or(f64::INFINITY)
+        self.calibration.get(allowed.max(1) - 1).copied().unwrap_or(f64::INFINITY)
     }
 
     /// Judges sessions; those of one parent together. One result per session, in order.
