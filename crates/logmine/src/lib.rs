@@ -7,8 +7,11 @@ mod hash;
 mod lex;
 mod mask;
 mod miner;
+mod miner_state;
 mod normal;
+mod state;
 mod text;
 
 pub use miner::{Bounds, Counts, Merge, Miner, OVERFLOW, Template};
+pub use state::StateError;
 pub use normal::{VARIABLE, normal_form};

@@ -289,7 +289,7 @@ impl Miner {
         None
     }
 
-    pub(crate) fn add(&mut self, key: u64, form: Form) -> u32 {
+    fn add(&mut self, key: u64, form: Form) -> u32 {
         self.next_id = self.next_id.max(form.id.0 + 1);
         self.live += 1;
         self.bytes += form.bytes();
@@ -312,6 +312,11 @@ impl Miner {
         });
         kin.forms.insert((nth as u16, words), at);
         at
+    }
+
+    /// Adds a form from a saved state.
+    pub(crate) fn add_known(&mut self, form: Form) {
+        self.add(gaps_key(&form.gaps), form);
     }
 
     /// Generalises the forms with the gaps `key` together.

@@ -12,6 +12,7 @@ use wellkept_model::{ParamKind, TemplateId};
 
 mod beat;
 mod rate;
+mod saved;
 mod value;
 
 use beat::Beat;

@@ -3,6 +3,7 @@
 use wellkept_model::TemplateId;
 
 use super::{Kind, Oddity};
+use crate::state::{Reader, StateError, Writer};
 
 /// Distances remembered.
 const GAPS: usize = 64;
@@ -37,6 +38,25 @@ impl Beat {
         }
         self.last_ns = Some(self.last_ns.map_or(at_ns, |last| last.max(at_ns)));
         self.told = false;
+    }
+
+    pub(super) fn write(&self, out: &mut Writer) {
+        out.number(u64::from(self.last_ns.is_some()));
+        out.signed(self.last_ns.unwrap_or_default());
+        out.number(u64::from(self.told));
+        out.number(self.gaps.len() as u64);
+        for &gap in &self.gaps {
+            out.signed(gap);
+        }
+    }
+
+    pub(super) fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
+        let seen = input.number("beat")? != 0;
+        let last_ns = input.signed("beat")?;
+        let told = input.number("told")? != 0;
+        let gaps = input.count("gaps")?.min(GAPS);
+        let gaps = (0..gaps).map(|_| input.signed("gap")).collect::<Result<_, _>>()?;
+        Ok(Self { last_ns: seen.then_some(last_ns), gaps, told })
     }
 
     pub(super) fn until(&mut self, now_ns: i64, template: TemplateId, found: &mut Vec<Oddity>) {

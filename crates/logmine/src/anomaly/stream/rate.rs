@@ -3,6 +3,7 @@
 use wellkept_model::TemplateId;
 
 use super::{Kind, Oddity};
+use crate::state::{Reader, StateError, Writer};
 
 /// Buckets remembered, the running one not counted: two hours of minutes.
 const BUCKETS: usize = 120;
@@ -45,6 +46,25 @@ impl Rate {
         if passed > 0 {
             self.start_ns = self.start_ns.saturating_add(passed.saturating_mul(self.bucket_ns));
         }
+    }
+
+    pub(super) fn write(&self, out: &mut Writer) {
+        out.signed(self.start_ns);
+        out.number(u64::from(self.running));
+        out.number(u64::from(self.odd));
+        out.number(self.counts.len() as u64);
+        for &count in &self.counts {
+            out.number(u64::from(count));
+        }
+    }
+
+    pub(super) fn read(input: &mut Reader<'_>, bucket_ns: i64) -> Result<Self, StateError> {
+        let start_ns = input.signed("bucket")?;
+        let running = input.number("running")? as u32;
+        let odd = input.number("odd")? != 0;
+        let counts = input.count("counts")?.min(BUCKETS);
+        let counts = (0..counts).map(|_| input.number("count").map(|c| c as u32)).collect::<Result<_, _>>()?;
+        Ok(Self { bucket_ns: bucket_ns.max(1), start_ns, running, counts, odd })
     }
 
     fn close(&mut self, template: TemplateId, found: &mut Vec<Oddity>) {

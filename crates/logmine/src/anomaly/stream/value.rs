@@ -4,8 +4,13 @@ use std::collections::BTreeSet;
 
 use wellkept_model::ParamKind;
 
+use crate::state::{Reader, StateError, Writer};
+
 /// Numbers remembered.
 const NUMBERS: usize = 128;
+
+/// Numbers after which the median is taken anew: it costs more than everything else about a line.
+const REFRESH: u64 = 16;
 
 /// Values before any is odd.
 const NEEDED: u64 = 64;
@@ -30,11 +35,13 @@ pub(super) struct Values {
     words: BTreeSet<Box<[u8]>>,
     seen: u64,
     since_new: u64,
+    /// Median and spread of the numbers, as of the last [`REFRESH`] of them.
+    usual: (f64, f64),
 }
 
 impl Values {
     pub(super) fn new(kind: ParamKind) -> Self {
-        Self { kind, numbers: std::collections::VecDeque::new(), words: BTreeSet::new(), seen: 0, since_new: 0 }
+        Self { kind, numbers: std::collections::VecDeque::new(), words: BTreeSet::new(), seen: 0, since_new: 0, usual: (0.0, 0.0) }
     }
 
     /// Takes a value; score, value and usual value when it is odd. For words the value is how many are known.
@@ -51,10 +58,38 @@ impl Values {
         }
     }
 
+    pub(super) fn write(&self, out: &mut Writer) {
+        out.kind(self.kind);
+        out.number(self.seen);
+        out.number(self.since_new);
+        out.number(self.numbers.len() as u64);
+        for &number in &self.numbers {
+            out.float(number);
+        }
+        out.number(self.words.len() as u64);
+        for word in &self.words {
+            out.bytes(word);
+        }
+    }
+
+    pub(super) fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
+        let mut values = Self::new(input.kind("kind")?);
+        values.seen = input.number("seen")?;
+        values.since_new = input.number("since")?;
+        for _ in 0..input.count("numbers")?.min(NUMBERS) {
+            values.numbers.push_back(input.float("number")?);
+        }
+        for _ in 0..input.count("words")?.min(WORDS + 1) {
+            values.words.insert(input.bytes("word")?.into());
+        }
+        values.usual = median_and_spread(values.numbers.iter().copied());
+        Ok(values)
+    }
+
     fn number(&mut self, value: f64) -> Option<(f64, f64, f64)> {
         let mut odd = None;
         if self.seen > NEEDED {
-            let (usual, spread) = median_and_spread(self.numbers.iter().copied());
+            let (usual, spread) = self.usual;
             // A value that never moved may move a little before it is odd.
             let score = (value - usual).abs() / spread.max(0.05 * usual.abs()).max(1.0);
             // Counters run away from their past; only a jump that is odd against the last value too is told.
@@ -66,6 +101,9 @@ impl Values {
         self.numbers.push_back(value);
         if self.numbers.len() > NUMBERS {
             self.numbers.pop_front();
+        }
+        if self.seen.is_multiple_of(REFRESH) {
+            self.usual = median_and_spread(self.numbers.iter().copied());
         }
         odd
     }
