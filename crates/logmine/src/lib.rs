@@ -4,14 +4,17 @@ pub mod anomaly;
 mod form;
 mod generalise;
 mod hash;
+pub mod header;
 mod lex;
 mod mask;
+mod mine;
 mod miner;
 mod miner_state;
 mod normal;
 mod state;
 mod text;
 
+pub use mine::{Mined, MinedLine, Mining, params};
 pub use miner::{Bounds, Counts, Merge, Miner, OVERFLOW, Template};
 pub use state::StateError;
 pub use normal::{VARIABLE, normal_form};

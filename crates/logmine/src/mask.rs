@@ -11,7 +11,7 @@ use crate::lex::{ALPHA, BREAK, Class, DIGIT, HEX, HIGH, UPPER, class};
 pub(crate) fn whole(text: &[u8], start: usize, end: usize, seen: u8, slash: bool) -> Option<(usize, ParamKind)> {
     let first = *text.get(start)?;
     if class(first) & DIGIT != 0 {
-        if let Some(stop) = time(text, start) {
+        if let Some(stop) = time_at(text, start) {
             return Some((stop, ParamKind::Time));
         }
     }
@@ -268,6 +268,19 @@ fn url_end(text: &[u8], from: usize) -> usize {
     let end = text.get(from..).unwrap_or_default().iter().position(stop).map_or(text.len(), |p| from + p);
     let trailing = text[from..end].iter().rev().take_while(|b| matches!(b, b'.' | b':' | b'!')).count();
     end - trailing
+}
+
+/// A date, a time of day, or both at `start`, alone between blanks; returns where it ends.
+pub(crate) fn time_at(text: &[u8], start: usize) -> Option<usize> {
+    let digit = text.get(start).is_some_and(|&b| class(b) & DIGIT != 0);
+    digit.then(|| time(text, start).or_else(|| month_day(text, start))).flatten()
+}
+
+/// `03-17 16:13:38`: a date without a year, only with a time.
+fn month_day(text: &[u8], start: usize) -> Option<usize> {
+    let sign = *text.get(start + 2)?;
+    let fits = matches!(sign, b'-' | b'/') && digits_at(text, start) == 2 && digits_at(text, start + 3) == 2;
+    fits.then(|| blank(text, start + 5)).flatten().and_then(|at| clock(text, at))
 }
 
 /// A date, a time of day, or both; returns where it ends.
