@@ -143,11 +143,20 @@ fn chunk(text: &[u8], start: usize, out: &mut Vec<Token>) -> usize {
     }
     let key = text.get(end) == Some(&b'=') && text.get(end + 1) != Some(&b'=') && seen & ALPHA != 0;
     if seen & DIGIT == 0 && !slash && seen & (ALPHA | HIGH) != 0 {
-        let found = mask::lettered_with_colons(text, start, end)
-            .or_else(|| mask::named_time(text, start, end).map(|stop| (stop, ParamKind::Time)));
+        let found = match text.get(end) {
+            Some(b':') => mask::lettered_with_colons(text, start, end),
+            Some(b' ') if end == start + 3 && class(byte_at(text, start)) & UPPER != 0 => {
+                mask::named_time(text, start, end).map(|stop| (stop, ParamKind::Time))
+            }
+            _ => None,
+        };
         if let Some((stop, kind)) = found {
             out.push(value(start, stop, kind));
             return stop;
+        }
+        if seen & INNER == 0 {
+            out.push(Token { start: start as u32, end: end as u32, class: Class::Word });
+            return end;
         }
         return words(text, start, end, key, out);
     }
@@ -165,6 +174,10 @@ fn chunk(text: &[u8], start: usize, out: &mut Vec<Token>) -> usize {
     }
     inner(text, start, end, key, out);
     end
+}
+
+fn byte_at(text: &[u8], at: usize) -> u8 {
+    text.get(at).copied().unwrap_or_default()
 }
 
 fn value(start: usize, end: usize, kind: ParamKind) -> Token {

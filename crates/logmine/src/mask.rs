@@ -5,17 +5,20 @@
 
 use wellkept_model::ParamKind;
 
-use crate::lex::{ALPHA, BREAK, Class, DIGIT, HEX, HIGH, UPPER, class};
+use crate::lex::{ALPHA, BREAK, Class, DIGIT, HEX, HIGH, INNER, UPPER, class};
 
 /// The chunk `start..end` as one value, with the place where the value ends, which may lie behind the chunk.
 pub(crate) fn whole(text: &[u8], start: usize, end: usize, seen: u8, slash: bool) -> Option<(usize, ParamKind)> {
-    let first = *text.get(start)?;
-    if class(first) & DIGIT != 0 {
-        if let Some(stop) = time_at(text, start) {
-            return Some((stop, ParamKind::Time));
-        }
+    let colon = text.get(end) == Some(&b':');
+    if seen == DIGIT && !colon {
+        return Some((end, ParamKind::Number));
     }
-    if let Some(stop) = colon_address(text, start) {
+    if (colon || slash || seen & INNER != 0)
+        && let Some(stop) = time_at(text, start)
+    {
+        return Some((stop, ParamKind::Time));
+    }
+    if colon && let Some(stop) = colon_address(text, start) {
         return Some((stop, ParamKind::Address));
     }
     if slash {
@@ -26,7 +29,7 @@ pub(crate) fn whole(text: &[u8], start: usize, end: usize, seen: u8, slash: bool
     if seen & DIGIT == 0 {
         return None;
     }
-    if let Some(stop) = ipv4(text, start) {
+    if seen & INNER != 0 && let Some(stop) = ipv4(text, start) {
         return Some((stop, ParamKind::Address));
     }
     let body = trimmed(text, start, end);
@@ -36,13 +39,13 @@ pub(crate) fn whole(text: &[u8], start: usize, end: usize, seen: u8, slash: bool
     if is_uuid(body) {
         return Some((start + body.len(), ParamKind::Id));
     }
-    if let Some(stop) = host_port(text, start, end) {
+    if (colon || slash) && let Some(stop) = host_port(text, start, end) {
         return Some((stop, ParamKind::Address));
     }
     if is_version(body) {
         return Some((start + body.len(), ParamKind::Id));
     }
-    is_host(body).then_some((start + body.len(), ParamKind::Address))
+    (seen & INNER != 0 && is_host(body)).then_some((start + body.len(), ParamKind::Address))
 }
 
 /// A name of at least three parts with dots between: of a package, a class, a host. A name of an error names the
