@@ -26,6 +26,9 @@ const COLON_WITNESSES: usize = 3;
 /// Words of a sentence that are followed by a name.
 const NAMERS: [&[u8]; 6] = [b"user", b"host", b"from", b"by", b"device", b"domain"];
 
+/// Units of data that stand apart from their number.
+const UNITS: [&[u8]; 9] = [b"B", b"KB", b"MB", b"GB", b"TB", b"KiB", b"MiB", b"GiB", b"TiB"];
+
 /// Groups of forms (as indices into `forms`) that are one, each with the places that become parameters.
 pub(crate) fn groups(forms: &[&Form]) -> Vec<(Vec<usize>, Wild)> {
     let Some(first) = forms.first() else { return Vec::new() };
@@ -88,7 +91,7 @@ fn is_parameter(bucket: &[(Form, Vec<usize>)], place: usize) -> bool {
     let words: Vec<&[u8]> = bucket.iter().filter_map(|(f, _)| word(f, place)).collect();
     let n = bucket.len();
     let values = words.iter().filter(|w| looks_like_value(w)).count();
-    if in_value_place(form, place) {
+    if in_value_place(form, place) || words.iter().all(|w| UNITS.contains(w)) {
         return true;
     }
     if words.len() < n {

@@ -205,46 +205,62 @@ fn words(text: &[u8], start: usize, end: usize, key: bool, out: &mut Vec<Token>)
 fn inner(text: &[u8], start: usize, end: usize, key: bool, out: &mut Vec<Token>) {
     let mut at = start;
     while at < end {
-        if class(text[at]) & INNER != 0 {
+        if ends_part(text[at]) {
             at += 1;
             continue;
         }
-        let mut part_end = at;
-        let mut seen = 0u8;
-        let high = class(text[at]) & HIGH;
-        while part_end < end {
-            let class = class(text[part_end]);
-            // Chinese text has no blanks: a number in it is a word of its own.
-            if class & INNER != 0 || class & HIGH != high {
-                break;
-            }
-            seen |= class;
-            part_end += 1;
+        if class(text[at]) & DIGIT != 0
+            && let Some(stop) = mask::time_at(text, at).filter(|&stop| stop >= end)
+        {
+            out.push(value(at, stop, ParamKind::Time));
+            return;
         }
+        let (part_end, seen) = part_end(text, at, end);
         let mut class = mask::part(&text[at..part_end], seen);
         if key && part_end == end && seen & ALPHA != 0 {
             // The name of a field stands still, digits or not.
             class = Class::Mixed;
         }
-        if let (Class::Value(kind), Some(last)) = (class, out.last_mut())
-            && last.start as usize >= start
-            && joins(text, last, at)
-        {
-            if last.class != Class::Value(kind) || text[at - 1] != b'.' {
-                last.class = Class::Value(ParamKind::Id);
+        match out.last_mut() {
+            Some(last) if last.start as usize >= start && matches!(class, Class::Value(_)) && joins(text, last, at) => {
+                if last.class != class || text[at - 1] != b'.' {
+                    last.class = Class::Value(ParamKind::Id);
+                }
+                last.end = part_end as u32;
             }
-            last.end = part_end as u32;
-        } else {
-            out.push(Token { start: at as u32, end: part_end as u32, class });
+            _ => out.push(Token { start: at as u32, end: part_end as u32, class }),
         }
         at = part_end;
     }
 }
 
-/// Whether a number at `at` belongs to the token before it: `6.1.26`, `dquot_6.5`, `2.6.5-1`.
+fn ends_part(byte: u8) -> bool {
+    class(byte) & INNER != 0 || byte == b'/'
+}
+
+/// Where the part that starts at `at` ends, and what bytes it has.
+fn part_end(text: &[u8], at: usize, end: usize) -> (usize, u8) {
+    let (mut part_end, mut seen) = (at, 0u8);
+    let high = class(text[at]) & HIGH;
+    while part_end < end {
+        let class = class(text[part_end]);
+        // Chinese text has no blanks: a number in it is a word of its own.
+        if ends_part(text[part_end]) || class & HIGH != high {
+            break;
+        }
+        seen |= class;
+        part_end += 1;
+    }
+    (part_end, seen)
+}
+
+/// Whether a number at `at` belongs to the token before it: `6.1.26`, `dquot_6.5`, `2.6.5-1`, `blk_-12`.
 fn joins(text: &[u8], last: &Token, at: usize) -> bool {
-    if last.end as usize + 1 != at || last.class == Class::Word {
+    if last.end as usize + 1 != at {
         return false;
+    }
+    if last.class == Class::Word {
+        return text[at - 1] == b'-' && last.of(text).ends_with(b"_");
     }
     match text[at - 1] {
         b'.' => true,
@@ -288,6 +304,13 @@ mod tests {
         assert_eq!(cut("id 550e8400-e29b-41d4-a716-446655440000 from fe80::1 via 00:1a:2b:3c:4d:5e"), [
             "id", "Id:550e8400-e29b-41d4-a716-446655440000", "from", "Address:fe80::1", "via", "Address:00:1a:2b:3c:4d:5e"
         ]);
+        assert_eq!(cut("block blk_-160 on R63-M0-L2-U19 via HTTP/1.1"), [
+            "block", "Id:blk_-160", "on", "Id:R63-M0-L2-U19", "via", "HTTP", "Number:1.1"
+        ]);
+        assert_eq!(cut(r"took 00:41 or <1 sec in C:\Windows\a.log"), [
+            "took", "Duration:00:41", "or", "Duration:<1 sec", "in", r"Path:C:\Windows\a.log"
+        ]);
+        assert_eq!(cut("00000001@2016/9/27:20:40:53.744 CSI"), ["Number:00000001", "Time:2016/9/27:20:40:53.744", "CSI"]);
         assert_eq!(cut("GET https://a.example/x?y=1&z=2 ok"), ["GET", "Path:https://a.example/x?y=1&z=2", "ok"]);
     }
 

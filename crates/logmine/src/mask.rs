@@ -10,13 +10,19 @@ use crate::lex::{ALPHA, BREAK, Class, DIGIT, HEX, HIGH, INNER, UPPER, class};
 /// The chunk `start..end` as one value, with the place where the value ends, which may lie behind the chunk.
 pub(crate) fn whole(text: &[u8], start: usize, end: usize, seen: u8, slash: bool) -> Option<(usize, ParamKind)> {
     let colon = text.get(end) == Some(&b':');
-    if seen == DIGIT && !colon {
+    if seen == DIGIT && !colon && text[start..end].iter().all(|&b| class(b) & DIGIT != 0) {
         return Some((end, ParamKind::Number));
     }
     if (colon || slash || seen & INNER != 0)
         && let Some(stop) = time_at(text, start)
     {
         return Some((stop, ParamKind::Time));
+    }
+    if colon && let Some(stop) = minutes(text, start) {
+        return Some((stop, ParamKind::Duration));
+    }
+    if seen & DIGIT != 0 && text[start] == b'<' && let Some(stop) = less_than(text, start, end) {
+        return Some((stop, ParamKind::Duration));
     }
     if colon && let Some(stop) = colon_address(text, start) {
         return Some((stop, ParamKind::Address));
@@ -42,7 +48,7 @@ pub(crate) fn whole(text: &[u8], start: usize, end: usize, seen: u8, slash: bool
     if (colon || slash) && let Some(stop) = host_port(text, start, end) {
         return Some((stop, ParamKind::Address));
     }
-    if is_version(body) {
+    if is_version(body) || is_code(body) {
         return Some((start + body.len(), ParamKind::Id));
     }
     (seen & INNER != 0 && is_host(body)).then_some((start + body.len(), ParamKind::Address))
@@ -79,16 +85,32 @@ pub(crate) fn host_port(text: &[u8], start: usize, end: usize) -> Option<usize> 
     (stop > end + 2).then_some(stop)
 }
 
+/// At least three parts of capitals and digits, two with a digit: `R63-M0-L2-U19`.
+fn is_code(text: &[u8]) -> bool {
+    let (mut parts, mut numbered) = (0, 0);
+    for part in text.split(|&b| b == b'-') {
+        parts += 1;
+        numbered += usize::from(part.iter().any(|&b| class(b) & DIGIT != 0));
+        if part.is_empty() || !part.iter().all(|&b| class(b) & (DIGIT | UPPER) != 0) {
+            return false;
+        }
+    }
+    parts >= 3 && numbered >= 2 && class(text[0]) & UPPER != 0
+}
+
 /// `v1`, `v0.97`, `V2.1-3`.
 fn is_version(text: &[u8]) -> bool {
     matches!(text, [b'v' | b'V', first, ..] if class(*first) & DIGIT != 0)
         && text[1..].iter().all(|&b| class(b) & DIGIT != 0 || matches!(b, b'.' | b'-'))
 }
 
-/// An address or URL that starts with a chunk of letters only: `fe:dc::1`, `file:///x`.
+/// An address, URL or path that starts with a chunk of letters only: `fe:dc::1`, `file:///x`, `C:\\x`.
 pub(crate) fn lettered_with_colons(text: &[u8], start: usize, end: usize) -> Option<(usize, ParamKind)> {
     if text.get(end) != Some(&b':') {
         return None;
+    }
+    if end == start + 1 && text.get(end + 1) == Some(&b'\\') {
+        return Some((url_end(text, end + 1), ParamKind::Path));
     }
     if text.get(end + 1..end + 3) == Some(b"//") {
         return Some((url_end(text, end + 3), ParamKind::Path));
@@ -246,23 +268,21 @@ fn colon_address(text: &[u8], start: usize) -> Option<usize> {
     (mac || ipv6).then_some(at)
 }
 
-/// A path from the root, a URL, or a drive letter.
+/// A path from the root, or one of several names.
 fn path(text: &[u8], start: usize, end: usize) -> Option<(usize, ParamKind)> {
     let chunk = &text[start..end];
-    if let Some(at) = chunk.windows(3).position(|w| w == b"://") {
-        return Some((url_end(text, start + at + 3), ParamKind::Path));
-    }
-    if chunk.len() == 1 || chunk[0] != b'/' {
-        return None;
-    }
-    {
-        let rest = start + 1;
-        if let Some(stop) = ipv4(text, rest) {
+    if chunk.len() > 1 && chunk[0] == b'/' {
+        if let Some(stop) = ipv4(text, start + 1) {
             return Some((stop, ParamKind::Address));
         }
         let body = trimmed(text, start, end);
-        (body.len() > 1).then_some((start + body.len(), ParamKind::Path))
+        return (body.len() > 1).then_some((start + body.len(), ParamKind::Path));
     }
+    // Below the working directory: only with a digit, for `and/or/not` is a sentence.
+    let slashes = chunk.iter().filter(|&&b| b == b'/').count();
+    let digit = chunk.iter().any(|&b| class(b) & DIGIT != 0);
+    let body = trimmed(text, start, end);
+    (slashes >= 2 && digit && class(chunk[0]) & ALPHA != 0).then_some((start + body.len(), ParamKind::Path))
 }
 
 /// A URL ends at a blank, a quote or a closing bracket.
@@ -356,11 +376,11 @@ fn date(text: &[u8], start: usize) -> Option<usize> {
     }
     let middle = digits_at(text, start + first + 1);
     let third_at = start + first + 1 + middle + 1;
-    if middle != 2 || text.get(third_at - 1) != Some(&sign) {
+    if !(middle == 2 || (middle == 1 && sign == b'/')) || text.get(third_at - 1) != Some(&sign) {
         return None;
     }
     let third = digits_at(text, third_at);
-    let fits = if first == 4 { third == 2 } else { sign == b'/' && (third == 2 || third == 4) };
+    let fits = if first == 4 { third == 2 || (third == 1 && sign == b'/') } else { sign == b'/' && (third == 2 || third == 4) };
     fits.then_some(third_at + third)
 }
 
@@ -392,6 +412,25 @@ fn clock(text: &[u8], start: usize) -> Option<usize> {
         };
     }
     ends_word(text, at).then_some(at)
+}
+
+/// `00:01`, `12:45`: hours and minutes, or minutes and seconds.
+fn minutes(text: &[u8], start: usize) -> Option<usize> {
+    let first = digits_at(text, start);
+    let second = start + first + 1;
+    let fits = (1..=2).contains(&first) && digits_at(text, second) == 2 && text[second] < b'6';
+    (fits && ends_word(text, second + 2)).then_some(second + 2)
+}
+
+/// `<1 sec`, `<1 ms`: a time too short to measure.
+fn less_than(text: &[u8], start: usize, end: usize) -> Option<usize> {
+    if digits_at(text, start + 1) + start + 1 != end {
+        return None;
+    }
+    let unit = blank(text, end)?;
+    let len = text.get(unit..)?.iter().take_while(|&&b| class(b) & ALPHA != 0).count();
+    let unit_end = unit + len;
+    matches!(text.get(unit..unit_end)?, b"sec" | b"s" | b"ms" | b"us" | b"ns" | b"second" | b"seconds").then_some(unit_end)
 }
 
 fn ends_word(text: &[u8], at: usize) -> bool {
