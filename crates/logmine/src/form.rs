@@ -7,6 +7,9 @@ use wellkept_model::{ParamKind, Shape, TemplateId};
 use crate::hash::Hasher;
 use crate::lex::{Class, Token};
 
+/// Units of data that stand apart from their number.
+pub(crate) const UNITS: [&[u8]; 9] = [b"B", b"KB", b"MB", b"GB", b"TB", b"KiB", b"MiB", b"GiB", b"TiB"];
+
 /// What stands at one place of a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Elem {
@@ -104,6 +107,8 @@ impl Form {
             if let Elem::Var(kind) = mine {
                 let joined = match theirs {
                     Elem::Var(other) => join(*kind, *other),
+                    // A unit is a word in every new line; it stays one.
+                    Elem::Word(word) if *kind == ParamKind::Size && UNITS.contains(&&**word) => *kind,
                     Elem::Word(_) => ParamKind::Text,
                 };
                 changed |= joined != *kind;
@@ -114,16 +119,6 @@ impl Form {
             self.cut = None;
         }
         changed
-    }
-
-    /// Makes every place in `wild` a parameter.
-    pub(crate) fn generalise(&mut self, wild: &Wild) {
-        for (place, elem) in self.elems.iter_mut().enumerate() {
-            if wild.has(place) && matches!(elem, Elem::Word(_)) {
-                *elem = Elem::Var(ParamKind::Text);
-            }
-        }
-        self.cut = None;
     }
 
     /// Makes the cut for the name `id`.

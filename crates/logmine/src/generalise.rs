@@ -9,28 +9,26 @@ use std::collections::BTreeMap;
 
 use wellkept_model::ParamKind;
 
-use crate::form::{Elem, Form, Wild};
+use crate::form::{Elem, Form, UNITS, Wild};
 
 /// Different words that make a place of a sentence a parameter.
-const WITNESSES: usize = 4;
+const WITNESSES: usize = 5;
 
-/// The same for words in capitals: those are mostly names of states, and a state is an event of its own.
-const CAPITAL_WITNESSES: usize = 8;
+/// The same for words in capitals or words of what was done (`started`, `stopping`): those name states, and a state
+/// is an event of its own.
+const STATE_WITNESSES: usize = 8;
 
 /// The same for the first word of a line.
 const FIRST_WITNESSES: usize = 16;
 
 /// The same for a word behind a colon.
-const COLON_WITNESSES: usize = 3;
+const COLON_WITNESSES: usize = 4;
 
 /// Words of a sentence that are followed by a name.
 const NAMERS: [&[u8]; 6] = [b"user", b"host", b"from", b"by", b"device", b"domain"];
 
-/// Units of data that stand apart from their number.
-const UNITS: [&[u8]; 9] = [b"B", b"KB", b"MB", b"GB", b"TB", b"KiB", b"MiB", b"GiB", b"TiB"];
-
-/// Groups of forms (as indices into `forms`) that are one, each with the places that become parameters.
-pub(crate) fn groups(forms: &[&Form]) -> Vec<(Vec<usize>, Wild)> {
+/// Groups of forms (as indices into `forms`) that are one, each with what stands at their places then.
+pub(crate) fn groups(forms: &[&Form]) -> Vec<(Vec<usize>, Vec<Elem>)> {
     let Some(first) = forms.first() else { return Vec::new() };
     let mut live: Vec<(Form, Vec<usize>)> = forms.iter().enumerate().map(|(i, f)| ((*f).clone(), vec![i])).collect();
     for _ in 0..3 {
@@ -42,7 +40,7 @@ pub(crate) fn groups(forms: &[&Form]) -> Vec<(Vec<usize>, Wild)> {
             break;
         }
     }
-    live.into_iter().filter(|(_, members)| members.len() > 1).map(|(form, members)| (members, form.wild())).collect()
+    live.into_iter().filter(|(_, members)| members.len() > 1).map(|(form, members)| (members, form.elems)).collect()
 }
 
 /// Merges forms that differ in `place` only, where the words at the place allow it.
@@ -72,12 +70,18 @@ fn at_place(live: Vec<(Form, Vec<usize>)>, place: usize) -> Vec<(Form, Vec<usize
 }
 
 fn joined(bucket: Vec<(Form, Vec<usize>)>, place: usize) -> Option<(Form, Vec<usize>)> {
+    let units = bucket.iter().all(|(form, _)| word(form, place).is_some_and(|w| UNITS.contains(&w)));
+    let kind = if units { ParamKind::Size } else { ParamKind::Text };
     let mut bucket = bucket.into_iter();
     let (mut form, mut members) = bucket.next()?;
-    if let Some(elem @ Elem::Word(_)) = form.elems.get_mut(place) {
-        *elem = Elem::Var(ParamKind::Text);
-    }
-    for (other, more) in bucket {
+    let parameter = |form: &mut Form| {
+        if let Some(elem @ Elem::Word(_)) = form.elems.get_mut(place) {
+            *elem = Elem::Var(kind);
+        }
+    };
+    parameter(&mut form);
+    for (mut other, more) in bucket {
+        parameter(&mut other);
         form.widen(&other);
         members.extend(more);
     }
@@ -106,8 +110,8 @@ fn is_parameter(bucket: &[(Form, Vec<usize>)], place: usize) -> bool {
         FIRST_WITNESSES
     } else if behind_colon {
         COLON_WITNESSES
-    } else if words.iter().all(|w| w.iter().all(|b| !b.is_ascii_lowercase())) {
-        CAPITAL_WITNESSES
+    } else if words.iter().all(|w| names_state(w)) {
+        STATE_WITNESSES
     } else {
         WITNESSES
     };
@@ -130,6 +134,10 @@ fn in_value_place(form: &Form, place: usize) -> bool {
         Some(quote @ (b'"' | b'\'')) => after.first() == Some(quote),
         _ => false,
     }
+}
+
+fn names_state(word: &[u8]) -> bool {
+    word.ends_with(b"ed") || word.ends_with(b"ing") || word.iter().all(|b| !b.is_ascii_lowercase())
 }
 
 /// Has digits, or is put together by signs.

@@ -172,8 +172,7 @@ fn chunk(text: &[u8], start: usize, out: &mut Vec<Token>) -> usize {
     if seen & DIGIT == 0 {
         return words(text, start, end, key, out);
     }
-    inner(text, start, end, key, out);
-    end
+    inner(text, start, end, key, out)
 }
 
 fn byte_at(text: &[u8], at: usize) -> u8 {
@@ -201,8 +200,8 @@ fn words(text: &[u8], start: usize, end: usize, key: bool, out: &mut Vec<Token>)
     end
 }
 
-/// A chunk with digits that is no value as a whole: its parts.
-fn inner(text: &[u8], start: usize, end: usize, key: bool, out: &mut Vec<Token>) {
+/// A chunk with digits that is no value as a whole: its parts. Returns where the last token ends.
+fn inner(text: &[u8], start: usize, end: usize, key: bool, out: &mut Vec<Token>) -> usize {
     let mut at = start;
     while at < end {
         if ends_part(text[at]) {
@@ -213,7 +212,7 @@ fn inner(text: &[u8], start: usize, end: usize, key: bool, out: &mut Vec<Token>)
             && let Some(stop) = mask::time_at(text, at).filter(|&stop| stop >= end)
         {
             out.push(value(at, stop, ParamKind::Time));
-            return;
+            return stop;
         }
         let (part_end, seen) = part_end(text, at, end);
         let mut class = mask::part(&text[at..part_end], seen);
@@ -232,6 +231,7 @@ fn inner(text: &[u8], start: usize, end: usize, key: bool, out: &mut Vec<Token>)
         }
         at = part_end;
     }
+    end
 }
 
 fn ends_part(byte: u8) -> bool {

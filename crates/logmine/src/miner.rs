@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use wellkept_model::{Shape, TemplateId, TemplateMiner};
 
-use crate::form::{self, Form, Wild};
+use crate::form::{self, Elem, Form, Wild};
 use crate::generalise;
 use crate::hash::{HashedMap, Hasher};
 use crate::lex::{self, Class, Token};
@@ -325,9 +325,9 @@ impl Miner {
         let mut places: Vec<u32> = kin.forms.values().copied().filter(|&at| self.form(at).is_some()).collect();
         places.sort_by_key(|&at| self.form(at).map(|f| f.id));
         let forms: Vec<&Form> = places.iter().filter_map(|&at| self.form(at)).collect();
-        for (members, wild) in generalise::groups(&forms.clone()) {
+        for (members, elems) in generalise::groups(&forms) {
             let members: Vec<u32> = members.into_iter().map(|i| places[i]).collect();
-            self.unite(&members, &wild);
+            self.unite(&members, elems);
         }
         kin.wilds.clear();
         kin.forms.clear();
@@ -351,18 +351,18 @@ impl Miner {
         self.forms.get(at as usize)?.as_ref()
     }
 
-    /// Makes the first of `members` the form of all, with parameters at `wild`.
-    fn unite(&mut self, members: &[u32], wild: &Wild) {
+    /// Makes the first of `members` the form of all, with `elems`.
+    fn unite(&mut self, members: &[u32], elems: Vec<Elem>) {
         let Some((&first, rest)) = members.split_first() else { return };
         let Some(mut form) = self.forms.get_mut(first as usize).and_then(Option::take) else { return };
         self.bytes -= form.bytes();
-        form.generalise(wild);
+        form.elems = elems;
+        form.cut = None;
         for &at in rest {
             let Some(other) = self.forms.get_mut(at as usize).and_then(Option::take) else { continue };
             self.bytes -= other.bytes();
             self.live -= 1;
             self.free.push(at);
-            form.widen(&other);
             form.lines += other.lines;
             form.last = form.last.max(other.last);
             let (old, new) = (self.resolve(other.id), self.resolve(form.id));

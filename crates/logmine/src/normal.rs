@@ -32,7 +32,24 @@ pub fn normal_form(template: &str) -> String {
             words = words.replace(doubled, VARIABLE);
         }
     }
-    words
+    joined_by_signs(&words)
+}
+
+/// Three and more variables with nothing but colons or hyphens between them are one: addresses of devices, block
+/// names, times in odd forms. Two may be a range or a pair, and stay.
+fn joined_by_signs(text: &str) -> String {
+    let mut out = text.to_owned();
+    for sign in [":", "-"] {
+        let run = format!("{VARIABLE}{sign}{VARIABLE}{sign}{VARIABLE}");
+        while let Some(at) = out.find(&run) {
+            let mut end = at + run.len();
+            while out[end..].strip_prefix(sign).is_some_and(|rest| rest.starts_with(VARIABLE)) {
+                end += sign.len() + VARIABLE.len();
+            }
+            out.replace_range(at..end, VARIABLE);
+        }
+    }
+    out
 }
 
 fn word(piece: &str) -> &str {
@@ -78,6 +95,7 @@ mod tests {
             ("blk_<*> of node-<*>", "<*> of node-<*>"),
             ("<*>.<*>.<*>:<*>", "<*>:<*>"),
             ("<*><*> a/<*>", "<*> a/<*>"),
+            ("at <*>:<*>:<*>:<*> of <*>-<*>", "at <*> of <*>-<*>"),
             ("vCores:<*>>", "vCores:<*>"),
         ] {
             assert_eq!(normal_form(given), wanted);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use wellkept_model::TemplateId;
+use wellkept_model::{ParamKind, TemplateId};
 
 use crate::form::{Elem, Form};
 use crate::normal::{VARIABLE, normal_form};
@@ -18,11 +18,19 @@ pub(crate) fn of_form(form: &Form) -> String {
         text.push_str(&String::from_utf8_lossy(gap));
         match form.elems.get(place) {
             Some(Elem::Word(word)) => text.push_str(&String::from_utf8_lossy(word)),
+            // A unit that differs is part of the amount before it.
+            Some(Elem::Var(ParamKind::Size)) if text.ends_with("<*> ") => text.truncate(text.len() - 1),
             Some(Elem::Var(_)) => text.push_str(VARIABLE),
             None => {}
         }
     }
-    normal_form(&text)
+    normal_form(&areas(&text))
+}
+
+/// Brackets of variables side by side are one value behind `=`: `bounds=[1,2][3,4]`.
+fn areas(text: &str) -> String {
+    const AREA: &str = "[<*>,<*>]";
+    text.replace(&format!("={AREA}{AREA}"), "=<*>")
 }
 
 /// Which ids are one template, and its text. Ids in a group are in order; the first is the oldest.
