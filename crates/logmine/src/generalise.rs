@@ -24,6 +24,12 @@ const FIRST_WITNESSES: usize = 16;
 /// The same for a word behind a colon.
 const COLON_WITNESSES: usize = 4;
 
+/// The same for names with a number (`en0`, `IPv6`): two or three are kinds, many are a series.
+const NUMBERED_WITNESSES: usize = 4;
+
+/// The same for a word in quotes.
+const QUOTED_WITNESSES: usize = 3;
+
 /// Words of a sentence that are followed by a name.
 const NAMERS: [&[u8]; 6] = [b"user", b"host", b"from", b"by", b"device", b"domain"];
 
@@ -94,10 +100,13 @@ fn is_parameter(bucket: &[(Form, Vec<usize>)], place: usize) -> bool {
     let Some((form, _)) = bucket.first() else { return false };
     let words: Vec<&[u8]> = bucket.iter().filter_map(|(f, _)| word(f, place)).collect();
     let n = bucket.len();
-    let values = words.iter().filter(|w| looks_like_value(w)).count();
-    if in_value_place(form, place) || words.iter().all(|w| UNITS.contains(w)) {
+    if words.iter().all(|w| UNITS.contains(w)) {
         return true;
     }
+    if let Some(needed) = value_place(form, place) {
+        return n >= needed;
+    }
+    let values = words.iter().filter(|w| looks_like_value(w)).count();
     if words.len() < n {
         // One of them is a parameter already.
         return values > 0 || n >= 3;
@@ -110,6 +119,8 @@ fn is_parameter(bucket: &[(Form, Vec<usize>)], place: usize) -> bool {
         FIRST_WITNESSES
     } else if behind_colon {
         COLON_WITNESSES
+    } else if words.iter().all(|w| numbered(w)) {
+        NUMBERED_WITNESSES
     } else if words.iter().all(|w| names_state(w)) {
         STATE_WITNESSES
     } else {
@@ -125,14 +136,18 @@ fn word(form: &Form, place: usize) -> Option<&[u8]> {
     }
 }
 
-/// Behind `=`, or alone in quotes.
-fn in_value_place(form: &Form, place: usize) -> bool {
+/// How many different words make a place behind `=` or alone in quotes a parameter; `None` for other places.
+fn value_place(form: &Form, place: usize) -> Option<usize> {
     let before = form.gaps.get(place).map_or(&[][..], |g| g.trim_ascii_end());
     let after = form.gaps.get(place + 1).map_or(&[][..], |g| g);
-    match before.last() {
-        Some(b'=') => !before.ends_with(b"=="),
-        Some(quote @ (b'"' | b'\'')) => after.first() == Some(quote),
-        _ => false,
+    match before {
+        [.., b'=', b'='] => None,
+        [.., b'='] => Some(2),
+        [.., sign, quote @ (b'"' | b'\'')] if after.first() == Some(quote) => {
+            Some(if *sign == b'=' { 2 } else { QUOTED_WITNESSES })
+        }
+        [quote @ (b'"' | b'\'')] if after.first() == Some(quote) => Some(QUOTED_WITNESSES),
+        _ => None,
     }
 }
 
@@ -140,7 +155,12 @@ fn names_state(word: &[u8]) -> bool {
     word.ends_with(b"ed") || word.ends_with(b"ing") || word.iter().all(|b| !b.is_ascii_lowercase())
 }
 
-/// Has digits, or is put together by signs.
+/// A name with a number: an interface, a slot, a version of a protocol.
+fn numbered(word: &[u8]) -> bool {
+    word.iter().any(u8::is_ascii_digit)
+}
+
+/// Is put together by signs.
 fn looks_like_value(word: &[u8]) -> bool {
-    word.iter().any(|b| b.is_ascii_digit() || matches!(b, b'.' | b'/' | b'\\' | b'@'))
+    word.iter().any(|b| matches!(b, b'.' | b'/' | b'\\' | b'@'))
 }

@@ -107,9 +107,49 @@ pub(crate) fn tokens(text: &[u8], tokens: &mut Vec<Token>) {
         }
     }
     tokens.truncate(MAX_TOKENS);
+    series(text, tokens);
+    named_user(text, tokens);
     let done = if tokens.len() == MAX_TOKENS { tokens.last().map_or(0, |t| t.end as usize) } else { scanned.len() };
     if done < text.len() {
         tail(text.len(), done, tokens);
+    }
+}
+
+/// Makes a series of names (`an14 an15 an16`, three and more) one value: its length says nothing.
+fn series(text: &[u8], tokens: &mut Vec<Token>) {
+    if tokens.iter().filter(|t| t.class == Class::Mixed).nth(2).is_none() {
+        return;
+    }
+    let stem = |t: &Token| {
+        let word = t.of(text);
+        let letters = word.iter().position(u8::is_ascii_digit).unwrap_or(word.len());
+        word.get(..letters).unwrap_or_default()
+    };
+    let follows = |a: &Token, b: &Token| {
+        let one = |t: &Token| matches!(t.class, Class::Mixed | Class::Value(ParamKind::Id));
+        one(a) && one(b) && a.end + 1 == b.start && text.get(a.end as usize) == Some(&b' ') && stem(a) == stem(b)
+    };
+    let (mut kept, mut at) = (0, 0);
+    while at < tokens.len() {
+        let run = tokens[at..].windows(2).take_while(|w| follows(&w[0], &w[1])).count();
+        tokens[kept] = tokens[at];
+        if run >= 2 && !stem(&tokens[at]).is_empty() {
+            tokens[kept].end = tokens[at + run].end;
+            tokens[kept].class = Class::Value(ParamKind::Text);
+            at += run;
+        }
+        kept += 1;
+        at += 1;
+    }
+    tokens.truncate(kept);
+}
+
+/// In `for user alice`, the last word is a name.
+fn named_user(text: &[u8], tokens: &mut [Token]) {
+    for at in 2..tokens.len() {
+        if tokens[at].class == Class::Word && tokens[at - 1].of(text) == b"user" && tokens[at - 2].of(text) == b"for" {
+            tokens[at].class = Class::Value(ParamKind::Text);
+        }
     }
 }
 

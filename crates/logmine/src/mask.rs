@@ -48,7 +48,7 @@ pub(crate) fn whole(text: &[u8], start: usize, end: usize, seen: u8, slash: bool
     if (colon || slash) && let Some(stop) = host_port(text, start, end) {
         return Some((stop, ParamKind::Address));
     }
-    if is_version(body) || is_code(body) {
+    if is_version(body) || is_code(body) || (body.len() < end - start && is_tagged(&text[start..end])) {
         return Some((start + body.len(), ParamKind::Id));
     }
     (seen & INNER != 0 && is_host(body)).then_some((start + body.len(), ParamKind::Address))
@@ -83,6 +83,11 @@ pub(crate) fn host_port(text: &[u8], start: usize, end: usize) -> Option<usize> 
     }
     let stop = port(text, end);
     (stop > end + 2).then_some(stop)
+}
+
+/// `<200511.jA9J@host>`: what mail and news put around their names.
+fn is_tagged(text: &[u8]) -> bool {
+    matches!(text, [b'<', inside @ .., b'>'] if inside.contains(&b'@') && !inside.contains(&b'<'))
 }
 
 /// At least three parts of capitals and digits, two with a digit: `R63-M0-L2-U19`.
@@ -436,6 +441,6 @@ fn less_than(text: &[u8], start: usize, end: usize) -> Option<usize> {
 fn ends_word(text: &[u8], at: usize) -> bool {
     text.get(at).is_none_or(|&b| {
         let c = class(b);
-        (c & BREAK != 0 && !(b == b':' && digits_at(text, at + 1) > 0)) || (b == b'.' && digits_at(text, at + 1) == 0)
+        (c & BREAK != 0 && !(b == b':' && text.get(at + 1).is_some_and(|&n| class(n) & (DIGIT | ALPHA) != 0))) || (b == b'.' && digits_at(text, at + 1) == 0)
     })
 }

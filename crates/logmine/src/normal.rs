@@ -32,7 +32,21 @@ pub fn normal_form(template: &str) -> String {
             words = words.replace(doubled, VARIABLE);
         }
     }
-    joined_by_signs(&words)
+    unhashed(&joined_by_signs(&words))
+}
+
+/// `#<*>#` alone is one variable; in a list (`<*>##<*>`) the signs stand between.
+fn unhashed(text: &str) -> String {
+    let mut out = text.to_owned();
+    let mut from = 0;
+    while let Some(at) = out[from..].find("#<*>#").map(|at| from + at) {
+        let alone = !out[..at].ends_with(['#', '>']) && !out[at + 5..].starts_with(['#', '<']);
+        if alone {
+            out.replace_range(at..at + 5, VARIABLE);
+        }
+        from = at + 3;
+    }
+    out
 }
 
 /// Three and more variables with nothing but colons or hyphens between them are one: addresses of devices, block
@@ -96,6 +110,7 @@ mod tests {
             ("<*>.<*>.<*>:<*>", "<*>:<*>"),
             ("<*><*> a/<*>", "<*> a/<*>"),
             ("at <*>:<*>:<*>:<*> of <*>-<*>", "at <*> of <*>-<*>"),
+            ("User #<*>#, <*>##<*>##<*>", "User <*>, <*>##<*>##<*>"),
             ("vCores:<*>>", "vCores:<*>"),
         ] {
             assert_eq!(normal_form(given), wanted);
