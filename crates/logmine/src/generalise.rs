@@ -66,7 +66,7 @@ fn at_place(live: Vec<(Form, Vec<usize>)>, place: usize) -> Vec<(Form, Vec<usize
     let mut out = Vec::new();
     for key in order {
         let bucket = buckets.remove(&key).unwrap_or_default();
-        if bucket.len() > 1 && is_parameter(&bucket, place) {
+        if bucket.len() > 1 && says_something(&bucket[0].0, place) && is_parameter(&bucket, place) {
             out.extend(joined(bucket, place));
         } else {
             out.extend(bucket);
@@ -93,6 +93,12 @@ fn joined(bucket: Vec<(Form, Vec<usize>)>, place: usize) -> Option<(Form, Vec<us
     }
     members.sort_unstable();
     Some((form, members))
+}
+
+/// Whether words are left without `place`: a template of parameters only says nothing.
+fn says_something(form: &Form, place: usize) -> bool {
+    let says = |elem: &Elem| matches!(elem, Elem::Word(word) if word.iter().any(|b| b.is_ascii_alphabetic() || *b >= 0x80));
+    form.elems.iter().enumerate().any(|(at, elem)| at != place && says(elem))
 }
 
 /// Whether the words at `place` are values.

@@ -51,7 +51,16 @@ pub(crate) fn whole(text: &[u8], start: usize, end: usize, seen: u8, slash: bool
     if is_version(body) || is_code(body) || (body.len() < end - start && is_tagged(&text[start..end])) {
         return Some((start + body.len(), ParamKind::Id));
     }
-    (seen & INNER != 0 && is_host(body)).then_some((start + body.len(), ParamKind::Address))
+    if seen & INNER == 0 {
+        return None;
+    }
+    if is_host(body) {
+        return Some((start + body.len(), ParamKind::Address));
+    }
+    let name = class(body.first().copied().unwrap_or_default()) & ALPHA != 0
+        && body.iter().all(|&b| class(b) & (ALPHA | DIGIT) != 0 || matches!(b, b'.' | b'_' | b'$' | b'-'))
+        && body.split(|&b| b == b'.').take(2).all(|part| part.iter().all(|&b| class(b) & DIGIT == 0));
+    name.then(|| dotted(body)).flatten().map(|kind| (start + body.len(), kind))
 }
 
 /// A name of at least three parts with dots between: of a package, a class, a host. A name of an error names the

@@ -4,7 +4,7 @@
 //! form, and templates become one when their texts agree, or agree but for what values do to a text: a value of
 //! several words, a list of another length, an empty value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wellkept_model::{ParamKind, TemplateId};
 
@@ -46,7 +46,37 @@ pub(crate) fn agree(texts: Vec<(TemplateId, String)>) -> Vec<(Vec<TemplateId>, S
     groups = by_key(groups, value_key, join_values);
     groups = by_key(groups, collapsed, |all| collapsed(&all[0]));
     groups = by_key(groups, filled, |all| filled(&all[0]));
-    groups
+    absorbed(groups)
+}
+
+/// A template takes in those that only have more around a variable than it has: `synchronized to <*>, stratum <*>`
+/// takes in `synchronized to LOCAL(<*>), stratum <*>`.
+fn absorbed(groups: Vec<(Vec<TemplateId>, String)>) -> Vec<(Vec<TemplateId>, String)> {
+    let plain: BTreeSet<String> =
+        groups.iter().map(|(_, text)| text).filter(|text| reduced(text) == **text && speaks(text)).cloned().collect();
+    by_key(
+        groups,
+        |text| {
+            let reduced = reduced(text);
+            if plain.contains(&reduced) { reduced } else { text.to_owned() }
+        },
+        |all| reduced(&all[0]),
+    )
+}
+
+/// Every word with a variable in it as that variable, with the sign that ends the word.
+fn reduced(text: &str) -> String {
+    let word = |word: &str| match word.contains(VARIABLE) {
+        true => format!("{VARIABLE}{}", &word[word.trim_end_matches([',', '.', ':', ';']).len()..]),
+        false => word.to_owned(),
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// At least two words without a variable, and as many as with one.
+fn speaks(text: &str) -> bool {
+    let words = text.split(' ').filter(|w| w.bytes().any(|b| b.is_ascii_alphabetic())).count();
+    words >= 2 && words >= text.matches(VARIABLE).count()
 }
 
 /// Of two texts of one template, the one that says less.
