@@ -37,6 +37,7 @@ const NAMERS: [&[u8]; 6] = [b"user", b"host", b"from", b"by", b"device", b"domai
 pub(crate) fn groups(forms: &[&Form]) -> Vec<(Vec<usize>, Vec<Elem>)> {
     let Some(first) = forms.first() else { return Vec::new() };
     let mut live: Vec<(Form, Vec<usize>)> = forms.iter().enumerate().map(|(i, f)| ((*f).clone(), vec![i])).collect();
+    live = units(live);
     for _ in 0..3 {
         let before = live.len();
         for place in 0..first.elems.len() {
@@ -47,6 +48,40 @@ pub(crate) fn groups(forms: &[&Form]) -> Vec<(Vec<usize>, Vec<Elem>)> {
         }
     }
     live.into_iter().filter(|(_, members)| members.len() > 1).map(|(form, members)| (members, form.elems)).collect()
+}
+
+/// Merges forms that differ in units only, at however many places.
+fn units(live: Vec<(Form, Vec<usize>)>) -> Vec<(Form, Vec<usize>)> {
+    let is_unit = |elem: &Elem| matches!(elem, Elem::Word(w) if UNITS.contains(&&**w)) || *elem == Elem::Var(ParamKind::Size);
+    let mut buckets: BTreeMap<(usize, u64, Wild), Vec<(Form, Vec<usize>)>> = BTreeMap::new();
+    for (nth, (form, members)) in live.into_iter().enumerate() {
+        let mut wild = form.wild();
+        let places: Vec<usize> = (0..form.elems.len()).filter(|&p| is_unit(&form.elems[p])).collect();
+        places.iter().for_each(|&p| wild.set(p));
+        // Forms without units have a bucket of their own each.
+        let nth = if places.is_empty() { nth + 1 } else { 0 };
+        buckets.entry((nth, form.key(&wild), wild)).or_default().push((form, members));
+    }
+    let mut out: Vec<(Form, Vec<usize>)> = buckets.into_values().filter_map(united).collect();
+    out.sort_by(|a, b| a.1.cmp(&b.1));
+    out
+}
+
+/// Forms that differ in units, as one.
+fn united(bucket: Vec<(Form, Vec<usize>)>) -> Option<(Form, Vec<usize>)> {
+    let mut bucket = bucket.into_iter();
+    let (mut form, mut members) = bucket.next()?;
+    for (other, more) in bucket {
+        for (mine, theirs) in form.elems.iter_mut().zip(&other.elems) {
+            if mine != theirs && matches!(mine, Elem::Word(_)) {
+                *mine = Elem::Var(ParamKind::Size);
+            }
+        }
+        form.widen(&other);
+        members.extend(more);
+    }
+    members.sort_unstable();
+    Some((form, members))
 }
 
 /// Merges forms that differ in `place` only, where the words at the place allow it.
@@ -76,13 +111,11 @@ fn at_place(live: Vec<(Form, Vec<usize>)>, place: usize) -> Vec<(Form, Vec<usize
 }
 
 fn joined(bucket: Vec<(Form, Vec<usize>)>, place: usize) -> Option<(Form, Vec<usize>)> {
-    let units = bucket.iter().all(|(form, _)| word(form, place).is_some_and(|w| UNITS.contains(&w)));
-    let kind = if units { ParamKind::Size } else { ParamKind::Text };
     let mut bucket = bucket.into_iter();
     let (mut form, mut members) = bucket.next()?;
     let parameter = |form: &mut Form| {
         if let Some(elem @ Elem::Word(_)) = form.elems.get_mut(place) {
-            *elem = Elem::Var(kind);
+            *elem = Elem::Var(ParamKind::Text);
         }
     };
     parameter(&mut form);
@@ -106,9 +139,6 @@ fn is_parameter(bucket: &[(Form, Vec<usize>)], place: usize) -> bool {
     let Some((form, _)) = bucket.first() else { return false };
     let words: Vec<&[u8]> = bucket.iter().filter_map(|(f, _)| word(f, place)).collect();
     let n = bucket.len();
-    if words.iter().all(|w| UNITS.contains(w)) {
-        return true;
-    }
     if let Some(needed) = value_place(form, place) {
         return n >= needed;
     }

@@ -146,9 +146,11 @@ fn series(text: &[u8], tokens: &mut Vec<Token>) {
 
 /// In `for user alice`, the last word is a name.
 fn named_user(text: &[u8], tokens: &mut [Token]) {
+    let long = |t: &Token| t.end - t.start;
     for at in 2..tokens.len() {
-        if tokens[at].class == Class::Word && tokens[at - 1].of(text) == b"user" && tokens[at - 2].of(text) == b"for" {
-            tokens[at].class = Class::Value(ParamKind::Text);
+        let [three, four, name] = &mut tokens[at - 2..=at] else { return };
+        if long(four) == 4 && long(three) == 3 && name.class == Class::Word && four.of(text) == b"user" && three.of(text) == b"for" {
+            name.class = Class::Value(ParamKind::Text);
         }
     }
 }
@@ -169,17 +171,17 @@ fn tail(len: usize, done: usize, tokens: &mut Vec<Token>) {
 
 /// Takes the chunk that starts at `start`; returns where it ends.
 fn chunk(text: &[u8], start: usize, out: &mut Vec<Token>) -> usize {
-    let mut end = start;
+    let mut end = text.len();
     let mut seen = 0u8;
     let mut slash = false;
-    while let Some(&byte) = text.get(end) {
+    for (at, &byte) in text.iter().enumerate().skip(start) {
         let class = class(byte);
         if class & BREAK != 0 {
+            end = at;
             break;
         }
         seen |= class;
         slash |= byte == b'/';
-        end += 1;
     }
     let key = text.get(end) == Some(&b'=') && text.get(end + 1) != Some(&b'=') && seen & ALPHA != 0;
     if seen & DIGIT == 0 && !slash && seen & (ALPHA | HIGH) != 0 {

@@ -145,10 +145,17 @@ pub(crate) fn part(text: &[u8], seen: u8) -> Class {
     if hex && (text.len() >= 6 || digits == text.len()) {
         return Class::Value(ParamKind::Hex);
     }
-    if class(text[0]) & DIGIT != 0 || digits >= 3 || digits * 2 > text.len() {
+    if class(text[0]) & DIGIT != 0 || digits >= 3 || digits * 2 > text.len() || is_counted(text) {
         return Class::Value(ParamKind::Id);
     }
     Class::Mixed
+}
+
+/// A name with a number of its own: `rdd_2_0`, `broadcast_9`.
+fn is_counted(text: &[u8]) -> bool {
+    let mut pieces = text.split(|&b| b == b'_');
+    let named = pieces.next().is_some_and(|first| !first.is_empty());
+    named && pieces.any(|piece| !piece.is_empty() && piece.iter().all(|&b| class(b) & DIGIT != 0))
 }
 
 /// The chunk without the dot, hyphen or other sign that ends it.
@@ -235,11 +242,16 @@ fn port(text: &[u8], at: usize) -> usize {
     if matches!(text.get(at), Some(b':' | b'/')) {
         let digits = digits_at(text, at + 1);
         let after = text.get(at + 1 + digits).map_or(0, |&b| class(b));
-        if (1..=5).contains(&digits) && after & (ALPHA | HIGH) == 0 && text.get(at + 1 + digits) != Some(&b':') {
+        if (1..=5).contains(&digits) && after & (ALPHA | HIGH) == 0 && !more(text, at + 1 + digits) {
             return at + 1 + digits;
         }
     }
     at
+}
+
+/// Whether a colon with a further number follows: then what came before was no port.
+fn more(text: &[u8], at: usize) -> bool {
+    text.get(at) == Some(&b':') && digits_at(text, at + 1) > 0
 }
 
 fn digits_at(text: &[u8], at: usize) -> usize {

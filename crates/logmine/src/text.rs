@@ -111,7 +111,7 @@ fn by_key(
     out
 }
 
-/// The text with what stands behind `=` and in quotes taken out.
+/// The text with what stands behind `=`, in quotes or not, taken out.
 fn value_key(text: &str) -> String {
     pieces(text).into_iter().map(|(literal, _)| literal).collect::<Vec<_>>().join("\u{1}")
 }
@@ -135,7 +135,8 @@ fn pieces(text: &str) -> Vec<(&str, &str)> {
         let from = at + 1;
         let end = match bytes[at] {
             b'=' if bytes.get(from) != Some(&b'=') && (at == 0 || bytes[at - 1] != b'=') => value_end(bytes, from),
-            b'"' if at == 0 || !bytes[at - 1].is_ascii_alphanumeric() => quote_end(bytes, from),
+            // Other quotes may name an event: `"GET <*>"`, `"POST <*>"`.
+            b'"' if at > 0 && bytes[at - 1] == b'=' => quote_end(bytes, from),
             _ => None,
         };
         match end {
