@@ -13,7 +13,8 @@ use wellkept_model::TemplateMiner;
 fn main() {
     let folder = std::env::args().nth(1).unwrap();
     let shown = std::env::args().nth(2);
-    let mut systems: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut systems: Vec<_> =
+        std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     systems.sort();
     let mut all = Vec::new();
     println!("{:12} {:>6} {:>6} {:>6} {:>6}  true found", "system", "GA", "PA", "FGA", "FTA");
@@ -25,7 +26,8 @@ fn main() {
         let (content, truth) = (column("Content"), column("EventTemplate"));
         let mut miner = Miner::default();
         let mut params = Vec::new();
-        let ids: Vec<_> = rows[1..].iter().map(|r| miner.split(r[content].as_bytes(), &mut params).template).collect();
+        let ids: Vec<_> =
+            rows[1..].iter().map(|r| miner.split(r[content].as_bytes(), &mut params).template).collect();
         miner.settle();
         let ours: Vec<(u64, String)> =
             ids.iter().map(|&id| (miner.resolve(id).0, miner.text(id).unwrap().to_owned())).collect();
@@ -45,8 +47,11 @@ fn main() {
             faults(&truth, &ours, &content);
         }
     }
-    for (name, part) in [("first half", &all[..all.len() / 2]), ("second half", &all[all.len() / 2..]), ("mean", &all[..])] {
-        let mean: Vec<f64> = (0..4).map(|i| part.iter().map(|f| f[i]).sum::<f64>() / part.len() as f64).collect();
+    for (name, part) in
+        [("first half", &all[..all.len() / 2]), ("second half", &all[all.len() / 2..]), ("mean", &all[..])]
+    {
+        let mean: Vec<f64> =
+            (0..4).map(|i| part.iter().map(|f| f[i]).sum::<f64>() / part.len() as f64).collect();
         println!("{name:12} {}", row(&mean.try_into().unwrap()));
     }
 }
@@ -74,7 +79,11 @@ fn score(truth: &[&str], ours: &[(u64, String)]) -> ([f64; 4], usize, usize) {
     let ga = right.iter().map(|l| l.len()).sum::<usize>() as f64 / n;
     let pa = truth.iter().zip(ours).filter(|(t, (_, o))| *t == o).count() as f64 / n;
     let ok = texts.iter().filter(|(text, t)| t.len() == 1 && t.contains(*text)).count();
-    ([ga, pa, f1(right.len(), found.len(), wanted.len()), f1(ok, texts.len(), wanted.len())], wanted.len(), found.len())
+    (
+        [ga, pa, f1(right.len(), found.len(), wanted.len()), f1(ok, texts.len(), wanted.len())],
+        wanted.len(),
+        found.len(),
+    )
 }
 
 fn faults(truth: &[&str], ours: &[(u64, String)], content: &[&str]) {
@@ -88,7 +97,11 @@ fn faults(truth: &[&str], ours: &[(u64, String)], content: &[&str]) {
         let split = pairs.iter().filter(|((t2, _), _)| t2 == t).count();
         let mixed = pairs.iter().filter(|((_, o2), _)| o2 == o).count();
         if t != o || split > 1 || mixed > 1 {
-            println!("{:5}  split {split} mixed {mixed}\n   want {t}\n   have {o}\n   line {}", lines.len(), content[lines[0]]);
+            println!(
+                "{:5}  split {split} mixed {mixed}\n   want {t}\n   have {o}\n   line {}",
+                lines.len(),
+                content[lines[0]]
+            );
         }
     }
 }

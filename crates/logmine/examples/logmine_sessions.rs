@@ -26,7 +26,8 @@ fn main() {
     let folder = std::env::args().nth(1).unwrap();
     let folder = Path::new(&folder);
     for (system, ratio) in [("hdfs", Some(0.0293)), ("openstack", None)] {
-        let (train, test) = (rows(&folder.join(system).join("train.csv.gz")), rows(&folder.join(system).join("test.csv.gz")));
+        let (train, test) =
+            (rows(&folder.join(system).join("train.csv.gz")), rows(&folder.join(system).join("test.csv.gz")));
         for false_alarms in [0.001, 0.002, SessionConfig::default().false_alarms, 0.005, 0.01] {
             let config = SessionConfig { false_alarms, ..SessionConfig::default() };
             let sessions: Vec<Session<'_>> = train.iter().map(Row::session).collect();
@@ -35,7 +36,11 @@ fn main() {
             let (mut hits, mut alarms, mut odd, mut normal) = (0.0, 0.0, 0.0, 0.0);
             for (row, score) in test.iter().zip(&scores) {
                 let flag = f64::from(u8::from(score.odd));
-                if row.odd { (odd, hits) = (odd + 1.0, hits + flag) } else { (normal, alarms) = (normal + 1.0, alarms + flag) }
+                if row.odd {
+                    (odd, hits) = (odd + 1.0, hits + flag)
+                } else {
+                    (normal, alarms) = (normal + 1.0, alarms + flag)
+                }
             }
             let ratio = ratio.unwrap_or(odd / (odd + normal));
             let (recall, false_rate) = (hits / odd, alarms / normal);
@@ -64,11 +69,30 @@ fn hadoop(rows: &[Row]) {
     let odd: Vec<Session<'_>> = rows.iter().filter(|r| r.odd).map(Row::session).collect();
     let auc = |alone: bool| {
         let model = SessionModel::train(&normal, SessionConfig::default()).unwrap();
-        let scores: Vec<f64> = model.judge(&odd.iter().map(|s| Session { parent: s.parent.filter(|_| !alone), ..*s }).collect::<Vec<_>>()).iter().map(|s| s.score).collect();
+        let scores: Vec<f64> = model
+            .judge(
+                &odd.iter()
+                    .map(|s| Session { parent: s.parent.filter(|_| !alone), ..*s })
+                    .collect::<Vec<_>>(),
+            )
+            .iter()
+            .map(|s| s.score)
+            .collect();
         let normals = if alone { model_alone(&normal) } else { model.normal_scores().to_vec() };
         let mut won = 0.0;
         for score in &scores {
-            won += normals.iter().map(|n| if score > n { 1.0 } else if score == n { 0.5 } else { 0.0 }).sum::<f64>();
+            won += normals
+                .iter()
+                .map(|n| {
+                    if score > n {
+                        1.0
+                    } else if score == n {
+                        0.5
+                    } else {
+                        0.0
+                    }
+                })
+                .sum::<f64>();
         }
         won / (scores.len() * normals.len()) as f64
     };
@@ -79,7 +103,8 @@ fn hadoop(rows: &[Row]) {
 fn model_alone(normal: &[Session<'_>]) -> Vec<f64> {
     let mut scores = Vec::new();
     for session in normal {
-        let others: Vec<Session<'_>> = normal.iter().filter(|o| o.parent != session.parent).copied().collect();
+        let others: Vec<Session<'_>> =
+            normal.iter().filter(|o| o.parent != session.parent).copied().collect();
         let model = SessionModel::train(&others, SessionConfig::default()).unwrap();
         scores.push(model.judge(&[Session { parent: None, ..*session }])[0].score);
     }
@@ -93,7 +118,8 @@ fn rows(path: &Path) -> Vec<Row> {
         .skip(1)
         .map(|line| {
             let mut fields = line.splitn(3, ',');
-            let (id, label, events) = (fields.next().unwrap(), fields.next().unwrap(), fields.next().unwrap());
+            let (id, label, events) =
+                (fields.next().unwrap(), fields.next().unwrap(), fields.next().unwrap());
             let events = events.split_ascii_whitespace().map(|e| e.parse().unwrap()).collect();
             Row { id: id.to_owned(), odd: label != "normal", events }
         })

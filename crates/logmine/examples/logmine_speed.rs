@@ -31,12 +31,18 @@ fn main() {
         return distinct(std::env::args().nth(2).map_or(10_000_000, |n| n.parse().unwrap()));
     }
     let wanted: usize = std::env::args().nth(2).map_or(1_000_000, |n| n.parse().unwrap());
-    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     files.sort();
     let mut lines: Vec<Vec<u8>> = Vec::new();
     for system in files {
-        let Ok(text) = std::fs::read(Path::new(&folder).join(&system).join(format!("{system}_2k.log"))) else { continue };
-        lines.extend(text.split(|&b| b == b'\n').filter(|l| !l.is_empty()).map(|l| l.trim_ascii_end().to_vec()));
+        let Ok(text) = std::fs::read(Path::new(&folder).join(&system).join(format!("{system}_2k.log")))
+        else {
+            continue;
+        };
+        lines.extend(
+            text.split(|&b| b == b'\n').filter(|l| !l.is_empty()).map(|l| l.trim_ascii_end().to_vec()),
+        );
     }
     let mut random = Random(88_172_645_463_325_252);
     for i in (1..lines.len()).rev() {
@@ -48,7 +54,11 @@ fn main() {
         let line = &lines[n % lines.len()];
         time += random.next() % 10;
         raw.extend_from_slice(format!("{}.{:03} ", time / 1000, time % 1000).as_bytes());
-        if n < lines.len() { raw.extend_from_slice(line) } else { vary(line, &mut random, &mut raw) }
+        if n < lines.len() {
+            raw.extend_from_slice(line)
+        } else {
+            vary(line, &mut random, &mut raw)
+        }
         raw.push(b'\n');
     }
     for round in 1..=2 {
@@ -103,7 +113,12 @@ fn distinct(wanted: u64) {
     let cpu = (on_cpu_ns() - cpu) as f64 / 1e9;
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find(|l| l.starts_with("VmHWM")).unwrap().to_owned();
-    println!("{wanted} lines, {:.0} lines per second of one core, {} forms, {:?}, {peak}", wanted as f64 / cpu, miner.forms(), miner.counts());
+    println!(
+        "{wanted} lines, {:.0} lines per second of one core, {} forms, {:?}, {peak}",
+        wanted as f64 / cpu,
+        miner.forms(),
+        miner.counts()
+    );
 }
 
 /// Time this thread ran, which unlike the clock does not count its neighbours on the machine.

@@ -97,7 +97,11 @@ impl Form {
     pub(crate) fn covers(&self, other: &Self) -> bool {
         self.elems.len() == other.elems.len()
             && self.gaps == other.gaps
-            && self.elems.iter().zip(&other.elems).all(|(mine, theirs)| matches!(mine, Elem::Var(_)) || mine == theirs)
+            && self
+                .elems
+                .iter()
+                .zip(&other.elems)
+                .all(|(mine, theirs)| matches!(mine, Elem::Var(_)) || mine == theirs)
     }
 
     /// Makes every place a parameter that is one in `other`; true when a type had to widen.
@@ -143,7 +147,12 @@ fn cut(elems: &[Elem], gaps: &[Box<[u8]>], id: TemplateId, renamings: u64) -> Cu
         literal.extend_from_slice(gap);
     }
     literals.push(literal.into_boxed_slice());
-    Cut { vars: vars.into(), tokens: elems.len() as u16, renamings, shape: Arc::new(Shape { template: id, literals, kinds }) }
+    Cut {
+        vars: vars.into(),
+        tokens: elems.len() as u16,
+        renamings,
+        shape: Arc::new(Shape { template: id, literals, kinds }),
+    }
 }
 
 /// The type that holds values of both.
@@ -151,7 +160,8 @@ fn join(a: ParamKind, b: ParamKind) -> ParamKind {
     match (a, b) {
         _ if a == b => a,
         (ParamKind::Number, ParamKind::Hex) | (ParamKind::Hex, ParamKind::Number) => ParamKind::Hex,
-        (ParamKind::Id, ParamKind::Hex | ParamKind::Number) | (ParamKind::Hex | ParamKind::Number, ParamKind::Id) => ParamKind::Id,
+        (ParamKind::Id, ParamKind::Hex | ParamKind::Number)
+        | (ParamKind::Hex | ParamKind::Number, ParamKind::Id) => ParamKind::Id,
         _ => ParamKind::Text,
     }
 }

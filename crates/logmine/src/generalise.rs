@@ -33,10 +33,13 @@ const QUOTED_WITNESSES: usize = 3;
 /// Words of a sentence that are followed by a name.
 const NAMERS: [&[u8]; 6] = [b"user", b"host", b"from", b"by", b"device", b"domain"];
 
+/// A form as it may become, and which of the given forms it stands for.
+type Candidate = (Form, Vec<usize>);
+
 /// Groups of forms (as indices into `forms`) that are one, each with what stands at their places then.
 pub(crate) fn groups(forms: &[&Form]) -> Vec<(Vec<usize>, Vec<Elem>)> {
     let Some(first) = forms.first() else { return Vec::new() };
-    let mut live: Vec<(Form, Vec<usize>)> = forms.iter().enumerate().map(|(i, f)| ((*f).clone(), vec![i])).collect();
+    let mut live: Vec<Candidate> = forms.iter().enumerate().map(|(i, f)| ((*f).clone(), vec![i])).collect();
     live = units(live);
     for _ in 0..3 {
         let before = live.len();
@@ -47,13 +50,18 @@ pub(crate) fn groups(forms: &[&Form]) -> Vec<(Vec<usize>, Vec<Elem>)> {
             break;
         }
     }
-    live.into_iter().filter(|(_, members)| members.len() > 1).map(|(form, members)| (members, form.elems)).collect()
+    live.into_iter()
+        .filter(|(_, members)| members.len() > 1)
+        .map(|(form, members)| (members, form.elems))
+        .collect()
 }
 
 /// Merges forms that differ in units only, at however many places.
-fn units(live: Vec<(Form, Vec<usize>)>) -> Vec<(Form, Vec<usize>)> {
-    let is_unit = |elem: &Elem| matches!(elem, Elem::Word(w) if UNITS.contains(&&**w)) || *elem == Elem::Var(ParamKind::Size);
-    let mut buckets: BTreeMap<(usize, u64, Wild), Vec<(Form, Vec<usize>)>> = BTreeMap::new();
+fn units(live: Vec<Candidate>) -> Vec<Candidate> {
+    let is_unit = |elem: &Elem| {
+        matches!(elem, Elem::Word(w) if UNITS.contains(&&**w)) || *elem == Elem::Var(ParamKind::Size)
+    };
+    let mut buckets: BTreeMap<(usize, u64, Wild), Vec<Candidate>> = BTreeMap::new();
     for (nth, (form, members)) in live.into_iter().enumerate() {
         let mut wild = form.wild();
         let places: Vec<usize> = (0..form.elems.len()).filter(|&p| is_unit(&form.elems[p])).collect();
@@ -62,13 +70,13 @@ fn units(live: Vec<(Form, Vec<usize>)>) -> Vec<(Form, Vec<usize>)> {
         let nth = if places.is_empty() { nth + 1 } else { 0 };
         buckets.entry((nth, form.key(&wild), wild)).or_default().push((form, members));
     }
-    let mut out: Vec<(Form, Vec<usize>)> = buckets.into_values().filter_map(united).collect();
+    let mut out: Vec<Candidate> = buckets.into_values().filter_map(united).collect();
     out.sort_by(|a, b| a.1.cmp(&b.1));
     out
 }
 
 /// Forms that differ in units, as one.
-fn united(bucket: Vec<(Form, Vec<usize>)>) -> Option<(Form, Vec<usize>)> {
+fn united(bucket: Vec<Candidate>) -> Option<Candidate> {
     let mut bucket = bucket.into_iter();
     let (mut form, mut members) = bucket.next()?;
     for (other, more) in bucket {
@@ -85,8 +93,8 @@ fn united(bucket: Vec<(Form, Vec<usize>)>) -> Option<(Form, Vec<usize>)> {
 }
 
 /// Merges forms that differ in `place` only, where the words at the place allow it.
-fn at_place(live: Vec<(Form, Vec<usize>)>, place: usize) -> Vec<(Form, Vec<usize>)> {
-    let mut buckets: BTreeMap<(u64, Wild), Vec<(Form, Vec<usize>)>> = BTreeMap::new();
+fn at_place(live: Vec<Candidate>, place: usize) -> Vec<Candidate> {
+    let mut buckets: BTreeMap<(u64, Wild), Vec<Candidate>> = BTreeMap::new();
     let mut order = Vec::new();
     for (form, members) in live {
         let mut wild = form.wild();
@@ -110,7 +118,7 @@ fn at_place(live: Vec<(Form, Vec<usize>)>, place: usize) -> Vec<(Form, Vec<usize
     out
 }
 
-fn joined(bucket: Vec<(Form, Vec<usize>)>, place: usize) -> Option<(Form, Vec<usize>)> {
+fn joined(bucket: Vec<Candidate>, place: usize) -> Option<Candidate> {
     let mut bucket = bucket.into_iter();
     let (mut form, mut members) = bucket.next()?;
     let parameter = |form: &mut Form| {
@@ -135,7 +143,7 @@ fn says_something(form: &Form, place: usize) -> bool {
 }
 
 /// Whether the words at `place` are values.
-fn is_parameter(bucket: &[(Form, Vec<usize>)], place: usize) -> bool {
+fn is_parameter(bucket: &[Candidate], place: usize) -> bool {
     let Some((form, _)) = bucket.first() else { return false };
     let words: Vec<&[u8]> = bucket.iter().filter_map(|(f, _)| word(f, place)).collect();
     let n = bucket.len();

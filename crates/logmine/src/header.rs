@@ -75,7 +75,8 @@ fn part(line: &[u8], at: usize, header: &Header) -> Option<(usize, Part)> {
             return Some((past(line, close + 1, b':'), Part::Level(level)));
         }
         let time = time_end(line, at + 1).is_some();
-        return (time || header.time.is_some()).then_some((past(line, close + 1, b':'), if time { Part::Time } else { Part::Bracket }));
+        return (time || header.time.is_some())
+            .then_some((past(line, close + 1, b':'), if time { Part::Time } else { Part::Bracket }));
     }
     if let Some(end) = time_end(line, at) {
         return Some((past(line, end, b':'), Part::Time));
@@ -99,7 +100,8 @@ fn part(line: &[u8], at: usize, header: &Header) -> Option<(usize, Part)> {
 fn component(word: &[u8]) -> Option<usize> {
     let body = word.strip_suffix(b":")?;
     let name = body.iter().position(|b| matches!(b, b'[' | b'(')).unwrap_or(body.len());
-    let fits = |b: &u8| class(*b) & (ALPHA | DIGIT) != 0 || matches!(b, b'.' | b'_' | b'-' | b'/' | b'$' | b'@');
+    let fits =
+        |b: &u8| class(*b) & (ALPHA | DIGIT) != 0 || matches!(b, b'.' | b'_' | b'-' | b'/' | b'$' | b'@');
     (name > 0 && class(body[0]) & ALPHA != 0 && body[..name].iter().all(fits)).then_some(name)
 }
 
@@ -118,7 +120,9 @@ fn level(word: &[u8]) -> Option<Level> {
         b"notice" => Level::Notice,
         b"warn" | b"warning" => Level::Warning,
         b"error" | b"err" | b"severe" => Level::Error,
-        b"fatal" | b"critical" | b"crit" | b"alert" | b"emerg" | b"panic" if word.len() > 3 => Level::Critical,
+        b"fatal" | b"critical" | b"crit" | b"alert" | b"emerg" | b"panic" if word.len() > 3 => {
+            Level::Critical
+        }
         b"v" if shouted => Level::Trace,
         b"d" if shouted => Level::Debug,
         b"i" if shouted => Level::Info,
@@ -131,7 +135,8 @@ fn level(word: &[u8]) -> Option<Level> {
 
 fn time_end(line: &[u8], at: usize) -> Option<usize> {
     let word_end = at + line.get(at..)?.iter().take(4).position(|&b| class(b) & BLANK != 0).unwrap_or(0);
-    mask::time_at(line, at).or_else(|| (word_end > at).then(|| mask::named_time(line, at, word_end)).flatten())
+    mask::time_at(line, at)
+        .or_else(|| (word_end > at).then(|| mask::named_time(line, at, word_end)).flatten())
 }
 
 fn past(line: &[u8], at: usize, byte: u8) -> usize {
@@ -155,9 +160,18 @@ mod tests {
     fn headers_of_common_formats_end_where_the_message_begins() {
         for (line, wanted) in [
             ("Jun 14 15:16:01 combo sshd(pam_unix)[19939]: check pass", ("check pass", None, Some("sshd"))),
-            ("2015-10-18 18:01:47,978 INFO [main] org.apache.App: Created it", ("Created it", Some(Level::Info), Some("org.apache.App"))),
-            ("03-17 16:13:38.811  1702  2395 D WindowManager: off now", ("off now", Some(Level::Debug), Some("WindowManager"))),
-            ("[Sun Dec 04 04:47:44 2005] [error] mod in state 6", ("mod in state 6", Some(Level::Error), None)),
+            (
+                "2015-10-18 18:01:47,978 INFO [main] org.apache.App: Created it",
+                ("Created it", Some(Level::Info), Some("org.apache.App")),
+            ),
+            (
+                "03-17 16:13:38.811  1702  2395 D WindowManager: off now",
+                ("off now", Some(Level::Debug), Some("WindowManager")),
+            ),
+            (
+                "[Sun Dec 04 04:47:44 2005] [error] mod in state 6",
+                ("mod in state 6", Some(Level::Error), None),
+            ),
             ("2024-05-06T07:08:09Z level fine", ("level fine", None, None)),
             ("INFO: started", ("started", Some(Level::Info), None)),
             ("plain words: nothing else", ("plain words: nothing else", None, None)),

@@ -10,6 +10,12 @@ use wellkept_model::ParamKind;
 
 use crate::mask;
 
+mod class;
+mod series;
+
+pub(crate) use class::{ALPHA, BLANK, BREAK, DIGIT, HEX, HIGH, INNER, UPPER, class};
+use series::{named_user, series};
+
 /// Bytes of a line that are looked at. The rest is one text parameter: nobody reads a template longer than this.
 pub(crate) const SCANNED_BYTES: usize = 4096;
 
@@ -42,55 +48,6 @@ impl Token {
     }
 }
 
-/// Space, tab and other blanks, and control bytes.
-pub(crate) const BLANK: u8 = 1;
-/// Ends a chunk.
-pub(crate) const BREAK: u8 = 2;
-/// Ends a word inside of a chunk with digits.
-pub(crate) const INNER: u8 = 4;
-/// `0` to `9`.
-pub(crate) const DIGIT: u8 = 8;
-/// Letter that is also a hexadecimal digit.
-pub(crate) const HEX: u8 = 16;
-/// Any letter of ASCII.
-pub(crate) const ALPHA: u8 = 32;
-/// Upper case.
-pub(crate) const UPPER: u8 = 64;
-/// Outside of ASCII.
-pub(crate) const HIGH: u8 = 128;
-
-const fn class_of(b: u8) -> u8 {
-    match b {
-        0..=32 | 127 => BLANK | BREAK,
-        b',' | b'!' | b';' | b':' | b'=' | b'|' | b'"' | b'\'' | b'[' | b']' | b'(' | b')' | b'{' | b'}' => BREAK,
-        b'.' | b'-' | b'+' | b'@' | b'#' | b'$' | b'%' | b'&' => INNER,
-        b'0'..=b'9' => DIGIT,
-        b'a'..=b'f' => ALPHA | HEX,
-        b'A'..=b'F' => ALPHA | HEX | UPPER,
-        b'A'..=b'Z' => ALPHA | UPPER,
-        b'a'..=b'z' => ALPHA,
-        128..=255 => HIGH,
-        _ => 0,
-    }
-}
-
-/// Properties of each byte.
-pub(crate) static CLASS: [u8; 256] = {
-    let mut table = [0u8; 256];
-    let mut b = 0;
-    while b < 256 {
-        table[b] = class_of(b as u8);
-        b += 1;
-    }
-    table
-};
-
-/// Class of a byte.
-#[inline]
-pub(crate) fn class(b: u8) -> u8 {
-    CLASS[b as usize]
-}
-
 /// Cuts `text` into `tokens` (emptied first), in order and without overlap.
 pub(crate) fn tokens(text: &[u8], tokens: &mut Vec<Token>) {
     tokens.clear();
@@ -109,49 +66,10 @@ pub(crate) fn tokens(text: &[u8], tokens: &mut Vec<Token>) {
     tokens.truncate(MAX_TOKENS);
     series(text, tokens);
     named_user(text, tokens);
-    let done = if tokens.len() == MAX_TOKENS { tokens.last().map_or(0, |t| t.end as usize) } else { scanned.len() };
+    let done =
+        if tokens.len() == MAX_TOKENS { tokens.last().map_or(0, |t| t.end as usize) } else { scanned.len() };
     if done < text.len() {
         tail(text.len(), done, tokens);
-    }
-}
-
-/// Makes a series of names (`an14 an15 an16`, three and more) one value: its length says nothing.
-fn series(text: &[u8], tokens: &mut Vec<Token>) {
-    if tokens.iter().filter(|t| t.class == Class::Mixed).nth(2).is_none() {
-        return;
-    }
-    let stem = |t: &Token| {
-        let word = t.of(text);
-        let letters = word.iter().position(u8::is_ascii_digit).unwrap_or(word.len());
-        word.get(..letters).unwrap_or_default()
-    };
-    let follows = |a: &Token, b: &Token| {
-        let one = |t: &Token| matches!(t.class, Class::Mixed | Class::Value(ParamKind::Id));
-        one(a) && one(b) && a.end + 1 == b.start && text.get(a.end as usize) == Some(&b' ') && stem(a) == stem(b)
-    };
-    let (mut kept, mut at) = (0, 0);
-    while at < tokens.len() {
-        let run = tokens[at..].windows(2).take_while(|w| follows(&w[0], &w[1])).count();
-        tokens[kept] = tokens[at];
-        if run >= 2 && !stem(&tokens[at]).is_empty() {
-            tokens[kept].end = tokens[at + run].end;
-            tokens[kept].class = Class::Value(ParamKind::Text);
-            at += run;
-        }
-        kept += 1;
-        at += 1;
-    }
-    tokens.truncate(kept);
-}
-
-/// In `for user alice`, the last word is a name.
-fn named_user(text: &[u8], tokens: &mut [Token]) {
-    let long = |t: &Token| t.end - t.start;
-    for at in 2..tokens.len() {
-        let [three, four, name] = &mut tokens[at - 2..=at] else { return };
-        if long(four) == 4 && long(three) == 3 && name.class == Class::Word && four.of(text) == b"user" && three.of(text) == b"for" {
-            name.class = Class::Value(ParamKind::Text);
-        }
     }
 }
 
@@ -166,7 +84,11 @@ fn tail(len: usize, done: usize, tokens: &mut Vec<Token>) {
         }
         _ => done as u32,
     };
-    tokens.push(Token { start, end: u32::try_from(len).unwrap_or(u32::MAX), class: Class::Value(ParamKind::Text) });
+    tokens.push(Token {
+        start,
+        end: u32::try_from(len).unwrap_or(u32::MAX),
+        class: Class::Value(ParamKind::Text),
+    });
 }
 
 /// Takes the chunk that starts at `start`; returns where it ends.
@@ -263,7 +185,11 @@ fn inner(text: &[u8], start: usize, end: usize, key: bool, out: &mut Vec<Token>)
             class = Class::Mixed;
         }
         match out.last_mut() {
-            Some(last) if last.start as usize >= start && matches!(class, Class::Value(_)) && joins(text, last, at) => {
+            Some(last)
+                if last.start as usize >= start
+                    && matches!(class, Class::Value(_))
+                    && joins(text, last, at) =>
+            {
                 if last.class != class || text[at - 1] != b'.' {
                     last.class = Class::Value(ParamKind::Id);
                 }
@@ -332,28 +258,52 @@ mod tests {
 
     #[test]
     fn words_values_and_mixed_words_are_told_apart() {
-        assert_eq!(cut("link tty2 up at 10.0.0.1:80, took 15ms"), [
-            "link", "~tty2", "up", "at", "Address:10.0.0.1:80", "took", "Duration:15ms"
-        ]);
-        assert_eq!(cut("node-246 of org.apache.hadoop done."), ["node", "Number:246", "of", "Text:org.apache.hadoop", "done"]);
-        assert_eq!(cut("open /var/log/x.log: 0x1f -3 2.5"), [
-            "open", "Path:/var/log/x.log", "Hex:0x1f", "Number:-3", "Number:2.5"
-        ]);
+        assert_eq!(
+            cut("link tty2 up at 10.0.0.1:80, took 15ms"),
+            ["link", "~tty2", "up", "at", "Address:10.0.0.1:80", "took", "Duration:15ms"]
+        );
+        assert_eq!(
+            cut("node-246 of org.apache.hadoop done."),
+            ["node", "Number:246", "of", "Text:org.apache.hadoop", "done"]
+        );
+        assert_eq!(
+            cut("open /var/log/x.log: 0x1f -3 2.5"),
+            ["open", "Path:/var/log/x.log", "Hex:0x1f", "Number:-3", "Number:2.5"]
+        );
         assert_eq!(cut("用户42登录"), ["用户", "Number:42", "登录"]);
-        assert_eq!(cut("jetty-6.1.26 at 16:13:38.811"), ["jetty", "Number:6.1.26", "at", "Time:16:13:38.811"]);
+        assert_eq!(
+            cut("jetty-6.1.26 at 16:13:38.811"),
+            ["jetty", "Number:6.1.26", "at", "Time:16:13:38.811"]
+        );
         assert_eq!(cut("2024-05-06T07:08:09Z up"), ["Time:2024-05-06T07:08:09Z", "up"]);
         assert_eq!(cut("2024-05-06 07:08:09,123 up"), ["Time:2024-05-06 07:08:09,123", "up"]);
-        assert_eq!(cut("id 550e8400-e29b-41d4-a716-446655440000 from fe80::1 via 00:1a:2b:3c:4d:5e"), [
-            "id", "Id:550e8400-e29b-41d4-a716-446655440000", "from", "Address:fe80::1", "via", "Address:00:1a:2b:3c:4d:5e"
-        ]);
-        assert_eq!(cut("block blk_-160 on R63-M0-L2-U19 via HTTP/1.1"), [
-            "block", "Id:blk_-160", "on", "Id:R63-M0-L2-U19", "via", "HTTP", "Number:1.1"
-        ]);
-        assert_eq!(cut(r"took 00:41 or <1 sec in C:\Windows\a.log"), [
-            "took", "Duration:00:41", "or", "Duration:<1 sec", "in", r"Path:C:\Windows\a.log"
-        ]);
-        assert_eq!(cut("00000001@2016/9/27:20:40:53.744 CSI"), ["Number:00000001", "Time:2016/9/27:20:40:53.744", "CSI"]);
-        assert_eq!(cut("GET https://a.example/x?y=1&z=2 ok"), ["GET", "Path:https://a.example/x?y=1&z=2", "ok"]);
+        assert_eq!(
+            cut("id 550e8400-e29b-41d4-a716-446655440000 from fe80::1 via 00:1a:2b:3c:4d:5e"),
+            [
+                "id",
+                "Id:550e8400-e29b-41d4-a716-446655440000",
+                "from",
+                "Address:fe80::1",
+                "via",
+                "Address:00:1a:2b:3c:4d:5e"
+            ]
+        );
+        assert_eq!(
+            cut("block blk_-160 on R63-M0-L2-U19 via HTTP/1.1"),
+            ["block", "Id:blk_-160", "on", "Id:R63-M0-L2-U19", "via", "HTTP", "Number:1.1"]
+        );
+        assert_eq!(
+            cut(r"took 00:41 or <1 sec in C:\Windows\a.log"),
+            ["took", "Duration:00:41", "or", "Duration:<1 sec", "in", r"Path:C:\Windows\a.log"]
+        );
+        assert_eq!(
+            cut("00000001@2016/9/27:20:40:53.744 CSI"),
+            ["Number:00000001", "Time:2016/9/27:20:40:53.744", "CSI"]
+        );
+        assert_eq!(
+            cut("GET https://a.example/x?y=1&z=2 ok"),
+            ["GET", "Path:https://a.example/x?y=1&z=2", "ok"]
+        );
     }
 
     #[test]

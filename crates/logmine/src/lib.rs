@@ -9,12 +9,11 @@ mod lex;
 mod mask;
 mod mine;
 mod miner;
-mod miner_state;
 mod normal;
 mod state;
 mod text;
 
 pub use mine::{Mined, MinedLine, Mining, params};
 pub use miner::{Bounds, Counts, Merge, Miner, OVERFLOW, Template};
-pub use state::StateError;
 pub use normal::{VARIABLE, normal_form};
+pub use state::StateError;

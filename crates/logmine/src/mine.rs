@@ -92,7 +92,8 @@ impl Mined {
 pub fn params<'a>(template: &str, text: &'a [u8]) -> Vec<Cow<'a, str>> {
     let line = String::from_utf8_lossy(text);
     let spaced = line.split_whitespace().collect::<Vec<_>>().join(" ");
-    let found = fit(template, &spaced).map(|ranges| ranges.into_iter().map(|r| spaced[r].to_owned().into()).collect());
+    let found = fit(template, &spaced)
+        .map(|ranges| ranges.into_iter().map(|r| spaced[r].to_owned().into()).collect());
     found.unwrap_or_else(|| vec![line])
 }
 
@@ -106,7 +107,10 @@ fn fit(template: &str, text: &str) -> Option<Vec<std::ops::Range<usize>>> {
     while let Some(literal) = literals.next() {
         let end = if literals.peek().is_none() {
             // The last literal stands at the end.
-            let end = text.len().checked_sub(literal.len()).filter(|&end| end >= at && text.is_char_boundary(end))?;
+            let end = text
+                .len()
+                .checked_sub(literal.len())
+                .filter(|&end| end >= at && text.is_char_boundary(end))?;
             (&text[end..] == literal).then_some(end)?
         } else {
             at + text[at..].find(literal)?
@@ -123,8 +127,10 @@ mod tests {
 
     #[test]
     fn every_line_is_told_in_order_with_the_template_as_it_became() {
-        let lines: Vec<String> =
-            ["alice", "bob", "carol"].iter().map(|u| format!("session  opened for user {u} by (uid=0)")).collect();
+        let lines: Vec<String> = ["alice", "bob", "carol"]
+            .iter()
+            .map(|u| format!("session  opened for user {u} by (uid=0)"))
+            .collect();
         let mut mining = Mining::default();
         lines.iter().for_each(|l| mining.line(l.as_bytes()));
         let mined = mining.finish();

@@ -107,7 +107,12 @@ pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     /// Checks name, version and sum, and opens the body.
-    pub(crate) fn open(state: &'a [u8], name: &[u8; 8], wanted: &'static str, version: u32) -> Result<Self, StateError> {
+    pub(crate) fn open(
+        state: &'a [u8],
+        name: &[u8; 8],
+        wanted: &'static str,
+        version: u32,
+    ) -> Result<Self, StateError> {
         let needed = |needed| StateError::CutOff { found: state.len(), needed };
         let (head, _) = state.split_at_checked(HEAD).ok_or_else(|| needed(HEAD + 4))?;
         if !head.starts_with(name) {

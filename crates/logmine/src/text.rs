@@ -52,8 +52,12 @@ pub(crate) fn agree(texts: Vec<(TemplateId, String)>) -> Vec<(Vec<TemplateId>, S
 /// A template takes in those that only have more around a variable than it has: `synchronized to <*>, stratum <*>`
 /// takes in `synchronized to LOCAL(<*>), stratum <*>`.
 fn absorbed(groups: Vec<(Vec<TemplateId>, String)>) -> Vec<(Vec<TemplateId>, String)> {
-    let plain: BTreeSet<String> =
-        groups.iter().map(|(_, text)| text).filter(|text| reduced(text) == **text && speaks(text)).cloned().collect();
+    let plain: BTreeSet<String> = groups
+        .iter()
+        .map(|(_, text)| text)
+        .filter(|text| reduced(text) == **text && speaks(text))
+        .cloned()
+        .collect();
     by_key(
         groups,
         |text| {
@@ -134,7 +138,9 @@ fn pieces(text: &str) -> Vec<(&str, &str)> {
     while at < bytes.len() {
         let from = at + 1;
         let end = match bytes[at] {
-            b'=' if bytes.get(from) != Some(&b'=') && (at == 0 || bytes[at - 1] != b'=') => value_end(bytes, from),
+            b'=' if bytes.get(from) != Some(&b'=') && (at == 0 || bytes[at - 1] != b'=') => {
+                value_end(bytes, from)
+            }
             // Other quotes may name an event: `"GET <*>"`, `"POST <*>"`.
             b'"' if at > 0 && bytes[at - 1] == b'=' => quote_end(bytes, from),
             _ => None,
@@ -190,7 +196,8 @@ fn collapsed(text: &str) -> String {
 
 /// Empty brackets and values filled with a variable.
 fn filled(text: &str) -> String {
-    let mut text = text.replace("()", "(<*>)").replace("[]", "[<*>]").replace("= ", "=<*> ").replace("=,", "=<*>,");
+    let mut text =
+        text.replace("()", "(<*>)").replace("[]", "[<*>]").replace("= ", "=<*> ").replace("=,", "=<*>,");
     if text.ends_with('=') {
         text.push_str(VARIABLE);
     }

@@ -18,7 +18,7 @@ fn rebuilt(shape: &Shape, text: &[u8], params: &[Range<u32>]) -> Vec<u8> {
 }
 
 fn check(miner: &mut Miner, text: &[u8]) -> TemplateId {
-    let mut params = vec![1..2];
+    let mut params: Vec<Range<u32>> = std::iter::once(1..2).collect();
     let shape = miner.split(text, &mut params);
     assert_eq!(rebuilt(&shape, text, &params), text);
     assert!(params.is_sorted_by_key(|p| p.start));
@@ -45,7 +45,8 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
     .prop_map(String::into_bytes);
     let raw = proptest::collection::vec(any::<u8>(), 0..6);
     let blank = prop_oneof![Just(b" ".to_vec()), Just(b"".to_vec()), Just(b"  ".to_vec())];
-    proptest::collection::vec(prop_oneof![8 => piece, 1 => raw, 6 => blank], 0..24).prop_map(|pieces| pieces.concat())
+    proptest::collection::vec(prop_oneof![8 => piece, 1 => raw, 6 => blank], 0..24)
+        .prop_map(|pieces| pieces.concat())
 }
 
 proptest! {
@@ -143,10 +144,16 @@ fn an_id_survives_generalisation_settling_and_restart() {
 fn a_state_says_why_it_cannot_be_read() {
     let state = Miner::default().save();
     assert!(matches!(Miner::load(&state[..9], Bounds::default()), Err(StateError::CutOff { found: 9, .. })));
-    assert_eq!(Miner::load(&[b'?'; 64], Bounds::default()).unwrap_err(), StateError::OtherKind { wanted: "miner" });
+    assert_eq!(
+        Miner::load(&[b'?'; 64], Bounds::default()).unwrap_err(),
+        StateError::OtherKind { wanted: "miner" }
+    );
     let mut newer = state.clone();
     newer[8] = 99;
-    assert_eq!(Miner::load(&newer, Bounds::default()).unwrap_err(), StateError::Version { found: 99, known: 1 });
+    assert_eq!(
+        Miner::load(&newer, Bounds::default()).unwrap_err(),
+        StateError::Version { found: 99, known: 1 }
+    );
     let mut damaged = state;
     *damaged.last_mut().unwrap() ^= 1;
     assert_eq!(Miner::load(&damaged, Bounds::default()).unwrap_err(), StateError::Damaged);
@@ -157,10 +164,13 @@ fn the_same_lines_give_the_same_ids_and_texts() {
     let run = || {
         let mut miner = Miner::default();
         let ids: Vec<TemplateId> = (0..5_000u64)
-            .map(|n| check(&mut miner, format!("job {} of {} took {n} ms", word(n % 97), word(n % 7)).as_bytes()))
+            .map(|n| {
+                check(&mut miner, format!("job {} of {} took {n} ms", word(n % 97), word(n % 7)).as_bytes())
+            })
             .collect();
         miner.settle();
-        let texts: Vec<(TemplateId, String)> = miner.templates().iter().map(|t| (t.id, t.text.to_owned())).collect();
+        let texts: Vec<(TemplateId, String)> =
+            miner.templates().iter().map(|t| (t.id, t.text.to_owned())).collect();
         (ids, texts, miner.save())
     };
     assert_eq!(run(), run());

@@ -70,11 +70,11 @@ pub struct Oddity {
     pub seen: f64,
     /// What is usual, in the unit of `seen`.
     pub usual: f64,
-    /// The value, where it is no number. Bytes as they stood, at most [`value::KEPT_BYTES`].
+    /// The value, where it is no number. Bytes as they stood, at most 64.
     pub value: Option<Vec<u8>>,
 }
 
-/// Watches one source.
+/// Watches one source. [`Watch::save`] and [`Watch::load`] carry it over a restart.
 #[derive(Debug, Clone, Default)]
 pub struct Watch {
     config: WatchConfig,
@@ -100,7 +100,13 @@ impl Watch {
     }
 
     /// Takes one line; what is odd about it goes to `out`.
-    pub fn line(&mut self, at_ns: i64, template: TemplateId, params: &[(ParamKind, &[u8])], out: &mut Vec<Oddity>) {
+    pub fn line(
+        &mut self,
+        at_ns: i64,
+        template: TemplateId,
+        params: &[(ParamKind, &[u8])],
+        out: &mut Vec<Oddity>,
+    ) {
         let first_ns = *self.first_ns.get_or_insert(at_ns);
         let learning = at_ns.saturating_sub(first_ns) < self.config.learning_ns;
         let mut found = Vec::new();
@@ -171,7 +177,8 @@ impl Watch {
         if let Some(track) = self.tracks.remove(&old) {
             self.tracks.entry(new).or_insert(track);
         }
-        let marks: Vec<Kind> = self.harmless.iter().filter(|(id, _)| *id == old).map(|&(_, kind)| kind).collect();
+        let marks: Vec<Kind> =
+            self.harmless.iter().filter(|(id, _)| *id == old).map(|&(_, kind)| kind).collect();
         for kind in marks {
             self.harmless.remove(&(old, kind));
             self.harmless.insert((new, kind));
@@ -190,7 +197,13 @@ impl Watch {
 }
 
 impl Track {
-    fn line(&mut self, at_ns: i64, template: TemplateId, params: &[(ParamKind, &[u8])], found: &mut Vec<Oddity>) {
+    fn line(
+        &mut self,
+        at_ns: i64,
+        template: TemplateId,
+        params: &[(ParamKind, &[u8])],
+        found: &mut Vec<Oddity>,
+    ) {
         self.rate.until(at_ns, template, found);
         self.rate.count();
         self.beat.line(at_ns);
@@ -229,7 +242,12 @@ mod tests {
     fn watched(minutes: i64) -> (Watch, Vec<Oddity>) {
         let (mut watch, mut out) = (Watch::new(config()), Vec::new());
         for i in 0..minutes * 6 {
-            watch.line(i * 10 * SECOND_NS, A, &[(ParamKind::Number, format!("{}", 100 + i % 7).as_bytes())], &mut out);
+            watch.line(
+                i * 10 * SECOND_NS,
+                A,
+                &[(ParamKind::Number, format!("{}", 100 + i % 7).as_bytes())],
+                &mut out,
+            );
             watch.tick(i * 10 * SECOND_NS, &mut out);
         }
         (watch, out)
@@ -296,6 +314,24 @@ mod tests {
         watch.merged(B, A);
         assert_eq!(watch.harmless().collect::<Vec<_>>(), [(A, Kind::NewTemplate)]);
         assert!(watch.unmark_harmless(A, Kind::NewTemplate) && !watch.unmark_harmless(A, Kind::NewTemplate));
+    }
+
+    #[test]
+    fn a_saved_watch_goes_on_where_it_was() {
+        let (mut watch, mut out) = watched(60);
+        watch.mark_harmless(B, Kind::Value(3));
+        let state = watch.save();
+        let mut again = Watch::load(&state, config()).unwrap();
+        assert_eq!(again.save(), state);
+        assert_eq!(again.harmless().collect::<Vec<_>>(), [(B, Kind::Value(3))]);
+        again.line(3600 * SECOND_NS, A, &[(ParamKind::Number, b"9000")], &mut out);
+        assert_eq!(out.len(), 1, "what is usual was not forgotten");
+        for at in 0..state.len() {
+            assert!(Watch::load(&state[..at], config()).is_err());
+        }
+        let mut damaged = state;
+        damaged[40] ^= 1;
+        assert_eq!(Watch::load(&damaged, config()).unwrap_err(), crate::StateError::Damaged);
     }
 
     #[test]

@@ -63,7 +63,8 @@ impl Rate {
         let running = input.number("running")? as u32;
         let odd = input.number("odd")? != 0;
         let counts = input.count("counts")?.min(BUCKETS);
-        let counts = (0..counts).map(|_| input.number("count").map(|c| c as u32)).collect::<Result<_, _>>()?;
+        let counts =
+            (0..counts).map(|_| input.number("count").map(|c| c as u32)).collect::<Result<_, _>>()?;
         Ok(Self { bucket_ns: bucket_ns.max(1), start_ns, running, counts, odd })
     }
 

@@ -59,7 +59,8 @@ impl Watch {
         }
         for _ in 0..input.count("tracks")? {
             let id = TemplateId(input.number("track")?);
-            let (rate, beat) = (super::Rate::read(&mut input, config.bucket_ns)?, super::Beat::read(&mut input)?);
+            let (rate, beat) =
+                (super::Rate::read(&mut input, config.bucket_ns)?, super::Beat::read(&mut input)?);
             let mut values = Vec::new();
             for _ in 0..input.count("values")?.min(super::WATCHED_PARAMS) {
                 values.push(super::Values::read(&mut input)?);

@@ -25,7 +25,7 @@ const WORDS: usize = 12;
 const CALM: u64 = 20;
 
 /// Bytes of a value that are kept.
-pub const KEPT_BYTES: usize = 64;
+pub(super) const KEPT_BYTES: usize = 64;
 
 /// What one parameter was.
 #[derive(Debug, Clone)]
@@ -41,7 +41,14 @@ pub(super) struct Values {
 
 impl Values {
     pub(super) fn new(kind: ParamKind) -> Self {
-        Self { kind, numbers: std::collections::VecDeque::new(), words: BTreeSet::new(), seen: 0, since_new: 0, usual: (0.0, 0.0) }
+        Self {
+            kind,
+            numbers: std::collections::VecDeque::new(),
+            words: BTreeSet::new(),
+            seen: 0,
+            since_new: 0,
+            usual: (0.0, 0.0),
+        }
     }
 
     /// Takes a value; score, value and usual value when it is odd. For words the value is how many are known.

@@ -2,8 +2,9 @@
 
 use wellkept_model::TemplateId;
 
+use super::{Bounds, Counts, Miner};
 use crate::form::{Elem, Form};
-use crate::miner::{Bounds, Counts, Miner};
+
 use crate::state::{Reader, StateError, Writer};
 
 const NAME: &[u8; 8] = b"wklogmin";
@@ -17,12 +18,9 @@ impl Miner {
     pub fn save(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.number(self.next_id);
-        for count in [
-            self.counts.lines,
-            self.counts.cache_hits,
-            self.counts.evicted_forms,
-            self.counts.overflow_lines,
-        ] {
+        for count in
+            [self.counts.lines, self.counts.cache_hits, self.counts.evicted_forms, self.counts.overflow_lines]
+        {
             out.number(count);
         }
         out.number(self.now_called.len() as u64);
