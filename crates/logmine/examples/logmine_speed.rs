@@ -131,7 +131,7 @@ fn vary(line: &[u8], random: &mut Random, out: &mut Vec<u8>) {
     let mut at = 0;
     while at < line.len() {
         let digits = line[at..].iter().take_while(|b| b.is_ascii_digit()).count();
-        if digits >= 3 && random.next() % 2 == 0 {
+        if digits >= 3 && random.next().is_multiple_of(2) {
             out.push(b'1' + (random.next() % 9) as u8);
             out.extend((1..digits).map(|_| b'0' + (random.next() % 10) as u8));
         } else {

@@ -70,16 +70,24 @@ impl Form {
         2 * (words + gaps) + 64 * self.elems.len() + 256
     }
 
-    /// Hash of the words, without those at `wild`.
+    /// Hash of the words, without those at `wild`: the sum over all places, so that one place can be exchanged.
     pub(crate) fn key(&self, wild: &Wild) -> u64 {
-        let mut hasher = Hasher::new();
-        for (place, elem) in self.elems.iter().enumerate() {
-            match elem {
-                Elem::Word(word) if !wild.has(place) => hasher.word(word),
-                _ => hasher.mark(1),
+        let hashes = (0..self.elems.len())
+            .map(|place| if wild.has(place) { var_key(place) } else { self.place_key(place) });
+        hashes.fold(0, u64::wrapping_add)
+    }
+
+    /// What a place adds to the key.
+    pub(crate) fn place_key(&self, place: usize) -> u64 {
+        match self.elems.get(place) {
+            Some(Elem::Word(word)) => {
+                let mut hasher = Hasher::new();
+                hasher.mark(place as u64);
+                hasher.word(word);
+                hasher.finish()
             }
+            _ => var_key(place),
         }
-        hasher.finish()
     }
 
     /// Places of the parameters.
@@ -164,6 +172,13 @@ fn join(a: ParamKind, b: ParamKind) -> ParamKind {
         | (ParamKind::Hex | ParamKind::Number, ParamKind::Id) => ParamKind::Id,
         _ => ParamKind::Text,
     }
+}
+
+/// What a parameter at a place adds to the key of a form.
+pub(crate) fn var_key(place: usize) -> u64 {
+    let mut hasher = Hasher::new();
+    hasher.mark(!(place as u64));
+    hasher.finish()
 }
 
 /// What stands between the tokens of `text`, from before the first to behind the last.

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use wellkept_model::ParamKind;
 
-use crate::form::{Elem, Form, UNITS, Wild};
+use crate::form::{Elem, Form, UNITS, Wild, var_key};
+use crate::hash::HashedMap;
 
 /// Different words that make a place of a sentence a parameter.
 const WITNESSES: usize = 5;
@@ -33,13 +34,27 @@ const QUOTED_WITNESSES: usize = 3;
 /// Words of a sentence that are followed by a name.
 const NAMERS: [&[u8]; 6] = [b"user", b"host", b"from", b"by", b"device", b"domain"];
 
-/// A form as it may become, and which of the given forms it stands for.
-type Candidate = (Form, Vec<usize>);
+/// A form as it may become.
+#[derive(Debug, Clone)]
+struct Candidate {
+    form: Form,
+    /// Key of the form as it is.
+    key: u64,
+    /// Which of the given forms it stands for.
+    members: Vec<usize>,
+}
+
+impl Candidate {
+    fn new(form: Form, members: Vec<usize>) -> Self {
+        Self { key: form.key(&Wild::none(0)), form, members }
+    }
+}
 
 /// Groups of forms (as indices into `forms`) that are one, each with what stands at their places then.
 pub(crate) fn groups(forms: &[&Form]) -> Vec<(Vec<usize>, Vec<Elem>)> {
     let Some(first) = forms.first() else { return Vec::new() };
-    let mut live: Vec<Candidate> = forms.iter().enumerate().map(|(i, f)| ((*f).clone(), vec![i])).collect();
+    let mut live: Vec<Candidate> =
+        forms.iter().enumerate().map(|(i, f)| Candidate::new((*f).clone(), vec![i])).collect();
     live = units(live);
     for _ in 0..3 {
         let before = live.len();
@@ -50,10 +65,7 @@ pub(crate) fn groups(forms: &[&Form]) -> Vec<(Vec<usize>, Vec<Elem>)> {
             break;
         }
     }
-    live.into_iter()
-        .filter(|(_, members)| members.len() > 1)
-        .map(|(form, members)| (members, form.elems))
-        .collect()
+    live.into_iter().filter(|c| c.members.len() > 1).map(|c| (c.members, c.form.elems)).collect()
 }
 
 /// Merges forms that differ in units only, at however many places.
@@ -61,79 +73,100 @@ fn units(live: Vec<Candidate>) -> Vec<Candidate> {
     let is_unit = |elem: &Elem| {
         matches!(elem, Elem::Word(w) if UNITS.contains(&&**w)) || *elem == Elem::Var(ParamKind::Size)
     };
-    let mut buckets: BTreeMap<(usize, u64, Wild), Vec<Candidate>> = BTreeMap::new();
-    for (nth, (form, members)) in live.into_iter().enumerate() {
-        let mut wild = form.wild();
+    let mut buckets: BTreeMap<(usize, u64), Vec<Candidate>> = BTreeMap::new();
+    for (nth, candidate) in live.into_iter().enumerate() {
+        let form = &candidate.form;
         let places: Vec<usize> = (0..form.elems.len()).filter(|&p| is_unit(&form.elems[p])).collect();
-        places.iter().for_each(|&p| wild.set(p));
+        let key = places.iter().fold(candidate.key, |key, &place| without(key, form, place));
         // Forms without units have a bucket of their own each.
         let nth = if places.is_empty() { nth + 1 } else { 0 };
-        buckets.entry((nth, form.key(&wild), wild)).or_default().push((form, members));
+        buckets.entry((nth, key)).or_default().push(candidate);
     }
     let mut out: Vec<Candidate> = buckets.into_values().filter_map(united).collect();
-    out.sort_by(|a, b| a.1.cmp(&b.1));
+    out.sort_by(|a, b| a.members.cmp(&b.members));
     out
+}
+
+/// The key of a form if `place` were a parameter.
+fn without(key: u64, form: &Form, place: usize) -> u64 {
+    key.wrapping_sub(form.place_key(place)).wrapping_add(var_key(place))
 }
 
 /// Forms that differ in units, as one.
 fn united(bucket: Vec<Candidate>) -> Option<Candidate> {
     let mut bucket = bucket.into_iter();
-    let (mut form, mut members) = bucket.next()?;
-    for (other, more) in bucket {
-        for (mine, theirs) in form.elems.iter_mut().zip(&other.elems) {
+    let Candidate { mut form, mut members, .. } = bucket.next()?;
+    for other in bucket {
+        for (mine, theirs) in form.elems.iter_mut().zip(&other.form.elems) {
             if mine != theirs && matches!(mine, Elem::Word(_)) {
                 *mine = Elem::Var(ParamKind::Size);
             }
         }
-        form.widen(&other);
-        members.extend(more);
+        form.widen(&other.form);
+        members.extend(other.members);
     }
     members.sort_unstable();
-    Some((form, members))
+    Some(Candidate::new(form, members))
 }
 
 /// Merges forms that differ in `place` only, where the words at the place allow it.
 fn at_place(live: Vec<Candidate>, place: usize) -> Vec<Candidate> {
-    let mut buckets: BTreeMap<(u64, Wild), Vec<Candidate>> = BTreeMap::new();
-    let mut order = Vec::new();
-    for (form, members) in live {
-        let mut wild = form.wild();
-        wild.set(place);
-        let key = (form.key(&wild), wild);
-        let bucket = buckets.entry(key.clone()).or_insert_with(|| {
-            order.push(key);
-            Vec::new()
-        });
-        bucket.push((form, members));
+    let keys: Vec<u64> = live.iter().map(|c| without(c.key, &c.form, place)).collect();
+    let mut sorted = keys.clone();
+    sorted.sort_unstable();
+    if sorted.windows(2).all(|pair| pair[0] != pair[1]) {
+        return live;
+    }
+    let mut bucket_of: HashedMap<usize> = HashedMap::default();
+    let mut buckets: Vec<Vec<Candidate>> = Vec::new();
+    for (candidate, key) in live.into_iter().zip(keys) {
+        let nth = *bucket_of.entry(key).or_insert(buckets.len());
+        match buckets.get_mut(nth) {
+            // Equal hashes of different forms are rare, and harmless: the form waits for the next time.
+            Some(bucket)
+                if bucket
+                    .first()
+                    .is_some_and(|first| differ_only_at(&first.form, &candidate.form, place)) =>
+            {
+                bucket.push(candidate);
+            }
+            _ => buckets.push(vec![candidate]),
+        }
     }
     let mut out = Vec::new();
-    for key in order {
-        let bucket = buckets.remove(&key).unwrap_or_default();
-        if bucket.len() > 1 && says_something(&bucket[0].0, place) && is_parameter(&bucket, place) {
-            out.extend(joined(bucket, place));
-        } else {
-            out.extend(bucket);
-        }
+    for bucket in buckets {
+        let merges = match bucket.as_slice() {
+            [] | [_] => false,
+            [first, ..] => says_something(&first.form, place) && is_parameter(&bucket, place),
+        };
+        if merges { out.extend(joined(bucket, place)) } else { out.extend(bucket) }
     }
     out
 }
 
+fn differ_only_at(a: &Form, b: &Form, place: usize) -> bool {
+    let same = |(at, (a, b)): (usize, (&Elem, &Elem))| {
+        at == place || a == b || (matches!(a, Elem::Var(_)) && matches!(b, Elem::Var(_)))
+    };
+    a.elems.len() == b.elems.len() && a.elems.iter().zip(&b.elems).enumerate().all(same)
+}
+
 fn joined(bucket: Vec<Candidate>, place: usize) -> Option<Candidate> {
     let mut bucket = bucket.into_iter();
-    let (mut form, mut members) = bucket.next()?;
+    let Candidate { mut form, mut members, .. } = bucket.next()?;
     let parameter = |form: &mut Form| {
         if let Some(elem @ Elem::Word(_)) = form.elems.get_mut(place) {
             *elem = Elem::Var(ParamKind::Text);
         }
     };
     parameter(&mut form);
-    for (mut other, more) in bucket {
-        parameter(&mut other);
-        form.widen(&other);
-        members.extend(more);
+    for mut other in bucket {
+        parameter(&mut other.form);
+        form.widen(&other.form);
+        members.extend(other.members);
     }
     members.sort_unstable();
-    Some((form, members))
+    Some(Candidate::new(form, members))
 }
 
 /// Whether words are left without `place`: a template of parameters only says nothing.
@@ -144,8 +177,8 @@ fn says_something(form: &Form, place: usize) -> bool {
 
 /// Whether the words at `place` are values.
 fn is_parameter(bucket: &[Candidate], place: usize) -> bool {
-    let Some((form, _)) = bucket.first() else { return false };
-    let words: Vec<&[u8]> = bucket.iter().filter_map(|(f, _)| word(f, place)).collect();
+    let Some(Candidate { form, .. }) = bucket.first() else { return false };
+    let words: Vec<&[u8]> = bucket.iter().filter_map(|c| word(&c.form, place)).collect();
     let n = bucket.len();
     if let Some(needed) = value_place(form, place) {
         return n >= needed;

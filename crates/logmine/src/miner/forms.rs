@@ -14,6 +14,10 @@ use crate::hash::Hasher;
 /// Forms with the same gaps at which they are looked at together for the first time.
 const KIN_FIRST: usize = 32;
 
+/// Forms with the same gaps that are kept, and sets of places among them: what a line must be compared with at most.
+const KIN_FORMS: usize = 4096;
+const KIN_WILDS: usize = 64;
+
 /// Forms with the same gaps.
 #[derive(Debug, Default)]
 pub(super) struct Kin {
@@ -46,7 +50,9 @@ impl Miner {
         };
         let shape = self.hit(at, text, params)?;
         self.remember(hash, at);
-        if self.kin.get(&key).is_some_and(|k| k.forms.len() >= k.due.max(KIN_FIRST)) {
+        if self.kin.get(&key).is_some_and(|k| {
+            k.forms.len() >= k.due.clamp(KIN_FIRST, KIN_FORMS + 1) || k.wilds.len() > KIN_WILDS
+        }) {
             self.generalise(key);
         }
         if self.live >= self.settle_at {
@@ -110,10 +116,27 @@ impl Miner {
             let members: Vec<u32> = members.into_iter().map(|i| places[i]).collect();
             self.unite(&members, elems);
         }
+        places.retain(|&at| self.form(at).is_some());
+        loop {
+            self.index(&mut kin, &places);
+            if places.len() <= KIN_FORMS && kin.wilds.len() <= KIN_WILDS {
+                break;
+            }
+            places.sort_by_key(|&at| self.form(at).map(|f| f.last));
+            for at in places.drain(..places.len().div_ceil(2)) {
+                self.throw_out(at);
+            }
+        }
+        kin.due = (2 * kin.forms.len()).max(KIN_FIRST);
+        kin.changed = false;
+        self.kin.insert(key, kin);
+    }
+
+    /// Makes `kin` know the forms at `places`, and no others.
+    fn index(&self, kin: &mut Kin, places: &[u32]) {
         kin.wilds.clear();
         kin.forms.clear();
-        places.retain(|&at| self.form(at).is_some());
-        for at in places {
+        for &at in places {
             let Some(form) = self.form(at) else { continue };
             let wild = form.wild();
             let words = form.key(&wild);
@@ -123,9 +146,15 @@ impl Miner {
             }
             kin.forms.insert((nth as u16, words), at);
         }
-        kin.due = 2 * kin.forms.len();
-        kin.changed = false;
-        self.kin.insert(key, kin);
+    }
+
+    fn throw_out(&mut self, at: u32) {
+        if let Some(form) = self.forms.get_mut(at as usize).and_then(Option::take) {
+            self.bytes -= form.bytes();
+            self.live -= 1;
+            self.counts.evicted_forms += 1;
+            self.free.push(at);
+        }
     }
 
     fn form(&self, at: u32) -> Option<&Form> {
@@ -165,6 +194,9 @@ impl Miner {
     fn evict(&mut self) {
         let mut last: Vec<u64> = self.forms.iter().flatten().map(|f| f.last).collect();
         let middle = last.len() / 2;
+        if last.is_empty() {
+            return;
+        }
         let (_, &mut limit, _) = last.select_nth_unstable(middle);
         for (at, place) in self.forms.iter_mut().enumerate() {
             if let Some(form) = place.take_if(|f| f.last < limit) {
