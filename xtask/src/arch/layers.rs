@@ -28,6 +28,7 @@ const PLACES: &[Place] = &[
     pure("wellkept-diagnose", 1),
     pure("wellkept-intake", 1),
     pure("wellkept-keep", 1),
+    pure("wellkept-logmine", 1),
     pure("wellkept-promql", 1),
     pure("wellkept-recover", 1),
     pure("wellkept-rootcause", 1),
