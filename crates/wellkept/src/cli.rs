@@ -142,6 +142,9 @@ pub(crate) enum Command {
     /// Who is likeliest to be the root of an alarm, when no rule knows.
     #[command(subcommand)]
     Diagnose(DiagnoseCommand),
+    /// Log files: templates, and what is odd in them.
+    #[command(subcommand)]
+    Logs(LogsCommand),
     /// The store of samples: look into it, verify, repair, copy, export, import.
     #[command(subcommand)]
     Store(StoreCommand),
@@ -193,6 +196,30 @@ pub(crate) enum DiagnoseCommand {
         /// Case folders.
         #[arg(required = true)]
         cases: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogsCommand {
+    /// Find the templates of a file; with --output json each line with its template and parameters.
+    Mine {
+        /// The file, also packed (.gz); - for standard input.
+        file: PathBuf,
+        /// Look at the message only: leave time, level and component before it out.
+        #[arg(long)]
+        without_header: bool,
+        /// Tell the templates with their counts, not the lines.
+        #[arg(long)]
+        templates: bool,
+    },
+    /// Score each line of a file, or each session of a table (id,label,events), against a normal one.
+    Anomalies {
+        /// Normal lines or sessions.
+        #[arg(long)]
+        train: PathBuf,
+        /// Those to judge.
+        #[arg(long)]
+        test: PathBuf,
     },
 }
 
