@@ -139,6 +139,9 @@ pub(crate) enum Command {
     /// PromQL: run test scripts in the format of Prometheus' own.
     #[command(subcommand)]
     Promql(PromqlCommand),
+    /// Who is likeliest to be the root of an alarm, when no rule knows.
+    #[command(subcommand)]
+    Diagnose(DiagnoseCommand),
     /// The store of samples: look into it, verify, repair, copy, export, import.
     #[command(subcommand)]
     Store(StoreCommand),
@@ -180,6 +183,16 @@ pub(crate) enum Command {
         settings: PathBuf,
         #[arg(long)]
         pidfile: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DiagnoseCommand {
+    /// Rank the entities of recorded cases: folders with metrics, a call graph, traces and logs.
+    Rank {
+        /// Case folders.
+        #[arg(required = true)]
+        cases: Vec<PathBuf>,
     },
 }
 

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod check;
+mod diagnose;
 mod discover;
 mod doctor;
 mod generate;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 
 use wellkept_catalogue::Language;
 
-use crate::cli::{Cli, Command, Output, PromqlCommand, Remote, RulesCommand};
+use crate::cli::{Cli, Command, DiagnoseCommand, Output, PromqlCommand, Remote, RulesCommand};
 use crate::client::Client;
 
 /// What every command knows.
@@ -61,6 +62,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Rules(RulesCommand::Check { files }) => rules::check(context, &files),
         Command::Rules(RulesCommand::Test { files }) => rules::test(context, &files),
         Command::Promql(PromqlCommand::Test { files }) => promql::test(context, &files),
+        Command::Diagnose(DiagnoseCommand::Rank { cases }) => diagnose::rank_cases(context, &cases),
         Command::Store(command) => store::run(context, command),
         Command::Discover { to } => discover::run(context, to.as_deref()),
         Command::Doctor { data_dir } => doctor::run(context, &data_dir.unwrap_or_else(default_data_dir)),

@@ -30,6 +30,7 @@ const PLACES: &[Place] = &[
     pure("wellkept-keep", 1),
     pure("wellkept-promql", 1),
     pure("wellkept-recover", 1),
+    pure("wellkept-rootcause", 1),
     pure("wellkept-upstream", 1),
     does_io("wellkept-egress", 1),
     does_io("wellkept-tsdb", 1),
