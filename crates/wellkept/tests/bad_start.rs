@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 
 use common::{Ended, Home, Mounted, Up, run, skipped, wellkept};
@@ -124,6 +124,20 @@ fn an_address_that_is_taken() {
     assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
     assert!(ended.err.contains(&address.to_string()) && ended.err.contains("--listen"), "{ended:?}");
     assert!(!home.data().exists(), "no data directory was made");
+}
+
+#[test]
+fn an_address_of_a_door_that_is_taken() {
+    let taken = TcpListener::bind(anywhere()).unwrap();
+    let udp = UdpSocket::bind(taken.local_addr().unwrap()).unwrap();
+    let address = udp.local_addr().unwrap();
+    for door in ["graphite", "statsd"] {
+        let home = Home::new();
+        let keep = home.keep(format!("metrics: {{ {door}: '{address}' }}\n"));
+        let ended = start(&home.data(), Some(&keep), anywhere());
+        check_ended(&ended, 4, &[&address.to_string(), &format!("metrics.{door}")]);
+        assert!(!home.data().exists(), "no data directory was made");
+    }
 }
 
 #[test]

@@ -152,6 +152,55 @@ fn otlp_comes_as_protobuf_and_as_json() {
 }
 
 #[test]
+fn otlp_sums_histograms_and_differences_become_prometheus_series() {
+    let home = Home::new();
+    let up = Up::store(&home, None);
+    let at = now_ms() - 5000;
+    let send = |metric: serde_json::Value| {
+        let resource = json!({"attributes": [
+            {"key": "service.name", "value": {"stringValue": "pay"}},
+            {"key": "service.namespace", "value": {"stringValue": "shop"}},
+            {"key": "service.instance.id", "value": {"stringValue": "a1"}},
+            {"key": "host.arch", "value": {"stringValue": "amd64"}}]});
+        let scope = json!({"scope": {"name": "lib"}, "metrics": [metric]});
+        let body = json!({"resourceMetrics": [{"resource": resource, "scopeMetrics": [scope]}]});
+        let answer = up.call("POST", "/api/v1/otlp/v1/metrics").json(&body).send();
+        taken(&answer);
+        assert_eq!(answer.json, json!({}), "nothing is left out");
+    };
+    let (begin, time) = (format!("{}000000", at - 60_000), |ms: i64| format!("{ms}000000"));
+    let point = |ms: i64, value: i64| json!({"startTimeUnixNano": begin, "timeUnixNano": time(ms), "asInt": value.to_string()});
+    send(json!({"name": "http.requests", "unit": "1",
+        "sum": {"aggregationTemporality": 2, "isMonotonic": true, "dataPoints": [point(at, 7)]}}));
+    for (ms, value) in [(at, 3), (at + 1000, 4)] {
+        send(json!({"name": "data.sent", "unit": "By",
+            "sum": {"aggregationTemporality": 1, "isMonotonic": true, "dataPoints": [point(ms, value)]}}));
+    }
+    send(
+        json!({"name": "http.duration", "unit": "s", "histogram": {"aggregationTemporality": 2, "dataPoints": [{
+        "startTimeUnixNano": begin, "timeUnixNano": time(at), "count": "6", "sum": 2.5,
+        "bucketCounts": ["1", "2", "3"], "explicitBounds": [0.1, 0.5]}]}}),
+    );
+    send(json!({"name": "size", "exponentialHistogram": {"aggregationTemporality": 2, "dataPoints": [{
+        "startTimeUnixNano": begin, "timeUnixNano": time(at), "count": "5", "sum": 9, "scale": 0, "zeroCount": "1",
+        "positive": {"offset": 0, "bucketCounts": ["1", "3"]}}]}}));
+    let labels = "job=\"shop/pay\",instance=\"a1\"";
+    for (query, wanted) in [
+        (format!("http_requests_total{{{labels}}}"), "7"),
+        (format!("data_sent_bytes_total{{{labels}}}"), "7"),
+        (format!("http_duration_seconds_bucket{{le=\"0.5\",{labels}}}"), "3"),
+        (format!("http_duration_seconds_bucket{{le=\"+Inf\",{labels}}}"), "6"),
+        (format!("http_duration_seconds_sum{{{labels}}}"), "2.5"),
+        (format!("http_duration_seconds_count{{{labels}}}"), "6"),
+        (format!("histogram_count(size{{{labels}}})"), "5"),
+        (format!("histogram_sum(size{{{labels}}})"), "9"),
+        (format!("target_info{{host_arch=\"amd64\",{labels}}}"), "1"),
+    ] {
+        assert_eq!(value(&up, &query, at + 1000).as_deref(), Some(wanted), "{query}");
+    }
+}
+
+#[test]
 fn influx_lines_come_in_every_precision() {
     let home = Home::new();
     let up = Up::store(&home, None);

@@ -3,7 +3,10 @@
 
 mod common;
 
-use common::{Answer, Home, Up, wait_for};
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use common::{Answer, Home, Up, encode, now_ms, seconds, wait_for};
 use serde_json::{Value, json};
 
 #[track_caller]
@@ -130,4 +133,36 @@ fn our_own_metrics_and_the_console_are_served() {
         assert_eq!(answer.status, 200, "{page}");
         assert!(answer.text.to_lowercase().contains("<!doctype html>"), "{page}");
     }
+}
+
+#[test]
+fn a_query_ends_when_its_client_leaves() {
+    let home = Home::new();
+    let up = Up::store(&home, None);
+    let now = now_ms();
+    let lines: String = (0..300)
+        .flat_map(|i| (0..200).map(move |t| format!("big{{i=\"{i}\"}} {} {}\n", t * i % 7, now - t * 10_000)))
+        .collect();
+    assert_eq!(up.call("POST", "/api/v1/import/prometheus").body(lines).send().status, 204);
+    let (start, end) = (seconds(now - 2_000_000), seconds(now));
+    let fields = [
+        ("query", "sum(quantile_over_time(0.5, big[20m]))"),
+        ("start", &start),
+        ("end", &end),
+        ("step", "200ms"),
+    ];
+    let request =
+        format!("GET /api/v1/query_range?{} HTTP/1.1\r\nhost: {}\r\n\r\n", encode(&fields), up.address);
+    let clients: Vec<TcpStream> = (0..32)
+        .map(|_| {
+            let mut stream = TcpStream::connect(up.address).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    wait_for("they hold all places", || (up.query("1").status == 503).then_some(()));
+    drop(clients);
+    // Left alone, each of them would hold its place for a minute.
+    let (_, took) = wait_for("the places are free", || (up.query("1").status == 200).then_some(()));
+    assert!(took.as_secs() < 15, "{took:?}");
 }

@@ -153,8 +153,11 @@ fn a_rule_file_with_mistakes_is_refused_at_the_start() {
         "groups:\n- name: g\n  rules:\n  - record: a\n    expr: sum(\n  - alert: B\n    exprr: up\n",
     );
     let mut command = wellkept();
-    command.args(["up", "--listen", "127.0.0.1:0", "--data-dir"]).arg(home.data()).arg("--keep").arg(keep);
+    command.args(["up", "--listen", "127.0.0.1:0", "--data-dir"]).arg(home.data()).arg("--keep").arg(&keep);
     let ended = run(&mut command);
+    let checked = run(wellkept().arg("check").arg(&keep));
+    assert_eq!(checked.code, Some(2), "{checked:?}");
+    assert!(checked.out.contains("shop.rules.yml:7:5"), "`check` says what `up` says: {checked:?}");
     assert_eq!(ended.code, Some(2), "{ended:?}");
     for word in ["shop.rules.yml:5:11", "shop.rules.yml:7:5", "exprr"] {
         assert!(ended.err.contains(word), "`{word}` is missing: {}", ended.err);

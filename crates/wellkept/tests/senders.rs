@@ -185,4 +185,11 @@ fn two_of_us_speak_remote_write_two() {
     let up = Up::store(&here, Some(&keep));
     wait_for_samples(&up, 5);
     all_arrive(&up, receiver.address);
+    // The end of a series is sent on, too; without it the last value would be shown for five minutes.
+    drop(page);
+    wait_for("its series end there", || {
+        let found = receiver.query("shop_orders_total").json;
+        (found["status"] == "success" && rows(&found["data"]).is_empty()).then_some(())
+    });
+    assert!(!samples(receiver.address, "shop_orders_total", now_ms()).is_empty());
 }

@@ -11,6 +11,7 @@ use wellkept_model::keep::Keep;
 use super::Context;
 use crate::cli::Output;
 use crate::exit::{Failure, OK, USAGE};
+use crate::metrics::Files;
 use crate::say;
 
 /// One byte more than is accepted, so that a larger file is seen as such and not read.
@@ -61,11 +62,20 @@ fn bad_queries(path: &Path, keep: &Keep) -> Vec<String> {
     bad.collect()
 }
 
+/// Mistakes in the files that a keep file names under `metrics`. One that is not there yet is no mistake.
+fn bad_files(keep: &Keep) -> Vec<String> {
+    let mut there = keep.clone();
+    there.metrics.scrape = keep.metrics.scrape.clone().filter(|p| p.exists());
+    let read = Files::read(&there);
+    read.err().map(|e| format!("{e:#}").lines().map(str::to_owned).collect()).unwrap_or_default()
+}
+
 pub(super) fn run(context: Context, path: &Path) -> anyhow::Result<u8> {
     let bytes = read(path, context.language)?;
     match wellkept_keep::parse_bytes(&path.display().to_string(), &bytes) {
         Ok(keep) => {
-            let bad = bad_queries(path, &keep);
+            let mut bad = bad_queries(path, &keep);
+            bad.extend(bad_files(&keep));
             if bad.is_empty() {
                 report_good(context, path, &keep);
                 return Ok(OK);

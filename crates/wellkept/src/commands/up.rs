@@ -20,7 +20,7 @@ use super::{Context, variable};
 use crate::clock::now;
 use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
 use crate::exit::{ADDRESS, DATA_DIR, Failure, OK, USAGE};
-use crate::metrics::{Base, Files, HttpDoors, Intake, Views, page};
+use crate::metrics::{Base, Files, HttpDoors, Intake, Sockets, Views, page};
 use crate::say;
 
 /// Read when no keep file is named.
@@ -56,6 +56,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         Failure::new(ADDRESS, say::text(context.language, &text))
     })?;
     let address = listener.local_addr()?;
+    let sockets = Sockets::bind(&keep.metrics).await?;
     let dir = DataDir::open(&options.data_dir).map_err(|e| Failure::of(DATA_DIR, &e))?;
     let state = StateDb::open(dir.path()).await.map_err(|e| Failure::of(DATA_DIR, &e))?;
     let versions = FileVersions::open(dir.path(), state.clone()).map_err(|e| Failure::of(DATA_DIR, &e))?;
@@ -71,6 +72,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let intake = Intake::start(Base {
         keep: &keep,
         files,
+        sockets,
         data_dir: dir.path(),
         doors: &doors,
         store: &store,

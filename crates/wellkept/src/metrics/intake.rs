@@ -13,7 +13,7 @@ use wellkept_scrape::config::{self, Config};
 use wellkept_scrape::sender::Senders;
 use wellkept_tsdb::Store;
 
-use super::{Host, Listeners, Ruler, Scraping, Swap, read_files, shown};
+use super::{Host, Listeners, Ruler, Scraping, Sockets, Swap, read_files, shown};
 use crate::commands::variable;
 use crate::elsewhere;
 use crate::exit::{Failure, USAGE};
@@ -60,6 +60,7 @@ pub(crate) struct Prepared {
 pub(crate) struct Base<'a> {
     pub(crate) keep: &'a Keep,
     pub(crate) files: Files,
+    pub(crate) sockets: Sockets,
     pub(crate) data_dir: &'a Path,
     pub(crate) doors: &'a Arc<Doors>,
     pub(crate) store: &'a Arc<Store>,
@@ -71,12 +72,12 @@ impl Intake {
     /// Starts what the keep file names.
     ///
     /// # Errors
-    /// A secret of the user's server that cannot be read, or an address that cannot be listened on.
+    /// A secret of the user's server that cannot be read.
     pub(crate) async fn start(base: Base<'_>) -> anyhow::Result<Arc<Self>> {
-        let Base { keep, files, data_dir, doors, store, identity, host } = base;
+        let Base { keep, files, sockets, data_dir, doors, store, identity, host } = base;
         let prepared = prepare(keep, files, store, &identity)?;
         let source = Arc::new(Swap::new(Arc::clone(&prepared.source)));
-        let listeners = Listeners::start(&keep.metrics, doors).await?;
+        let listeners = Listeners::start(sockets, doors);
         let scraping = Scraping::new(Arc::clone(doors), data_dir);
         let ruler = Ruler::new(Arc::clone(store), Arc::clone(&source) as _, Arc::clone(scraping.senders()));
         let intake = Self {
@@ -116,8 +117,8 @@ impl Intake {
         let mut listeners = self.listeners.lock().await;
         if (listeners.0.graphite, listeners.0.statsd) != (keep.metrics.graphite, keep.metrics.statsd) {
             listeners.1.end().await;
-            match Listeners::start(&keep.metrics, &self.doors).await {
-                Ok(started) => listeners.1 = started,
+            match Sockets::bind(&keep.metrics).await {
+                Ok(sockets) => listeners.1 = Listeners::start(sockets, &self.doors),
                 Err(error) => tracing::error!(error = format!("{error:#}"), "a socket cannot be listened on"),
             }
         }

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Semaphore, watch};
@@ -14,6 +13,7 @@ use wellkept_intake::{Limits, Names, graphite, statsd};
 use wellkept_model::keep::Metrics;
 
 use crate::clock::now;
+use crate::exit::{ADDRESS, Failure};
 
 /// Connections of Graphite senders at once.
 const CONNECTIONS_MAX: usize = 256;
@@ -39,27 +39,47 @@ pub(crate) struct Listeners {
 /// Whether the end has come: the sender is gone then.
 type End = watch::Receiver<()>;
 
-impl Listeners {
-    /// Listens where the keep file says.
+/// The sockets, taken before anything listens to them.
+pub(crate) struct Sockets {
+    graphite: Option<(TcpListener, UdpSocket)>,
+    statsd: Option<UdpSocket>,
+}
+
+impl Sockets {
+    /// Takes the addresses that the keep file says.
     ///
     /// # Errors
-    /// When an address cannot be listened on.
-    pub(crate) async fn start(metrics: &Metrics, doors: &Arc<Doors>) -> anyhow::Result<Self> {
+    /// When an address cannot be listened on, with an exit code of its own.
+    pub(crate) async fn bind(metrics: &Metrics) -> anyhow::Result<Self> {
+        let told = |key: &str, address: SocketAddr, e: std::io::Error| {
+            Failure::new(ADDRESS, format!("metrics.{key}: {address} cannot be listened on: {e}"))
+        };
+        let mut sockets = Self { graphite: None, statsd: None };
+        if let Some(address) = metrics.graphite {
+            let tcp = TcpListener::bind(address).await.map_err(|e| told("graphite", address, e))?;
+            let udp = UdpSocket::bind(address).await.map_err(|e| told("graphite", address, e))?;
+            sockets.graphite = Some((tcp, udp));
+        }
+        if let Some(address) = metrics.statsd {
+            sockets.statsd = Some(UdpSocket::bind(address).await.map_err(|e| told("statsd", address, e))?);
+        }
+        Ok(sockets)
+    }
+}
+
+impl Listeners {
+    /// Listens to the sockets.
+    pub(crate) fn start(sockets: Sockets, doors: &Arc<Doors>) -> Self {
         let mut tasks = JoinSet::new();
         let (end, ended) = watch::channel(());
-        if let Some(address) = metrics.graphite {
-            let about = || format!("metrics.graphite: {address} cannot be listened on");
-            let tcp = TcpListener::bind(address).await.with_context(about)?;
-            let udp = UdpSocket::bind(address).await.with_context(about)?;
+        if let Some((tcp, udp)) = sockets.graphite {
             tasks.spawn(graphite_tcp(tcp, Arc::clone(doors), ended.clone()));
             tasks.spawn(graphite_udp(udp, Arc::clone(doors), ended.clone()));
         }
-        if let Some(address) = metrics.statsd {
-            let about = || format!("metrics.statsd: {address} cannot be listened on");
-            let udp = UdpSocket::bind(address).await.with_context(about)?;
+        if let Some(udp) = sockets.statsd {
             tasks.spawn(statsd_udp(udp, Arc::clone(doors), ended));
         }
-        Ok(Self { tasks, end: Some(end) })
+        Self { tasks, end: Some(end) }
     }
 
     /// Ends them; what has come so far is stored.
