@@ -213,10 +213,20 @@ fn word(form: &Form, place: usize) -> Option<&[u8]> {
     }
 }
 
+/// Whether the value of a field with this name is the message itself: its words name the event.
+pub(crate) fn names_message(field: &[u8]) -> bool {
+    matches!(field, b"msg" | b"message" | b"event" | b"log" | b"MESSAGE" | b"Message" | b"error" | b"err")
+}
+
 /// How many different words make a place behind `=` or alone in quotes a parameter; `None` for other places.
 fn value_place(form: &Form, place: usize) -> Option<usize> {
     let before = form.gaps.get(place).map_or(&[][..], |g| g.trim_ascii_end());
     let after = form.gaps.get(place + 1).map_or(&[][..], |g| g);
+    let field = place.checked_sub(1).and_then(|at| word(form, at)).unwrap_or_default();
+    let to_field = before.first().is_some_and(|b| matches!(b, b'=' | b':' | b'"'));
+    if to_field && names_message(field) {
+        return Some(FIRST_WITNESSES);
+    }
     match before {
         [.., b'=', b'='] => None,
         [.., b'='] => Some(2),

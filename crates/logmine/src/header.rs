@@ -47,13 +47,21 @@ pub fn header(line: &[u8]) -> Header {
                 header.message = skip_blanks(line, end);
                 return header;
             }
-            Part::Bracket => header.message = end,
+            Part::Bracket => {
+                header.message = end;
+                if line.get(end..).is_some_and(|rest| rest.starts_with(b" - ")) {
+                    break;
+                }
+            }
             // Counts only when something certain follows.
             Part::Perhaps => {}
         }
         at = end;
     }
     header.message = skip_blanks(line, header.message);
+    if header.message > 0 && line.get(header.message..).is_some_and(|rest| rest.starts_with(b"- ")) {
+        header.message = skip_blanks(line, header.message + 1);
+    }
     header
 }
 
@@ -69,14 +77,14 @@ enum Part {
 fn part(line: &[u8], at: usize, header: &Header) -> Option<(usize, Part)> {
     let first = *line.get(at)?;
     if first == b'[' {
-        let close = at + line.get(at..)?.iter().take(80).position(|&b| b == b']')?;
-        let inside = &line[at + 1..close];
+        let close = closing(line, at)?;
+        let inside = line.get(at + 1..close)?;
         if let Some(level) = level(inside) {
             return Some((past(line, close + 1, b':'), Part::Level(level)));
         }
         let time = time_end(line, at + 1).is_some();
-        return (time || header.time.is_some())
-            .then_some((past(line, close + 1, b':'), if time { Part::Time } else { Part::Bracket }));
+        let part = if time { Part::Time } else { Part::Bracket };
+        return (time || header.time.is_some()).then_some((past(line, close + 1, b':'), part));
     }
     if let Some(end) = time_end(line, at) {
         return Some((past(line, end, b':'), Part::Time));
@@ -85,6 +93,9 @@ fn part(line: &[u8], at: usize, header: &Header) -> Option<(usize, Part)> {
     let word = &line[at..end];
     if let Some(level) = level(word.strip_suffix(b":").unwrap_or(word)) {
         return Some((end, Part::Level(level)));
+    }
+    if word == b"-" || is_epoch(word) {
+        return Some((end, if word == b"-" { Part::Perhaps } else { Part::Time }));
     }
     header.time.as_ref()?;
     if let Some(name) = component(word) {
@@ -96,13 +107,39 @@ fn part(line: &[u8], at: usize, header: &Header) -> Option<(usize, Part)> {
     (number || name).then_some((end, Part::Perhaps))
 }
 
+/// Bytes of a bracket that are looked at.
+const BRACKET_BYTES: usize = 200;
+
+/// Where the bracket that opens at `at` closes; brackets within it are passed over.
+fn closing(line: &[u8], at: usize) -> Option<usize> {
+    let mut depth = 0usize;
+    for (place, &byte) in line.iter().enumerate().skip(at).take(BRACKET_BYTES) {
+        match byte {
+            b'[' => depth += 1,
+            b']' if depth == 1 => return Some(place),
+            b']' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Seconds or milliseconds since the Unix epoch, between 2001 and 2033, with or without fraction.
+fn is_epoch(word: &[u8]) -> bool {
+    let digits = word.iter().take_while(|&&b| class(b) & DIGIT != 0).count();
+    let rest = word.get(digits..).unwrap_or_default();
+    let fraction = rest.is_empty() || (rest[0] == b'.' && rest[1..].iter().all(|&b| class(b) & DIGIT != 0));
+    (digits == 10 || digits == 13) && word[0] == b'1' && fraction
+}
+
 /// Length of the name in `name:`, `name[12]:`, `name(x)[12]:`.
 fn component(word: &[u8]) -> Option<usize> {
     let body = word.strip_suffix(b":")?;
     let name = body.iter().position(|b| matches!(b, b'[' | b'(')).unwrap_or(body.len());
     let fits =
         |b: &u8| class(*b) & (ALPHA | DIGIT) != 0 || matches!(b, b'.' | b'_' | b'-' | b'/' | b'$' | b'@');
-    (name > 0 && class(body[0]) & ALPHA != 0 && body[..name].iter().all(fits)).then_some(name)
+    (name > 0 && (class(body[0]) & ALPHA != 0 || body[0] == b'/') && body[..name].iter().all(fits))
+        .then_some(name)
 }
 
 fn level(word: &[u8]) -> Option<Level> {
@@ -173,6 +210,16 @@ mod tests {
                 ("mod in state 6", Some(Level::Error), None),
             ),
             ("2024-05-06T07:08:09Z level fine", ("level fine", None, None)),
+            (
+                "2015-07-29 17:41:44,747 - INFO  [Peer[id=1]/0:0:0:0:0:0:0:0:2181:Election@774] - Notification: 3200",
+                ("Notification: 3200", Some(Level::Info), None),
+            ),
+            (
+                "- 1131566461 2005.11.09 dn228 Nov 9 12:01:01 dn228/dn228 crond(pam_unix)[2915]: session closed",
+                ("session closed", None, Some("crond")),
+            ),
+            ("1700000000.123 disk full", ("disk full", None, None)),
+            ("- item of a list", ("- item of a list", None, None)),
             ("INFO: started", ("started", Some(Level::Info), None)),
             ("plain words: nothing else", ("plain words: nothing else", None, None)),
             ("", ("", None, None)),

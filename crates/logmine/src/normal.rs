@@ -18,7 +18,8 @@ fn ends_path(c: char) -> bool {
 
 /// Ends a word.
 fn ends_word(c: char) -> bool {
-    ends_path(c) || ".-+@#$%&".contains(c)
+    // Scripts without blanks: a Chinese sentence is no word.
+    ends_path(c) || ".-+@#$%&".contains(c) || !c.is_ascii()
 }
 
 /// `template`, with `<*>` for its variables, in normal form.

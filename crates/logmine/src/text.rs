@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wellkept_model::{ParamKind, TemplateId};
 
 use crate::form::{Elem, Form};
+use crate::generalise::names_message;
 use crate::normal::{VARIABLE, normal_form};
 
 /// Text of one form, in normal form.
@@ -138,6 +139,7 @@ fn pieces(text: &str) -> Vec<(&str, &str)> {
     while at < bytes.len() {
         let from = at + 1;
         let end = match bytes[at] {
+            _ if is_message(&bytes[..at]) => None,
             b'=' if bytes.get(from) != Some(&b'=') && (at == 0 || bytes[at - 1] != b'=') => {
                 value_end(bytes, from)
             }
@@ -159,6 +161,13 @@ fn pieces(text: &str) -> Vec<(&str, &str)> {
     }
     out.push((&text[start..], ""));
     out
+}
+
+/// Whether a message starts here: behind `msg` or `msg=`.
+fn is_message(before: &[u8]) -> bool {
+    let before = before.strip_suffix(b"=").unwrap_or(before);
+    let start = before.iter().rposition(|b| !b.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+    names_message(before.get(start..).unwrap_or_default())
 }
 
 /// Where the value that starts at `from` ends: at a blank, comma, semicolon or the bracket that closes it from

@@ -176,3 +176,66 @@ fn the_same_lines_give_the_same_ids_and_texts() {
     assert_eq!(run(), run());
     assert!(run().0.iter().all(|id| *id != OVERFLOW));
 }
+
+fn texts(lines: &[&str]) -> Vec<String> {
+    let mut miner = Miner::default();
+    for line in lines {
+        check(&mut miner, line.as_bytes());
+    }
+    miner.settle();
+    miner.templates().iter().map(|t| t.text.to_owned()).collect()
+}
+
+#[test]
+fn fields_are_values_but_a_message_in_a_field_names_the_event() {
+    assert_eq!(
+        texts(&[
+            r#"level=info ts=2024-05-06T07:08:09Z msg="started server" addr=10.0.0.1:80"#,
+            r#"level=info ts=2024-05-06T07:08:10Z msg="connection lost" addr=10.0.0.2:81"#,
+            r#"level=warn ts=2024-05-06T07:08:11Z msg="started server" addr=db-1:81"#,
+            r#"{"ts":1700000000.3,"msg":"started"}"#,
+            r#"{"ts":1700000000.4,"msg":"stopped"}"#,
+            r#"{"ts":1700000000.5,"msg":"paused"}"#,
+        ]),
+        [
+            r#"level=<*> ts=<*> msg="started server" addr=<*>"#,
+            r#"level=info ts=<*> msg="connection lost" addr=<*>"#,
+            r#"{"ts":<*>,"msg":"started"}"#,
+            r#"{"ts":<*>,"msg":"stopped"}"#,
+            r#"{"ts":<*>,"msg":"paused"}"#,
+        ]
+    );
+}
+
+#[test]
+fn templates_become_one_across_lengths_when_only_parameters_differ() {
+    assert_eq!(
+        texts(&[
+            "names an1 an2 an3 found",
+            "names an7 an8 an9 an10 an11 found",
+            "moved to LOCAL(0), try 1",
+            "moved to 10.0.0.1, try 2"
+        ]),
+        ["names <*> found", "moved to <*>, try <*>"]
+    );
+}
+
+#[test]
+fn states_stay_events_and_chinese_keeps_its_words() {
+    assert_eq!(
+        texts(&[
+            "vm 1 Started now",
+            "vm 2 Stopped now",
+            "vm 3 Paused now",
+            "vm 4 Resumed now",
+            "用户登录成功，耗时12毫秒"
+        ]),
+        [
+            "vm <*> Started now",
+            "vm <*> Stopped now",
+            "vm <*> Paused now",
+            "vm <*> Resumed now",
+            "用户登录成功，耗时<*>毫秒"
+        ]
+    );
+}
