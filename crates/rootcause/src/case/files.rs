@@ -58,7 +58,7 @@ pub(super) fn optional_text(files: &impl CaseFiles, path: &str) -> Result<Option
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(broken("it is too large".to_owned()));
     }
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    Ok(Some(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())))
 }
 
 fn unpack(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
