@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(why(&files), "target.json is missing");
         assert!(why(&files.with("target.json", "{}")).contains("expected an object `target`"));
         let mut files = Files::default();
-        files.0.insert("metric.csv.gz".to_owned(), b"no gzip".to_vec());
+        files.0.insert("metric.csv.gz".to_owned(), b"\x1f\x8b no gzip".to_vec());
         assert!(why(&files).contains("metric.csv.gz is not usable"), "{}", why(&files));
     }
 

@@ -4,7 +4,7 @@
 //! that explains more of the present holds, so that what was strange already before the alarm is not news.
 
 use crate::kind::Direction;
-use crate::robust::{iqr, median, sorted};
+use crate::robust::{iqr, median, quantile, sorted};
 use crate::scene::MetricSeries;
 use crate::window::Window;
 
@@ -16,6 +16,12 @@ const PRE_MIN: usize = 2;
 
 /// Largest strength told: beyond it "more" says nothing.
 const STRENGTH_MAX: f64 = 1000.0;
+
+/// From so many values on the worst few are wild ones, not the peak.
+const MANY: usize = 20;
+
+/// Part of many values that lies beyond the peak.
+const TAIL: f64 = 0.05;
 
 /// How much a statement about a change rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +43,7 @@ pub struct Change {
     pub spread: f64,
     /// Mean of the values after.
     pub after: f64,
-    /// The value after that is worst, by the kind's direction.
+    /// The worst value after, by the kind's direction; of many values one that a twentieth of them exceed.
     pub peak: f64,
     /// Distance of the peak from before, in units of the usual noise; negative when it moved to the good side.
     pub strength: f64,
@@ -67,7 +73,8 @@ impl Change {
     fn against(before: &[f64], after: &[f64], direction: Direction) -> Option<Self> {
         let centre = median(before)?;
         let spread = iqr(before)?;
-        let (low, high) = (*after.first()?, *after.last()?);
+        let tail = if after.len() < MANY { 0.0 } else { TAIL };
+        let (low, high) = (quantile(after, tail)?, quantile(after, 1.0 - tail)?);
         let peak = match direction {
             Direction::Up => high,
             Direction::Down => low,

@@ -18,6 +18,9 @@ const VALUES_MAX: usize = 256;
 /// Shortest stretch of one level, values: the median of three lets a pair of wild values through.
 const STRETCH_MIN: usize = 3;
 
+/// A stretch is at least this part of the series, so that a long series needs more than a few wild values for a level.
+const STRETCH_PART: usize = 20;
+
 /// Price of a change, in units of `ln n`: three, as the median of three makes neighbours alike.
 const PRICE: f64 = 3.0;
 
@@ -93,6 +96,7 @@ fn noise(samples: &[Sample]) -> Option<f64> {
 
 /// The search, over values in units of noise.
 struct Pelt {
+    stretch: usize,
     sums: Vec<f64>,
     squares: Vec<f64>,
     price: f64,
@@ -102,8 +106,13 @@ impl Pelt {
     #[expect(clippy::cast_precision_loss, reason = "at most VALUES_MAX values")]
     fn of(values: &[f64]) -> Self {
         let centre = median(&sorted(values.iter().copied())).unwrap_or(0.0);
-        let mut pelt =
-            Self { sums: vec![0.0], squares: vec![0.0], price: PRICE * (values.len().max(2) as f64).ln() };
+        let stretch = (values.len() / STRETCH_PART).max(STRETCH_MIN);
+        let mut pelt = Self {
+            stretch,
+            sums: vec![0.0],
+            squares: vec![0.0],
+            price: PRICE * (values.len().max(2) as f64).ln(),
+        };
         let (mut sum, mut square) = (0.0, 0.0);
         for value in values {
             sum += value - centre;
@@ -132,7 +141,7 @@ impl Pelt {
         }
         // Places that may be the last change, each with the length from which on it need not be looked at.
         let mut open = vec![(0, usize::MAX)];
-        for t in STRETCH_MIN..=n {
+        for t in self.stretch..=n {
             let with = |s: usize| best.get(s).map_or(f64::INFINITY, |b| b.0) + self.cost(s, t);
             open.retain(|(_, until)| t < *until);
             let found = open.iter().map(|(s, _)| (with(*s), *s)).min_by(|a, b| a.0.total_cmp(&b.0));
@@ -140,13 +149,13 @@ impl Pelt {
             // A place that is dearer than one at `t` stays so, but `t` itself can only be taken a stretch later.
             for (s, until) in &mut open {
                 if with(*s) > cost + self.price {
-                    *until = (*until).min(t + STRETCH_MIN);
+                    *until = (*until).min(t + self.stretch);
                 }
             }
             if let Some(slot) = best.get_mut(t) {
                 *slot = (cost + self.price, last);
             }
-            open.push((t + 1 - STRETCH_MIN, usize::MAX));
+            open.push((t + 1 - self.stretch, usize::MAX));
         }
         let mut changes = Vec::new();
         let mut at = n;
@@ -220,8 +229,8 @@ mod tests {
     fn exhaustive(pelt: &Pelt, n: usize) -> f64 {
         let mut best = vec![f64::INFINITY; n + 1];
         best[0] = -pelt.price;
-        for t in STRETCH_MIN..=n {
-            best[t] = (0..=t - STRETCH_MIN)
+        for t in pelt.stretch..=n {
+            best[t] = (0..=t - pelt.stretch)
                 .map(|s| best[s] + pelt.cost(s, t) + pelt.price)
                 .fold(f64::INFINITY, f64::min);
         }

@@ -211,6 +211,58 @@ mod tests {
         assert_eq!(check(&[], Some(100_000)).confidence, Confidence::Unknown);
     }
 
+    /// Noise between 0 and 1 without a generator, different for each series: the finaliser of splitmix64.
+    fn noise(series: usize, i: i64) -> f64 {
+        let mut x = (series as u64 * 1_000_003 + i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Forty noisy series of four services, with a wild value now and then.
+    fn noisy() -> Vec<SeriesData> {
+        let names = ["x_duration_seconds", "x_cpu_ratio", "x_memory_bytes", "x_requests", "x_open_fds"];
+        let services = ["web", "app", "db", "cache"];
+        let all = services.iter().flat_map(|s| names.iter().flat_map(move |n| [(s, n, "a"), (s, n, "b")]));
+        all.enumerate()
+            .map(|(k, (service, name, part))| {
+                let value = |i| 0.2 + 0.2 * noise(k, i) + if noise(k + 100, i) > 0.98 { 0.5 } else { 0.0 };
+                series(name, &[("service", service), ("part", part)], value)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn noise_with_wild_values_singles_nobody_out() {
+        let ranking = check(&noisy(), Some(100_000));
+        assert_eq!(ranking.confidence, Confidence::Unknown, "{:?}", &ranking.candidates[..2]);
+        let ranking = check(&noisy(), None);
+        assert_eq!(ranking.confidence, Confidence::Unknown, "{:?}", &ranking.candidates[..2]);
+    }
+
+    #[test]
+    fn a_full_processor_stands_out_of_noise() {
+        let mut all = noisy();
+        for s in
+            all.iter_mut().filter(|s| s.labels.get("service") == "db" && s.labels.name() == "x_cpu_ratio")
+        {
+            s.samples.iter_mut().filter(|s| s.at.0 >= 100_000).for_each(|s| s.value += 0.6);
+        }
+        let ranking = check(&all, Some(100_000));
+        let (first, second) = (&ranking.candidates[0], &ranking.candidates[1]);
+        assert_eq!(
+            (first.entity.as_str(), ranking.confidence),
+            ("service:db", Confidence::Firm),
+            "{second:?}"
+        );
+        assert_eq!(first.signs[0].kind, SignKind::Full);
+        let unknown = check(&all, None);
+        assert_eq!(
+            (unknown.onset, unknown.candidates[0].entity.as_str()),
+            (Some(TimestampMs(100_000)), "service:db")
+        );
+    }
+
     #[test]
     fn a_service_that_went_down_is_failing() {
         let up = |service, ill| series("wellkept_service_up", &[("service", service)], turns(1.0, ill));

@@ -12,10 +12,13 @@ use crate::scene::{MetricSeries, Scene};
 /// Votes this far apart may still be one event: two rounds of a slow sampling.
 const TOGETHER_MS: i64 = 120_000;
 
+/// Fewest units of noise of a change that may vote: below it a level that differs is often chance.
+const VOTE_MIN: f64 = 3.0;
+
 /// Votes of at most this many units of noise: one series alone must not outvote all others.
 const VOTE_MAX: f64 = 20.0;
 
-/// The largest change of a series to its bad side, by its height.
+/// The largest change of a series to its bad side that is beyond chance, by its height.
 pub(crate) fn worst_change(series: &MetricSeries) -> Option<ChangePoint> {
     let bad = |c: &ChangePoint| match series.kind.direction() {
         Direction::Up => c.height,
@@ -23,7 +26,7 @@ pub(crate) fn worst_change(series: &MetricSeries) -> Option<ChangePoint> {
         Direction::Both => c.height.abs(),
     };
     let changes = change_points(&series.samples);
-    changes.into_iter().filter(|c| bad(c) > 0.0).max_by(|a, b| bad(a).total_cmp(&bad(b)))
+    changes.into_iter().filter(|c| bad(c) >= VOTE_MIN).max_by(|a, b| bad(a).total_cmp(&bad(b)))
 }
 
 /// The instant at which most series changed to the bad side; `None` when none did.

@@ -7,6 +7,9 @@ use flate2::read::GzDecoder;
 /// Largest file after unpacking, bytes; the largest of the known cases has 8 MiB.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
+/// How gzip begins (RFC 1952).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// Files around one case folder.
 pub trait CaseFiles {
     /// The bytes of a file; `None` when there is none. `path` is relative to the case folder and may go up (`../`).
@@ -37,7 +40,7 @@ pub enum CaseError {
     },
 }
 
-/// Text of a file that must be there, unpacked when its name ends in `.gz`.
+/// Text of a file that must be there, unpacked when it is gzip; its name does not matter, as callers may have unpacked it.
 pub(super) fn text(files: &impl CaseFiles, path: &str) -> Result<String, CaseError> {
     optional_text(files, path)?.ok_or_else(|| CaseError::Missing(path.to_owned()))
 }
@@ -48,14 +51,14 @@ pub(super) fn optional_text(files: &impl CaseFiles, path: &str) -> Result<Option
     let broken = |why: String| CaseError::Broken {
         path: path.to_owned(),
         why,
-        expected: "UTF-8 text of at most 256 MiB, as gzip when the name ends in .gz",
+        expected: "UTF-8 text of at most 256 MiB, as it is or as gzip",
     };
     let bytes =
-        if path.ends_with(".gz") { unpack(&bytes).map_err(|e| broken(e.to_string()))? } else { bytes };
+        if bytes.starts_with(&GZIP) { unpack(&bytes).map_err(|e| broken(e.to_string()))? } else { bytes };
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(broken("it is too large".to_owned()));
     }
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    Ok(Some(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())))
 }
 
 fn unpack(bytes: &[u8]) -> std::io::Result<Vec<u8>> {

@@ -77,11 +77,13 @@ fn is_measured(column: &str) -> bool {
 fn series(text: &str) -> Series {
     let mut header: Vec<String> = Vec::new();
     let (mut when, mut pod) = (None, None);
+    let mut wanted: Vec<bool> = Vec::new();
     let mut pods: HashMap<String, Vec<Vec<Sample>>> = HashMap::new();
     records(text, |record: &[Cow<'_, str>]| {
         if header.is_empty() {
             header = record.iter().take(COLUMNS_MAX).map(ToString::to_string).collect();
             [when, pod] = columns(record, ["Time", "PodName"]);
+            wanted = header.iter().map(|column| is_measured(column)).collect();
             return;
         }
         let Some(at) = time::parse(field(record, when)) else { return };
@@ -90,8 +92,8 @@ fn series(text: &str) -> Series {
             pods.insert(entity.to_owned(), vec![Vec::new(); header.len()]);
         }
         let Some(by_column) = pods.get_mut(entity) else { return };
-        for ((column, samples), cell) in header.iter().zip(by_column).zip(record) {
-            if let (true, Ok(value)) = (is_measured(column), cell.parse::<f64>()) {
+        for ((_, samples), cell) in wanted.iter().zip(by_column).zip(record).filter(|((w, _), _)| **w) {
+            if let Ok(value) = cell.parse::<f64>() {
                 samples.push(Sample { at, value });
             }
         }
@@ -209,5 +211,5 @@ fn events(text: &str, names: &mut Names, ids: &mut Ids) -> Vec<SpanEvent> {
 /// Container runtimes wrap a line as JSON; what the program wrote stands in `log`.
 fn inner(line: &str) -> &str {
     let text = line.strip_prefix("{\"log\":\"").unwrap_or(line);
-    text.split("\\n\",\"stream\"").next().unwrap_or(text)
+    text.rsplit_once("\\n\",\"stream\"").map_or(text, |(line, _)| line)
 }
