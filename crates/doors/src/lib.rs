@@ -10,8 +10,10 @@ mod push;
 mod rates;
 mod side;
 mod taken;
+mod tap;
 
 pub use exemplars::ExemplarStore;
 pub use guard::Guard;
 pub use metadata::MetadataStore;
 pub use push::{Body, Counts, Doors, Format, From, Pushed};
+pub use tap::Tap;

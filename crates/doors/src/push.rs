@@ -1,7 +1,7 @@
 //! One pushed body: decoded, grouped, stored, answered.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use wellkept_intake::unpack::{Encoding, Unpacker};
@@ -12,6 +12,7 @@ use wellkept_tsdb::{Store, StoreError};
 use crate::rates::Rates;
 use crate::side::{Bearers, Side};
 use crate::taken::{Taken, why};
+use crate::tap::{Tap, Tee};
 use crate::{ExemplarStore, Guard, MetadataStore};
 
 /// Decoders that wait with their buffers.
@@ -128,6 +129,7 @@ pub struct Doors {
     deltas: Mutex<otlp::Deltas>,
     counts: Mutex<BTreeMap<Format, Counts>>,
     rates: Mutex<Rates>,
+    tap: OnceLock<Arc<dyn Tap>>,
 }
 
 /// Why a body was not taken as a whole.
@@ -164,7 +166,14 @@ impl Doors {
             deltas: Mutex::new(otlp::Deltas::new(DELTAS_MAX)),
             counts: Mutex::default(),
             rates: Mutex::new(Rates::new(per_second)),
+            tap: OnceLock::new(),
         }
+    }
+
+    /// Gives what is pushed from now on to `tap`, too. The first one stays.
+    pub fn set_tap(&self, tap: Arc<dyn Tap>) {
+        // A second one would be a mistake of the program's own wiring, and changes nothing.
+        let _ = self.tap.set(tap);
     }
 
     /// What sources told about their metrics.
@@ -246,10 +255,23 @@ impl Doors {
     ) -> Result<Taken, Failure> {
         let mut appender = self.store.appender(from.format as u8, from.source);
         let mut side = Side::new(&mut appender, &self.bearers, &self.metadata, &self.exemplars);
-        let mut guard = Guard::new(&mut side, &self.identity, from.now);
-        let tally = decode(&mut guard)?;
-        let (foreign, ahead) = (guard.refused as u64, guard.ahead as u64);
+        // What targets gave is sent on by who scraped them.
+        let tap = self.tap.get().filter(|tap| from.format != Format::Scrape && tap.is_open());
+        let (tally, foreign, ahead, tapped) = if tap.is_some() {
+            let mut tee = Tee::new(&mut side);
+            let mut guard = Guard::new(&mut tee, &self.identity, from.now);
+            let tally = decode(&mut guard)?;
+            let (foreign, ahead) = (guard.refused as u64, guard.ahead as u64);
+            (tally, foreign, ahead, tee.series)
+        } else {
+            let mut guard = Guard::new(&mut side, &self.identity, from.now);
+            let tally = decode(&mut guard)?;
+            (tally, guard.refused as u64, guard.ahead as u64, Vec::new())
+        };
         let accepted = appender.finish_durable()?;
+        if let Some(tap) = tap {
+            tap.take(tapped);
+        }
         let refused = tally.refused + foreign + ahead + accepted.refused.total();
         let why = why(&tally, foreign, ahead, &accepted.refused);
         self.count(from.format, |c| {

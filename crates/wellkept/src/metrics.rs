@@ -17,6 +17,6 @@ pub(crate) use intake::{Base, Files, Intake};
 pub(crate) use listeners::{Listeners, Sockets};
 pub(crate) use page::page;
 pub(crate) use ruler::{Host, Ruler, read_files};
-pub(crate) use scraping::{Scraping, send_on, shown};
+pub(crate) use scraping::{Forward, Scraping, send_on, shown};
 pub(crate) use swap::Swap;
 pub(crate) use views::Views;

@@ -185,6 +185,20 @@ fn two_of_us_speak_remote_write_two() {
     let up = Up::store(&here, Some(&keep));
     wait_for_samples(&up, 5);
     all_arrive(&up, receiver.address);
+    // What is pushed to us goes on too, also when we know the series by its bytes already.
+    for value in [1, 2, 3] {
+        let at = now_ms();
+        let pushed = up
+            .call("POST", "/api/v1/import/prometheus")
+            .body(format!("pushed{{a=\"b\"}} {value} {at}\n"))
+            .send();
+        assert_eq!(pushed.status, 204, "{}", pushed.text);
+        let last = wait_for("the pushed sample arrives", || {
+            let theirs = samples(receiver.address, "pushed{a=\"b\",site=\"north\"}", now_ms());
+            theirs.last().filter(|(_, v)| *v == value.to_string()).cloned()
+        });
+        assert_eq!(last.0.0, serde_json::json!(at as f64 / 1000.0).to_string());
+    }
     // The end of a series is sent on, too; without it the last value would be shown for five minutes.
     drop(page);
     wait_for("its series end there", || {

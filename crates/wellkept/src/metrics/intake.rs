@@ -13,7 +13,7 @@ use wellkept_scrape::config::{self, Config};
 use wellkept_scrape::sender::Senders;
 use wellkept_tsdb::Store;
 
-use super::{Host, Listeners, Ruler, Scraping, Sockets, Swap, read_files, shown};
+use super::{Forward, Host, Listeners, Ruler, Scraping, Sockets, Swap, read_files, shown};
 use crate::commands::variable;
 use crate::elsewhere;
 use crate::exit::{Failure, USAGE};
@@ -79,6 +79,7 @@ impl Intake {
         let source = Arc::new(Swap::new(Arc::clone(&prepared.source)));
         let listeners = Listeners::start(sockets, doors);
         let scraping = Scraping::new(Arc::clone(doors), data_dir);
+        doors.set_tap(Arc::new(Forward(Arc::clone(scraping.senders()))));
         let ruler = Ruler::new(Arc::clone(store), Arc::clone(&source) as _, Arc::clone(scraping.senders()));
         let intake = Self {
             ruler,

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wellkept_doors::{Doors, Format, From};
+use wellkept_doors::{Doors, Format, From, Tap};
 use wellkept_intake::remote_write::{Encoder as WireEncoder, OutgoingSeries, Version};
 use wellkept_intake::{Limits, text};
-use wellkept_model::{Batch, HistogramSample, Sample, Sink};
+use wellkept_model::{Batch, HistogramSample, Sample, SeriesData, Sink};
 use wellkept_scrape::config::{Config, WireVersion};
 use wellkept_scrape::manager::{Manager, Targets};
 use wellkept_scrape::sender::Senders;
@@ -81,6 +81,24 @@ pub(crate) fn send_on(senders: &Senders, batch: &Batch) {
         histograms: vec![HistogramSample { at: batch.at, histogram: Arc::clone(histogram) }],
     }));
     senders.offer_series(&Arc::new(series));
+}
+
+/// Sends what was pushed on to the receivers.
+pub(crate) struct Forward(pub(crate) Arc<Senders>);
+
+impl Tap for Forward {
+    fn is_open(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    fn take(&self, series: Vec<SeriesData>) {
+        let outgoing = series.into_iter().map(|s| Outgoing {
+            labels: s.labels,
+            samples: s.samples,
+            histograms: s.histograms,
+        });
+        self.0.offer_series(&Arc::new(outgoing.collect()));
+    }
 }
 
 /// The text of a configuration as it may be shown: not at all when a secret stands in it.
