@@ -4,7 +4,7 @@
 //! a stronger cause of its own (a process that crashed did not crash because its database is slow). Causes that
 //! are explained by a deeper one sink below it; what nobody explains is said to be unknown.
 
-use wellkept_model::{Cause, CauseKind, EntityId, Finding, FindingKind};
+use wellkept_model::{Cause, CauseKind, EntityId, Finding, FindingKind, Text};
 
 use crate::Situation;
 use crate::rules::{RULES, cause, is_illness};
@@ -99,14 +99,51 @@ fn unexplained(s: &Situation, causes: &[Cause]) -> Vec<Cause> {
         let deepest = !ill.iter().any(|f| below.contains_key(&f.key.entity));
         let score = if deepest { SCORE_UNKNOWN } else { SCORE_UNKNOWN * SYMPTOM_SHARE };
         let own = ill.iter().copied().filter(|f| f.key.entity == *entity);
-        found.push(cause(entity, CauseKind::Unknown, "", score, own));
+        let mut unknown = cause(entity, CauseKind::Unknown, "", score, own.clone());
+        // Whoever wrote the rule said what it means; that is more than we know.
+        if let Some(alert) = only_alerts(own) {
+            unknown.detail = Text { key: "cause.unknown_alert".to_owned(), args: alert.text.args.clone() };
+        }
+        found.push(unknown);
     }
     found
 }
 
+/// The gravest alert, when there is nothing but alerts; the oldest of several.
+fn only_alerts<'a>(findings: impl Iterator<Item = &'a Finding> + Clone) -> Option<&'a Finding> {
+    let alerts_only = findings.clone().all(|f| f.key.kind == FindingKind::Alert);
+    alerts_only.then(|| findings.min_by_key(|f| (std::cmp::Reverse(f.severity), f.since)))?
+}
+
 #[cfg(test)]
 mod tests {
+    use wellkept_model::{FindingKey, Severity, TimestampMs};
+
+    use super::*;
     use crate::rules::testing::{Case, check};
+
+    #[test]
+    fn an_alert_that_nothing_explains_speaks_for_itself() {
+        let alert = |name: &str, severity, since| Finding {
+            key: FindingKey {
+                entity: EntityId::host("web-1"),
+                kind: FindingKind::Alert,
+                subject: name.to_owned(),
+            },
+            severity,
+            since: TimestampMs(since),
+            at: TimestampMs(100),
+            text: Text::new("finding.alert").with("name", "web-1").with("alert", name).with("summary", "why"),
+            evidence: Vec::new(),
+            hold_ms: 0,
+        };
+        let findings = vec![alert("Late", Severity::Warning, 10), alert("Full", Severity::Critical, 50)];
+        let situation = Situation { findings, ..Case::new("web needs app").situation };
+        let [cause] = diagnose(&situation).try_into().unwrap();
+        assert_eq!((cause.kind, cause.detail.key.as_str()), (CauseKind::Unknown, "cause.unknown_alert"));
+        assert_eq!((cause.detail.arg("alert"), cause.detail.arg("summary")), (Some("Full"), Some("why")));
+        assert_eq!(cause.explains.len(), 2);
+    }
 
     #[test]
     fn a_dead_dependency_is_the_root_and_its_dependants_are_symptoms() {

@@ -14,7 +14,7 @@ use crate::{SITUATION_FORMAT, Situation, diagnose};
 
 /// A situation and what diagnosis says of it.
 pub(crate) struct Case {
-    situation: Situation,
+    pub(crate) situation: Situation,
     pub(crate) causes: Vec<Cause>,
 }
 
