@@ -20,11 +20,7 @@ impl Hasher {
         for chunk in chunks {
             self.mix(u64::from_le_bytes(*chunk));
         }
-        let mut last = bytes.len() as u64;
-        for &byte in rest {
-            last = (last << 8) | u64::from(byte);
-        }
-        self.mix(last);
+        self.mix(short(rest) ^ (bytes.len() as u64) << 56);
     }
 
     /// Adds a number.
@@ -41,6 +37,22 @@ impl Hasher {
 
     pub(crate) fn finish(self) -> u64 {
         self.0 ^ (self.0 >> 29)
+    }
+}
+
+/// Fewer than eight bytes as a number, without a loop over them.
+#[inline]
+fn short(bytes: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+    }
+    match bytes {
+        [first, .., last] => {
+            let middle = bytes.get(bytes.len() / 2).copied().unwrap_or_default();
+            u64::from(*first) | u64::from(middle) << 8 | u64::from(*last) << 16
+        }
+        [only] => u64::from(*only),
+        [] => 0,
     }
 }
 

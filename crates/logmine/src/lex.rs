@@ -151,7 +151,11 @@ fn value(start: usize, end: usize, kind: ParamKind) -> Token {
 fn words(text: &[u8], start: usize, end: usize, key: bool, out: &mut Vec<Token>) -> usize {
     let last = text[start..end].iter().rposition(|&b| class(b) & INNER == 0).map_or(end, |p| start + p + 1);
     let first = text[start..last].iter().position(|&b| class(b) & INNER == 0).map_or(start, |p| start + p);
-    let dotted = if key { None } else { mask::dotted(&text[first..last]) };
+    let word = &text[first..last];
+    let assigned = text[..start].trim_ascii_end().last() == Some(&b'=');
+    let dotted = if key { None } else { mask::dotted(word) };
+    let put_together = assigned && word.iter().any(|&b| matches!(b, b'.' | b'/' | b'@'));
+    let dotted = dotted.or(put_together.then_some(ParamKind::Text));
     let Some(kind) = dotted else {
         out.push(Token { start: first as u32, end: last as u32, class: Class::Word });
         return end;

@@ -50,6 +50,11 @@ pub(crate) fn whole(
     if slash && let Some(found) = path(text, start, end) {
         return Some(found);
     }
+    within(text, start, end, seen, colon || slash)
+}
+
+/// The chunk as one value that has its end at that of the chunk, or with a port.
+fn within(text: &[u8], start: usize, end: usize, seen: u8, ported: bool) -> Option<(usize, ParamKind)> {
     if seen & DIGIT == 0 {
         return None;
     }
@@ -65,9 +70,7 @@ pub(crate) fn whole(
     if is_uuid(body) {
         return Some((start + body.len(), ParamKind::Id));
     }
-    if (colon || slash)
-        && let Some(stop) = host_port(text, start, end)
-    {
+    if ported && let Some(stop) = host_port(text, start, end) {
         return Some((stop, ParamKind::Address));
     }
     if is_version(body) || is_code(body) || (body.len() < end - start && is_tagged(&text[start..end])) {

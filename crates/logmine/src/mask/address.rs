@@ -13,11 +13,19 @@ pub(crate) fn host_port(text: &[u8], start: usize, end: usize) -> Option<usize> 
     let dots = chunk.iter().filter(|&&b| b == b'.').count();
     let letter = class(chunk[0]) & ALPHA != 0 || dots > 1;
     let digit = chunk.iter().any(|&b| class(b) & DIGIT != 0);
-    if !named || !letter || !(dots > 1 || (digit && chunk.contains(&b'-'))) {
+    if !named || !letter || !(dots > 1 || in_known_domain(chunk) || (digit && chunk.contains(&b'-'))) {
         return None;
     }
     let stop = port(text, end);
     (stop > end + 2).then_some(stop)
+}
+
+/// A name below one of the oldest domains: `example.com`. Two parts say too little for others: `mice.c`, `app.run`.
+pub(super) fn in_known_domain(text: &[u8]) -> bool {
+    let mut parts = text.rsplitn(2, |&b| b == b'.');
+    let top = parts.next().unwrap_or_default();
+    matches!(top, b"com" | b"net" | b"org" | b"edu" | b"gov")
+        && parts.next().is_some_and(|name| !name.is_empty())
 }
 
 /// A name with digits and at least two dots, its last part in small letters: `dsl-12-3.example.net`.

@@ -101,5 +101,8 @@ pub(crate) fn dotted(text: &[u8]) -> Option<ParamKind> {
         parts += 1;
     }
     let error = text.ends_with(b"Exception") || text.ends_with(b"Error");
+    if super::address::in_known_domain(text) {
+        return Some(ParamKind::Address);
+    }
     (parts >= 3 && !error).then_some(ParamKind::Text)
 }
