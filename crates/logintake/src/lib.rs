@@ -7,7 +7,19 @@ mod tally;
 mod zone;
 mod keys;
 pub mod stamp;
+pub mod level;
+mod json;
+mod fields;
+mod reading;
+mod emit;
+pub mod plain;
+pub mod syslog;
+#[cfg(test)]
+mod testing;
 
+pub use emit::{Arrival, border, pieces_of};
+pub use fields::{Field, Fields};
 pub use limits::Limits;
+pub use reading::{Reading, level_of, read};
 pub use tally::{DecodeError, REASONS_MAX, Refusal, Refused, Tally};
 pub use zone::Zone;

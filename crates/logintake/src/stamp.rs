@@ -110,7 +110,8 @@ fn decoration(head: &[u8]) -> usize {
     at
 }
 
-fn after_colour(head: &[u8], at: usize) -> usize {
+/// The byte behind a colour's escape sequence.
+pub(crate) fn after_colour(head: &[u8], at: usize) -> usize {
     let length = head.iter().skip(at).take(16).position(|b| *b == b'm');
     length.map_or(at + 1, |length| at + length + 1)
 }
