@@ -82,7 +82,7 @@ fn next_member<'a>(
             open.pop();
             continue;
         };
-        let key = json::unescaped(key);
+        let key = cut(json::unescaped(key), limits.name_bytes);
         let inner = match value {
             Value::Object(raw) if depth < limits.depth && path.len() < limits.name_bytes => Members::of(raw),
             _ => None,

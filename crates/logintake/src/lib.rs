@@ -14,6 +14,14 @@ mod reading;
 mod emit;
 pub mod plain;
 pub mod syslog;
+pub mod otlp;
+pub mod loki;
+pub mod elastic;
+pub mod journal;
+pub mod wrap;
+pub mod join;
+pub mod rate;
+pub mod mapping;
 #[cfg(test)]
 mod testing;
 
