@@ -158,7 +158,7 @@ impl<'a> Emitter<'a> {
             return None;
         }
         let cut = |(n, v): &(&'f str, &'f str)| {
-            let cut = |text: &'f str, max| text.get(..text.floor_char_boundary(max)).unwrap_or_default();
+            let cut = |text: &'f str, max| text.get(..crate::fields::floor(text, max)).unwrap_or_default();
             (cut(n, name_bytes), cut(v, field_bytes))
         };
         self.tally.trimmed += fields.iter().take(self.limits.fields).filter(|f| !fits(f)).count() as u64;

@@ -138,12 +138,17 @@ fn pair_value(after: &[u8]) -> (Cow<'_, str>, usize) {
     (String::from_utf8_lossy(value), end)
 }
 
+/// The largest border of a character that is not beyond `max`.
+pub(crate) fn floor(text: &str, max: usize) -> usize {
+    (0..=max.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
 /// At most `max` bytes, cut at the border of a character.
 pub(crate) fn cut(text: Cow<'_, str>, max: usize) -> Cow<'_, str> {
     if text.len() <= max {
         return text;
     }
-    let end = text.floor_char_boundary(max);
+    let end = floor(&text, max);
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.get(..end).unwrap_or_default()),
         Cow::Owned(mut text) => {

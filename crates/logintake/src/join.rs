@@ -130,11 +130,14 @@ impl Joiner {
     }
 }
 
+/// A clock for looking only whether there is a stamp: late enough for stamps without a year to have one.
+const ANY_NOW_NS: i64 = 4_000_000_000_000_000_000;
+
 /// Whether a line begins with a time stamp, brackets and the like apart.
 fn is_stamped(line: &[u8]) -> bool {
     /// Bytes that may stand before the stamp of a line that begins with one: `[2024-…`, `INFO  2024-…`.
     const BEFORE_MAX: usize = 12;
-    stamp::find(line, 0, &Zone::utc()).is_some_and(|s| s.start <= BEFORE_MAX)
+    stamp::find(line, ANY_NOW_NS, &Zone::utc()).is_some_and(|s| s.start <= BEFORE_MAX)
 }
 
 #[cfg(test)]

@@ -165,6 +165,7 @@ done",
 
 #[test]
 fn ordinary_lines_stay_apart() {
+    check("Mar  9 10:00:00 h a[1]: x\n----\n  Mar  9 10:00:00 y");
     check(
         "a\n----\nb\n----\nc d: e\n----\n 2024-01-02 03:04:05 indented, but stamped\n----\n{\"a\":1}\n----\n}",
     );

@@ -2,7 +2,7 @@
 
 use wellkept_model::Level;
 
-use super::is_stamped;
+use super::{ANY_NOW_NS, is_stamped};
 use crate::{Zone, reading};
 
 /// Which kind of trace is open, as far as it decides what may follow.
@@ -52,7 +52,7 @@ impl Trace {
         let Some(first) = line.first() else { return self.empty_continues() };
         if matches!(first, b' ' | b'\t') {
             let text = line.trim_ascii_start();
-            return !text.is_empty() && !(text.first().is_some_and(u8::is_ascii_digit) && is_stamped(text));
+            return !text.is_empty() && !is_stamped(text);
         }
         match self.kind {
             Kind::PythonBody => names_exception(line) || is_closing(line) || starts_any(line, &PYTHON_CHAIN),
@@ -155,7 +155,8 @@ fn is_uncaught(line: &[u8]) -> bool {
 
 /// A line with a stamp whose level, if it has one, is at least a warning.
 fn tells_of_something_wrong(line: &[u8]) -> bool {
-    let mild = || reading::level_of(line, 0, &Zone::utc()).is_some_and(|level| level < Level::Warning);
+    let mild =
+        || reading::level_of(line, ANY_NOW_NS, &Zone::utc()).is_some_and(|level| level < Level::Warning);
     is_stamped(line) && !mild()
 }
 

@@ -15,7 +15,7 @@ use wellkept_model::Labels;
 use super::{Push, labels};
 use crate::json::{Members, Value, unescaped};
 use crate::tally::readable;
-use crate::{DecodeError, Refusal, stamp};
+use crate::{DecodeError, Field, Refusal, stamp};
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -66,7 +66,7 @@ pub(super) fn decode(body: &[u8], push: &mut Push<'_>) -> Result<(), DecodeError
 }
 
 /// Names and values of an object whose values are all texts.
-fn pairs(raw: &RawValue, max: usize) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, DecodeError> {
+fn pairs(raw: &RawValue, max: usize) -> Result<Vec<Field<'_>>, DecodeError> {
     let not_texts = || DecodeError::Json("labels and metadata are objects of texts".to_owned());
     let members = Members::of(raw.get().as_bytes()).ok_or_else(not_texts)?;
     // One more than allowed is kept, so that whoever bounds the list sees it.
@@ -77,7 +77,7 @@ fn pairs(raw: &RawValue, max: usize) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>
     texts.collect()
 }
 
-fn borrowed<'a>(pairs: &'a [(Cow<'_, str>, Cow<'_, str>)]) -> Vec<(&'a str, &'a str)> {
+fn borrowed<'a>(pairs: &'a [Field<'_>]) -> Vec<(&'a str, &'a str)> {
     pairs.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect()
 }
 

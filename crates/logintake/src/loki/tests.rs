@@ -16,7 +16,9 @@ fn json(body: &str) -> (Result<Tally, DecodeError>, Kept) {
     (tally, kept)
 }
 
-fn protobuf(streams: &[(&str, &[(&[u8], &[(&str, &str)])])]) -> Vec<u8> {
+type Entries<'a> = &'a [(&'a [u8], &'a [(&'a str, &'a str)])];
+
+fn protobuf(streams: &[(&str, Entries<'_>)]) -> Vec<u8> {
     let mut body = Vec::new();
     for (labels, entries) in streams {
         Writer::new(&mut body).message(1, |w| {
