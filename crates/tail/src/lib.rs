@@ -1,2 +1,12 @@
 //! Follows what this host writes and hears: files, the journal, syslog.
 #![forbid(unsafe_code)]
+
+mod batch;
+mod ledger;
+mod pipe;
+#[cfg(test)]
+mod testing;
+
+pub use batch::{Batch, CommitError, Note, Outlet};
+pub use ledger::Position;
+pub use pipe::{Pipe, PipeConfig, PipeCounts};
