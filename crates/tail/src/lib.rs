@@ -4,6 +4,8 @@
 mod batch;
 mod ledger;
 mod pipe;
+pub mod container;
+pub mod files;
 #[cfg(test)]
 mod testing;
 

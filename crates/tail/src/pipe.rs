@@ -133,6 +133,19 @@ impl Pipe {
         self.rest = held;
     }
 
+    /// Passes over bytes as if they had been handed on. False, and nothing done, in the middle of a line.
+    pub fn skip(&mut self, bytes: &[u8]) -> bool {
+        if !self.rest.is_empty() || self.in_long {
+            return false;
+        }
+        let start = self.rest_at;
+        self.rest_at += bytes.len() as u64;
+        if let Some(ticket) = self.ledger.open(start, bytes, b"") {
+            self.ledger.close(ticket);
+        }
+        true
+    }
+
     /// Cuts lines off the front of `bytes`, which begin at `rest_at`. How many bytes were used.
     fn cut(&mut self, bytes: &[u8], now_ns: i64, sink: &mut dyn LogSink) -> usize {
         let line_bytes = self.config.limits.line_bytes.max(16);

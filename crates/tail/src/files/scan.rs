@@ -1,0 +1,364 @@
+//! Finds files by their patterns and decides what each one is: one that is followed already, one to be read on, a copy
+//! of another, or a new one.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::followed::{Followed, Reader};
+use super::generation::{self, Generation};
+use super::identity::{self, FileKey, HEAD_BYTES, Head};
+use super::{Files, Start, rotation};
+use crate::ledger::Position;
+
+/// A file as it was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) source: usize,
+    pub(super) metadata: Metadata,
+}
+
+impl Found {
+    pub(super) fn key(&self) -> FileKey {
+        FileKey::of(&self.metadata)
+    }
+
+    pub(super) fn is_gzip(&self) -> bool {
+        self.path.file_name().and_then(|n| n.to_str()).is_some_and(rotation::is_gzip)
+    }
+
+    /// By what its names have in common: one folder, one base.
+    pub(super) fn age(&self) -> (i64, i64) {
+        (self.metadata.mtime(), self.metadata.mtime_nsec())
+    }
+}
+
+impl Files {
+    /// Looks everything up.
+    pub(super) fn scan(&mut self, now_ns: i64) {
+        self.counts.unreadable = 0;
+        let found = self.find();
+        let mut present = HashSet::new();
+        let mut new = Vec::new();
+        for found in found {
+            let key = found.key();
+            if !present.insert(key) {
+                continue;
+            }
+            match self.followed.get_mut(&key) {
+                Some(file) => {
+                    file.replaced = false;
+                    if file.at != found.path {
+                        file.at.clone_from(&found.path);
+                        self.watch_file(key, &found.path);
+                    }
+                    if self.followed.get(&key).is_some_and(|f| f.differs(&found.metadata)) {
+                        self.enqueue(key);
+                    }
+                }
+                None => new.push(found),
+            }
+        }
+        self.look_for_missing(&present, now_ns);
+        // What was written first is read first.
+        new.sort_by_key(Found::age);
+        for found in new {
+            if !self.followed.contains_key(&found.key()) {
+                self.adopt(&found, now_ns);
+            }
+        }
+        if self.first_scan {
+            self.first_scan = false;
+            self.catch_up_all(now_ns);
+        }
+        self.prune(now_ns);
+    }
+
+    fn find(&mut self) -> Vec<Found> {
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        for (source, rules) in self.sources.iter().enumerate() {
+            for pattern in &rules.include {
+                self.watch.folder(fixed_part(pattern.as_str()));
+                let Ok(paths) = glob::glob(pattern.as_str()) else { continue };
+                for path in paths {
+                    let Ok(path) = path else {
+                        self.counts.unreadable += 1;
+                        continue;
+                    };
+                    if rules.exclude.iter().any(|e| e.matches_path(&path)) || seen.contains(&path) {
+                        continue;
+                    }
+                    if let Ok(metadata) = std::fs::metadata(&path)
+                        && metadata.is_file()
+                    {
+                        seen.insert(path.clone());
+                        found.push(Found { path, source, metadata });
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Files that are followed and stand at no matching path any more: read on under their new name, until they rest.
+    fn look_for_missing(&mut self, present: &HashSet<FileKey>, now_ns: i64) {
+        let linger_ns = i64::try_from(self.options.linger.as_nanos()).unwrap_or(i64::MAX);
+        let missing: Vec<FileKey> =
+            self.followed.keys().filter(|key| !present.contains(key)).copied().collect();
+        for key in missing {
+            let Some(file) = self.followed.get_mut(&key) else { continue };
+            if !file.replaced {
+                file.replaced = true;
+                file.active_ns = now_ns;
+            }
+            let path = file.generation.path.clone();
+            if let Some(renamed) = self.siblings(&path).into_iter().find(|f| f.key() == key) {
+                self.watch_file(key, &renamed.path);
+                if let Some(file) = self.followed.get_mut(&key) {
+                    file.at = renamed.path;
+                }
+            }
+            self.enqueue(key);
+            let rested = self
+                .followed
+                .get(&key)
+                .is_some_and(|f| now_ns.saturating_sub(f.active_ns) >= linger_ns || now_ns < f.active_ns);
+            if rested {
+                self.read_one(key, now_ns);
+                let still = self.followed.get(&key).is_some_and(|f| f.active_ns != now_ns);
+                if still && !self.queued.contains(&key) {
+                    self.end(key, now_ns);
+                }
+            }
+        }
+    }
+
+    /// Files in the same folder whose names differ only by what rotation adds, oldest first.
+    pub(super) fn siblings(&self, path: &Path) -> Vec<Found> {
+        /// Entries of a folder that are looked at.
+        const ENTRIES_MAX: usize = 100_000;
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
+            return Vec::new();
+        };
+        let base = rotation::base(name);
+        let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+        let of_family = |entry: &std::fs::DirEntry| {
+            entry.file_name().to_str().is_some_and(|name| rotation::base(name) == base)
+        };
+        let found = entries.take(ENTRIES_MAX).filter_map(Result::ok).filter(of_family).filter_map(|entry| {
+            let metadata = std::fs::metadata(entry.path()).ok().filter(Metadata::is_file)?;
+            Some(Found { path: entry.path(), source: 0, metadata })
+        });
+        let mut found: Vec<Found> = found.collect();
+        found.sort_by_key(Found::age);
+        found
+    }
+
+    /// Decides what a file is that is not followed yet.
+    fn adopt(&mut self, found: &Found, now_ns: i64) {
+        if self.followed.len() >= self.options.files_max {
+            self.counts.unreadable += 1;
+            return;
+        }
+        let head = match generation::content(&found.path).and_then(head_of) {
+            Ok(head) => head,
+            Err(_) => {
+                self.counts.unreadable += 1;
+                return;
+            }
+        };
+        let known = self.known.values().filter(|g| g.key == found.key()).max_by_key(|g| g.life).cloned();
+        if let Some(known) = known {
+            let fits = known.head.fits(&head);
+            if found.is_gzip() && fits {
+                if !known.ended {
+                    self.resume(found, known, now_ns);
+                }
+                return;
+            }
+            if fits && found.metadata.len() >= known.position.offset {
+                self.resume(found, known, now_ns);
+                return;
+            }
+            // The inode has another content: emptied and written anew, or used again after a removal.
+            let life = known.life + 1;
+            if !known.ended {
+                self.catch_up(known, now_ns);
+            }
+            self.begin(found, life, Position::default(), &found.path, now_ns);
+            return;
+        }
+        match self.copied_from(found, &head) {
+            Some(Original::Live) => {}
+            Some(Original::Over(original)) => self.go_on(found, &original, now_ns),
+            None => self.begin_new(found, now_ns),
+        }
+    }
+
+    /// Begins a file that nobody knows.
+    fn begin_new(&mut self, found: &Found, now_ns: i64) {
+        let skip = self.first_scan
+            && self.first_ever
+            && !found.is_gzip()
+            && self.sources.get(found.source).is_some_and(|s| s.start == Start::End);
+        let position =
+            Position { offset: if skip { found.metadata.len() } else { 0 }, ..Position::default() };
+        self.begin(found, 0, position, &found.path, now_ns);
+        if skip && let Some(file) = self.followed.get_mut(&found.key()) {
+            file.generation.blind = true;
+        }
+    }
+
+    /// Of which life a file is a copy.
+    fn copied_from(&self, found: &Found, head: &[u8]) -> Option<Original> {
+        let copied = |g: &Generation| {
+            g.position.offset > 0
+                && g.head.fits(head)
+                && g.is_sibling(&found.path)
+                && g.is_copied_in(&found.path).unwrap_or(false)
+        };
+        let live = self.followed.values().map(|f| &f.generation).any(copied);
+        if live {
+            return Some(Original::Live);
+        }
+        let best = self.known.values().filter(|g| copied(g)).max_by_key(|g| g.position.offset);
+        best.cloned().map(Original::Over)
+    }
+
+    /// Reads a file on that was noted.
+    pub(super) fn resume(&mut self, found: &Found, known: Generation, now_ns: i64) {
+        self.known.remove(&known.note_key());
+        let path = known.path.clone();
+        self.begin(found, known.life, known.position.clone(), &path, now_ns);
+        if let Some(file) = self.followed.get_mut(&found.key()) {
+            file.generation = Generation { ended: false, ..known };
+        }
+    }
+
+    /// Reads a copy on from where its original stopped.
+    pub(super) fn go_on(&mut self, found: &Found, original: &Generation, now_ns: i64) {
+        self.forget(&original.note_key());
+        self.begin(found, 0, original.position.clone(), &original.path, now_ns);
+        if let Some(file) = self.followed.get_mut(&found.key()) {
+            file.generation.blind = original.blind;
+        }
+    }
+
+    /// Follows a file from a position on. `path` is the one that its lines carry.
+    pub(super) fn begin(&mut self, found: &Found, life: u32, position: Position, path: &Path, now_ns: i64) {
+        let reader = if found.is_gzip() {
+            match self.gzip_from(&found.path, position.offset) {
+                Ok(content) => Reader::Gzip(content),
+                Err(_) => {
+                    self.counts.unreadable += 1;
+                    return;
+                }
+            }
+        } else {
+            // Opened at once: it may be renamed or removed before its turn comes.
+            Reader::Plain(identity::open(&found.path).ok().map(|(file, _)| file))
+        };
+        let key = found.key();
+        let pipe = self.pipe(path, found.source, &position);
+        let generation = Generation {
+            path: path.to_owned(),
+            key,
+            life,
+            head: Head::default(),
+            position,
+            seen_ms: now_ns / 1_000_000,
+            ended: false,
+            blind: false,
+        };
+        let file = Followed::new(generation, found.path.clone(), found.source, pipe, reader, now_ns);
+        self.followed.insert(key, file);
+        self.touched.insert(key);
+        self.watch_file(key, &found.path);
+        self.enqueue(key);
+    }
+
+    /// The decompressed content behind an offset.
+    fn gzip_from(&mut self, path: &Path, mut offset: u64) -> std::io::Result<generation::Content> {
+        let mut content = generation::content(path)?;
+        while offset > 0 {
+            let most = usize::try_from(offset).unwrap_or(usize::MAX).min(self.buffer.len());
+            let read = content.read(self.buffer.get_mut(..most).unwrap_or_default())?;
+            if read == 0 {
+                break;
+            }
+            offset -= read as u64;
+        }
+        Ok(content)
+    }
+
+    /// Has the folder watched in which a file really is.
+    fn watch_file(&mut self, key: FileKey, path: &Path) {
+        let Ok(real) = std::fs::canonicalize(path) else { return };
+        if let Some(folder) = real.parent() {
+            self.watch.folder(folder);
+        }
+        if let Some(folder) = path.parent() {
+            self.watch.folder(folder);
+        }
+        self.real_paths.retain(|p, k| *k != key || *p == real);
+        self.real_paths.insert(real, key);
+    }
+
+    /// Lets go of lives that no copy can be expected of any more.
+    fn prune(&mut self, now_ns: i64) {
+        /// Lives of one family that are remembered.
+        const FAMILY_MAX: usize = 8;
+        const DAYS_MAX: i64 = 30;
+        let mut families: HashMap<PathBuf, Vec<(i64, String)>> = HashMap::new();
+        for (note_key, g) in self.known.iter().filter(|(_, g)| g.ended) {
+            families.entry(g.path.clone()).or_default().push((g.seen_ms, note_key.clone()));
+        }
+        let oldest_ms = now_ns / 1_000_000 - DAYS_MAX * 86_400_000;
+        let mut over = Vec::new();
+        for lives in families.values_mut() {
+            lives.sort_unstable_by(|a, b| b.cmp(a));
+            let kept = lives.iter().take(FAMILY_MAX).take_while(|(seen_ms, _)| *seen_ms >= oldest_ms).count();
+            over.extend(lives.drain(kept..).map(|(_, note_key)| note_key));
+        }
+        over.iter().for_each(|note_key| self.forget(note_key));
+    }
+}
+
+/// What a file is a copy of.
+enum Original {
+    /// One that is still read: nothing is to be done until it is over.
+    Live,
+    /// One that is over.
+    Over(Generation),
+}
+
+pub(super) fn head_of(content: generation::Content) -> std::io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut head = Vec::new();
+    content.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// The folder of a pattern before its first star.
+fn fixed_part(pattern: &str) -> &Path {
+    let fixed = pattern.find(['*', '?', '[']).map_or(pattern, |at| pattern.get(..at).unwrap_or_default());
+    let path = Path::new(fixed);
+    if fixed.ends_with('/') { path } else { path.parent().unwrap_or(path) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_pattern_is_what_stands_before_its_stars() {
+        for (pattern, folder) in
+            [("/a/b/*.log", "/a/b/"), ("/a/b*/c", "/a"), ("/a/b.log", "/a"), ("/**/x", "/")]
+        {
+            assert_eq!(fixed_part(pattern), Path::new(folder), "{pattern}");
+        }
+    }
+}
