@@ -98,6 +98,8 @@ pub struct Files {
     buffer: Vec<u8>,
     next_scan_ns: i64,
     last_scan_ns: i64,
+    /// Everything that was written before is followed or known, milliseconds since the epoch.
+    complete_ms: i64,
     first_scan: bool,
     /// Nothing was ever noted: what is there was there before us.
     first_ever: bool,
@@ -147,6 +149,7 @@ impl Files {
             buffer: vec![0; options.turn_bytes.max(4096)],
             next_scan_ns: i64::MIN,
             last_scan_ns: i64::MIN,
+            complete_ms: 0,
             first_scan: true,
             counts: FilesCounts::default(),
             options,

@@ -4,6 +4,9 @@
 mod batch;
 mod ledger;
 mod pipe;
+mod source;
+pub mod journal;
+pub mod stdout;
 pub mod container;
 pub mod files;
 #[cfg(test)]
@@ -12,3 +15,4 @@ mod testing;
 pub use batch::{Batch, CommitError, Note, Outlet};
 pub use ledger::Position;
 pub use pipe::{Pipe, PipeConfig, PipeCounts};
+pub use source::Clock;

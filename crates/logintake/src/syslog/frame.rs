@@ -18,6 +18,8 @@ pub struct Framer {
     /// Whether the line before was cut, so that what follows is its rest.
     in_line: bool,
     start: usize,
+    /// Messages may stand behind their length.
+    counted: bool,
 }
 
 /// A message on its way out.
@@ -45,7 +47,20 @@ impl Framer {
     /// `message_bytes`: most bytes of one message.
     #[must_use]
     pub fn new(message_bytes: usize) -> Self {
-        Self { held: Vec::new(), message_bytes: message_bytes.max(64), skip: 0, in_line: false, start: 0 }
+        Self {
+            held: Vec::new(),
+            message_bytes: message_bytes.max(64),
+            skip: 0,
+            in_line: false,
+            start: 0,
+            counted: true,
+        }
+    }
+
+    /// For streams whose messages always end with a line feed.
+    #[must_use]
+    pub fn lines(message_bytes: usize) -> Self {
+        Self { counted: false, ..Self::new(message_bytes) }
     }
 
     /// Takes what arrived. To be followed by [`Self::next`] until it gives nothing; then at most one message is held.
@@ -66,7 +81,9 @@ impl Framer {
     pub fn next(&mut self) -> Option<Frame<'_>> {
         loop {
             let rest = self.held.get(self.start..).unwrap_or_default();
-            let Next::Frame { from, to, end, cut } = look(rest, self.message_bytes, &mut self.in_line) else {
+            let Next::Frame { from, to, end, cut } =
+                look(rest, self.message_bytes, self.counted, &mut self.in_line)
+            else {
                 return None;
             };
             let base = self.start;
@@ -89,11 +106,11 @@ impl Framer {
     }
 }
 
-fn look(rest: &[u8], message_bytes: usize, in_line: &mut bool) -> Next {
+fn look(rest: &[u8], message_bytes: usize, may_count: bool, in_line: &mut bool) -> Next {
     if rest.is_empty() {
         return Next::Nothing;
     }
-    if !*in_line && rest.first().is_some_and(|b| (b'1'..=b'9').contains(b)) {
+    if may_count && !*in_line && rest.first().is_some_and(|b| (b'1'..=b'9').contains(b)) {
         let digits = rest.iter().take(COUNT_DIGITS_MAX).take_while(|b| b.is_ascii_digit()).count();
         match rest.get(digits) {
             None if digits < COUNT_DIGITS_MAX => return Next::Nothing,
@@ -181,6 +198,14 @@ mod tests {
             got.iter().map(|g| g.0.as_str()).collect::<String>(),
             format!("<1>{} x<2>ab", "5".repeat(150))
         );
+    }
+
+    #[test]
+    fn a_stream_of_lines_may_begin_with_digits() {
+        let mut framer = Framer::lines(64);
+        framer.push(b"5 abcdefg\n12");
+        assert_eq!(framer.next().unwrap().bytes, b"5 abcdefg");
+        assert_eq!((framer.next(), framer.rest().unwrap().as_slice()), (None, &b"12"[..]));
     }
 
     #[test]

@@ -1,58 +1,88 @@
 //! Finds what happened to a file while nobody looked: where its unread rest went, and what was written and rotated
 //! away since.
 
-use super::generation::Generation;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Files;
+use super::generation::{Copied, Generation};
 use super::identity::FileKey;
 use super::scan::Found;
-use super::{Files, generation};
 use crate::ledger::Position;
 
 /// How far the time stamps of files may lag behind the clock.
 const FILE_CLOCK_MS: i64 = 1000;
 
 impl Files {
-    /// After a start: every noted file that was not found at its path.
+    /// After a start: the rest of every noted file that was not found at its path, and what came since.
     pub(super) fn catch_up_all(&mut self, now_ns: i64) {
+        let mut families: BTreeMap<PathBuf, (usize, i64)> = BTreeMap::new();
+        // Those that were begun just now are not what was noted.
+        let noted = self.followed.values().map(|f| &f.generation).filter(|g| g.position.offset > 0);
+        for life in self.known.values().chain(noted) {
+            let source = self.source_of(life);
+            let (_, seen_ms) = families.entry(life.path.clone()).or_insert((source, life.seen_ms));
+            *seen_ms = life.seen_ms.max(*seen_ms);
+        }
         let open: Vec<Generation> = self.known.values().filter(|g| !g.ended).cloned().collect();
-        for generation in open {
+        for life in open {
             // The one before may have found it already.
-            if self.known.contains_key(&generation.note_key()) {
-                self.catch_up(generation, now_ns);
+            if self.known.contains_key(&life.note_key()) {
+                self.catch_up(&life, now_ns);
             }
+        }
+        for (path, (source, seen_ms)) in families {
+            self.missed(&path, source, seen_ms, now_ns);
         }
     }
 
-    /// Looks for the rest of a life that is over, and for what came between it and the file of today. True when its rest
-    /// was found: under another name, as a copy, or compressed.
-    pub(super) fn catch_up(&mut self, life: Generation, now_ns: i64) -> bool {
-        let source = self.source_of(&life);
+    /// Looks for the rest of a life that is over: under another name, as a copy, or compressed. True when it was found.
+    pub(super) fn catch_up(&mut self, life: &Generation, now_ns: i64) -> bool {
+        let source = self.source_of(life);
         let mut siblings = self.siblings(&life.path);
         siblings.iter_mut().for_each(|s| s.source = source);
-        let at = siblings.iter().position(|s| self.holds_rest(s, &life));
-        match at.and_then(|at| siblings.get(at)) {
+        match siblings.iter().find(|s| self.holds_rest(s, life)) {
             Some(found) if found.key() == life.key && !found.is_gzip() => {
-                self.resume(found, life.clone(), now_ns)
+                self.resume(found, life.clone(), now_ns);
             }
-            Some(found) => self.go_on(found, &life, now_ns),
+            Some(found) => self.go_on(found, life, life.position.clone(), now_ns),
             None => {
                 self.counts.not_found += u64::from(life.position.offset > 0);
                 self.remember(Generation { ended: true, ..life.clone() });
+                return false;
             }
         }
-        // What was written since has a time since then; the clock of files runs a little behind.
-        let since_ms = life.seen_ms - FILE_CLOCK_MS;
+        true
+    }
+
+    /// Reads what was written and rotated away since `since_ms`: siblings that nobody knows. False when names moved under
+    /// us, so that something may have been overlooked.
+    pub(super) fn missed(&mut self, path: &Path, source: usize, since_ms: i64, now_ns: i64) -> bool {
+        /// Looks that are taken while names move.
+        const LOOKS_MAX: usize = 5;
+        // The clock of files runs a little behind.
+        let since_ms = since_ms - FILE_CLOCK_MS;
         let since = (since_ms.div_euclid(1000), since_ms.rem_euclid(1000) * 1_000_000);
-        let between = siblings
-            .iter()
-            .enumerate()
-            .filter(|(i, s)| Some(*i) != at && s.age() >= since && s.path != life.path);
-        let between: Vec<&Found> = between.map(|(_, s)| s).collect();
-        for found in between {
-            if self.is_unknown(found) {
-                self.begin(found, 0, Position::default(), &life.path, now_ns);
+        for _ in 0..LOOKS_MAX {
+            let mut steady = true;
+            for mut found in self.siblings(path) {
+                found.source = source;
+                if found.age() < since || found.path == path {
+                    continue;
+                }
+                steady &= match self.is_unknown(&found) {
+                    Ok(true) => self.begin(&found, 0, Position::default(), path, now_ns),
+                    Ok(false) => true,
+                    // A compressed file may be broken; anything else has moved.
+                    Err(_) => found.is_gzip(),
+                };
+            }
+            if steady {
+                return true;
             }
         }
-        at.is_some()
+        false
     }
 
     /// Which source a noted file belongs to: the first that its path matches.
@@ -67,24 +97,31 @@ impl Files {
             return false;
         }
         if found.key() == life.key {
-            let head = generation::content(&found.path).and_then(super::scan::head_of);
-            let same = head.is_ok_and(|head| life.head.fits(&head));
+            let same = found.content().and_then(super::scan::head_of).is_ok_and(|head| life.head.fits(&head));
             return same && found.metadata.len() >= life.position.offset;
         }
-        life.is_copied_in(&found.path).unwrap_or(false)
+        found.content().and_then(|mut c| life.copied_in(&mut c)).is_ok_and(|copied| copied == Copied::Whole)
     }
 
     /// Whether nothing is known of a file: it is neither followed nor noted, nor a copy of one that is.
-    fn is_unknown(&self, found: &Found) -> bool {
+    fn is_unknown(&self, found: &Found) -> io::Result<bool> {
         let key: FileKey = found.key();
-        let same = |g: &Generation| g.key == key || g.is_copied_in(&found.path).unwrap_or(true);
-        !self.followed.contains_key(&key)
-            && !self
-                .followed
-                .values()
-                .filter(|f| f.generation.is_sibling(&found.path))
-                .any(|f| same(&f.generation))
-            && !self.known.values().filter(|g| g.is_sibling(&found.path)).any(same)
+        if self.followed.contains_key(&key) {
+            return Ok(false);
+        }
+        let head = found.content().and_then(super::scan::head_of)?;
+        // An inode alone says little: it is used again.
+        if self.known.values().any(|g| g.key == key && g.head.fits(&head)) {
+            return Ok(false);
+        }
+        let lives = self.known.values().chain(self.followed.values().map(|f| &f.generation));
+        for life in lives.filter(|g| g.position.offset > 0 && g.is_sibling(&found.path) && g.head.fits(&head))
+        {
+            if life.copied_in(&mut found.content()?)? != Copied::Not {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// A followed file was emptied: what it held is handed on, its copy is looked for, and it begins anew.
@@ -96,8 +133,9 @@ impl Files {
         let life = Generation { ended: true, ..file.generation(now_ns) };
         let source = file.source;
         self.known.insert(life.note_key(), life.clone());
-        let found = self.catch_up(life.clone(), now_ns);
+        let found = self.catch_up(&life, now_ns);
         self.followed.insert(key, file);
+        self.missed(&life.path, source, self.complete_ms, now_ns);
         if !found {
             // Nobody will ever complete the last line.
             let last = self.with_sink(key, now_ns, |file, sink| {

@@ -33,6 +33,8 @@ pub(super) struct Followed {
     pub(super) active_ns: i64,
     /// Another file, or none, is at its path.
     pub(super) replaced: bool,
+    /// The last look at everything did not find it.
+    pub(super) missing: bool,
     mtime: (i64, i64),
     /// Its note is to be written although no line was handed on.
     pub(super) note_due: bool,
@@ -82,6 +84,7 @@ impl Followed {
             head: Vec::new(),
             active_ns: now_ns,
             replaced: false,
+            missing: false,
             mtime: (0, 0),
             note_due: true,
             nul_bytes: 0,
@@ -94,6 +97,7 @@ impl Followed {
             self.generation.head = Head::of(&self.head);
         }
         self.generation.position = self.pipe.position();
+        self.generation.mark();
         self.generation.seen_ms = now_ns / 1_000_000;
         self.generation.clone()
     }
@@ -103,6 +107,7 @@ impl Followed {
         self.generation.life += 1;
         self.generation.ended = false;
         self.generation.blind = false;
+        self.generation.marks.clear();
         self.generation.head = Head::default();
         self.head.clear();
         self.pipe = pipe;
@@ -199,11 +204,14 @@ impl Followed {
         /// Shorter runs of nothing are part of a line.
         const HOLE_BYTES: usize = 4096;
         // A file that was emptied under a writer that keeps its place begins with a hole.
-        if bytes.len() >= HOLE_BYTES && bytes.iter().all(|b| *b == 0) && self.pipe.skip(bytes) {
-            self.nul_bytes += bytes.len() as u64;
-            return;
+        let hole = bytes.iter().take_while(|b| **b == 0).count();
+        let (hole, text) = bytes.split_at(if hole >= HOLE_BYTES { hole } else { 0 });
+        if !hole.is_empty() && self.pipe.skip(hole) {
+            self.nul_bytes += hole.len() as u64;
+            self.pipe.push(text, now_ns, sink);
+        } else {
+            self.pipe.push(bytes, now_ns, sink);
         }
-        self.pipe.push(bytes, now_ns, sink);
     }
 
     /// The open file, taken out; nothing when another one is at its place.

@@ -37,6 +37,9 @@ pub(crate) struct Generation {
     /// It was begun at its end, so that the checksum does not cover it from the beginning.
     #[serde(default)]
     pub(crate) blind: bool,
+    /// Places on the way with the checksum before them, each at least twice as far as the one before.
+    #[serde(default)]
+    pub(crate) marks: Vec<(u64, u32)>,
 }
 
 /// The content of a file, decompressed when its name says that it is compressed.
@@ -67,50 +70,119 @@ impl Generation {
         self.path.parent() == path.parent() && base(&self.path).is_some() && base(&self.path) == base(path)
     }
 
-    /// Whether a file holds what was read of this one, at the same place: the same file, or a copy of it.
+    /// Notes on the way what the checksum was, so that a copy that ends before the place that was read is known too.
+    pub(crate) fn mark(&mut self) {
+        let last = self.marks.last().map_or(0, |(offset, _)| *offset);
+        if self.position.offset > last.saturating_mul(2) {
+            self.marks.push((self.position.offset, self.position.crc));
+        }
+    }
+
+    /// How much of what was read of this one stands in a file that begins with `content`.
     ///
     /// # Errors
     /// Those of reading it.
-    pub(crate) fn is_copied_in(&self, path: &Path) -> io::Result<bool> {
+    pub(crate) fn copied_in(&self, content: &mut Content) -> io::Result<Copied> {
         // A file of which nothing was read is like every other.
         if self.position.offset == 0 {
-            return Ok(false);
+            return Ok(Copied::Not);
         }
-        let mut content = content(path)?;
         let mut head = Vec::new();
         content.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
-        if !self.head.fits(&head) {
-            return Ok(false);
+        if !self.head.fits(&head) || (self.blind && self.head.len < BLIND_HEAD_BYTES) {
+            return Ok(Copied::Not);
         }
-        let mut left = self.position.offset;
-        let mut crc = crc32fast::Hasher::new();
-        let mut add = |bytes: &[u8]| {
-            let used =
-                bytes.get(..usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len())).unwrap_or_default();
-            crc.update(used);
-            left -= used.len() as u64;
-            left
-        };
-        add(&head);
+        let mut comparison = Comparison::new(self);
+        comparison.add(&head);
         let mut buffer = vec![0; 64 << 10];
-        while add(&[]) > 0 {
-            let read = match content.read(&mut buffer) {
-                Ok(0) => return Ok(false),
-                Ok(read) => read,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+        while comparison.same && !comparison.reached() {
+            match content.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => comparison.add(buffer.get(..read).unwrap_or_default()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
-            };
-            add(buffer.get(..read).unwrap_or_default());
+            }
         }
-        let same =
-            if self.blind { self.head.len >= BLIND_HEAD_BYTES } else { crc.finalize() == self.position.crc };
-        Ok(same)
+        Ok(comparison.outcome())
+    }
+}
+
+/// What of a life stands in another file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Copied {
+    /// Nothing, or something else.
+    Not,
+    /// All that was read, and maybe more.
+    Whole,
+    /// All of the other file was read; this is where it ends.
+    Within(Position),
+}
+
+/// Compares checksums while a file is read.
+struct Comparison<'a> {
+    of: &'a Generation,
+    /// Marks that were not passed yet, the next one last.
+    marks: Vec<(u64, u32)>,
+    crc: crc32fast::Hasher,
+    at: u64,
+    /// The last mark that was passed.
+    passed: u64,
+    same: bool,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(of: &'a Generation) -> Self {
+        let end = (of.position.offset, of.position.crc);
+        let mut marks: Vec<_> = of.marks.iter().copied().filter(|m| m.0 < end.0).chain([end]).collect();
+        marks.reverse();
+        Self { of, marks, crc: crc32fast::Hasher::new(), at: 0, passed: 0, same: true }
+    }
+
+    fn reached(&self) -> bool {
+        self.at >= self.of.position.offset
+    }
+
+    fn add(&mut self, mut bytes: &[u8]) {
+        while let Some((offset, crc)) = self.marks.last().copied() {
+            let until = usize::try_from(offset.saturating_sub(self.at)).unwrap_or(usize::MAX);
+            let Some((before, behind)) = bytes.split_at_checked(until) else { break };
+            self.crc.update(before);
+            self.at = offset;
+            self.same &= self.of.blind || self.crc.clone().finalize() == crc;
+            self.passed = offset;
+            self.marks.pop();
+            bytes = behind;
+        }
+        if !self.marks.is_empty() {
+            self.crc.update(bytes);
+            self.at += bytes.len() as u64;
+        }
+    }
+
+    fn outcome(self) -> Copied {
+        if !self.same {
+            return Copied::Not;
+        }
+        if self.reached() {
+            return Copied::Whole;
+        }
+        // What reaches no further than the first mark is too little to say anything.
+        if self.passed == 0 && !self.of.blind {
+            return Copied::Not;
+        }
+        Copied::Within(Position { offset: self.at, crc: self.crc.finalize(), done: Vec::new() })
     }
 }
 
 /// Opens the content of a file from its beginning.
-pub(crate) fn content(path: &Path) -> io::Result<Content> {
-    let (file, _) = identity::open(path)?;
+///
+/// # Errors
+/// Those of the system; [`io::ErrorKind::NotFound`] when another file than `key` is at the path by now.
+pub(crate) fn content(path: &Path, key: FileKey) -> io::Result<Content> {
+    let (file, metadata) = identity::open(path)?;
+    if FileKey::of(&metadata) != key {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     let gzip = path.file_name().and_then(|n| n.to_str()).is_some_and(rotation::is_gzip);
     Ok(if gzip {
         Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::new(file)))
@@ -139,6 +211,7 @@ mod tests {
             seen_ms: 5,
             ended: false,
             blind: false,
+            marks: vec![(1000, crc32fast::hash(text.get(..1000).unwrap_or_default()))],
         }
     }
 
@@ -169,14 +242,22 @@ mod tests {
             w.write_all(bytes).unwrap();
             w.finish().unwrap()
         };
-        assert!(read.is_copied_in(&write("same", text.as_bytes())).unwrap());
-        assert!(read.is_copied_in(&write("same.gz", &gzip(text.as_bytes()))).unwrap());
-        assert!(!read.is_copied_in(&write("short", &text.as_bytes()[..99_999])).unwrap());
-        assert!(!read.is_copied_in(&write("other", text.replace("of a", "of_a").as_bytes())).unwrap());
+        let copied = |path: PathBuf| {
+            let key = FileKey::of(&std::fs::metadata(&path).unwrap());
+            read.copied_in(&mut content(&path, key)?)
+        };
+        assert_eq!(copied(write("same", text.as_bytes())).unwrap(), Copied::Whole);
+        assert_eq!(copied(write("same.gz", &gzip(text.as_bytes()))).unwrap(), Copied::Whole);
+        let short = &text.as_bytes()[..99_999];
+        let within = Position { offset: 99_999, crc: crc32fast::hash(short), done: vec![] };
+        assert_eq!(copied(write("short", short)).unwrap(), Copied::Within(within));
+        assert_eq!(copied(write("shorter", &short[..999])).unwrap(), Copied::Not, "too little to tell");
+        assert_eq!(copied(write("other", text.replace("of a", "of_a").as_bytes())).unwrap(), Copied::Not);
         let mut late = text.clone().into_bytes();
         late[99_998] = b'X';
-        assert!(!read.is_copied_in(&write("late", &late)).unwrap());
-        assert!(read.is_copied_in(&write("broken.gz", b"no gzip")).is_err());
+        assert_eq!(copied(write("late", &late)).unwrap(), Copied::Not);
+        assert!(copied(write("broken.gz", b"no gzip")).is_err());
+        assert!(content(&path.with_file_name("same"), FileKey { dev: 0, ino: 0 }).is_err());
         assert!(
             read.is_sibling(&folder.path().join("a.log.1.gz"))
                 && !read.is_sibling(&folder.path().join("b.log.1"))

@@ -41,7 +41,7 @@ impl Head {
 
     /// Whether a file that begins with `bytes` (up to [`HEAD_BYTES`]) is this one, or this one grown.
     pub(crate) fn fits(&self, bytes: &[u8]) -> bool {
-        bytes.get(..self.len).is_some_and(|bytes| Self::of(bytes).hash == self.hash)
+        self.len == 0 || bytes.get(..self.len).is_some_and(|bytes| Self::of(bytes).hash == self.hash)
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
         let head = Head::of(b"2024 started\n");
         assert!(head.fits(b"2024 started\n") && head.fits(b"2024 started\nmore"));
         assert!(!head.fits(b"2025 started\nmore") && !head.fits(b"2024 star"));
-        assert!(Head::of(b"").fits(b"anything"));
+        assert!(Head::of(b"").fits(b"anything") && Head::default().fits(b"anything"));
         let long = vec![b'x'; 2000];
         assert_eq!(Head::of(&long).len, HEAD_BYTES);
         assert!(Head::of(&long).fits(long.get(..HEAD_BYTES).unwrap()));

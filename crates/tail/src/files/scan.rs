@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::followed::{Followed, Reader};
-use super::generation::{self, Generation};
+use super::generation::{self, Copied, Generation};
 use super::identity::{self, FileKey, HEAD_BYTES, Head};
 use super::{Files, Start, rotation};
 use crate::ledger::Position;
@@ -29,7 +29,15 @@ impl Found {
         self.path.file_name().and_then(|n| n.to_str()).is_some_and(rotation::is_gzip)
     }
 
-    /// By what its names have in common: one folder, one base.
+    /// What stands in it.
+    ///
+    /// # Errors
+    /// Those of the system, also when another file is at the path by now.
+    pub(super) fn content(&self) -> std::io::Result<generation::Content> {
+        generation::content(&self.path, self.key())
+    }
+
+    /// When it was written last.
     pub(super) fn age(&self) -> (i64, i64) {
         (self.metadata.mtime(), self.metadata.mtime_nsec())
     }
@@ -50,6 +58,7 @@ impl Files {
             match self.followed.get_mut(&key) {
                 Some(file) => {
                     file.replaced = false;
+                    file.missing = false;
                     if file.at != found.path {
                         file.at.clone_from(&found.path);
                         self.watch_file(key, &found.path);
@@ -61,7 +70,7 @@ impl Files {
                 None => new.push(found),
             }
         }
-        self.look_for_missing(&present, now_ns);
+        let replaced = self.look_for_missing(&present, now_ns);
         // What was written first is read first.
         new.sort_by_key(Found::age);
         for found in new {
@@ -72,6 +81,17 @@ impl Files {
         if self.first_scan {
             self.first_scan = false;
             self.catch_up_all(now_ns);
+            self.complete_ms = now_ns / 1_000_000;
+        } else {
+            // What came and was rotated away since the last look was never at a path that matches.
+            let since_ms = self.complete_ms;
+            let mut complete = true;
+            for (path, source) in replaced {
+                complete &= self.missed(&path, source, since_ms, now_ns);
+            }
+            if complete {
+                self.complete_ms = now_ns / 1_000_000;
+            }
         }
         self.prune(now_ns);
     }
@@ -104,17 +124,21 @@ impl Files {
     }
 
     /// Files that are followed and stand at no matching path any more: read on under their new name, until they rest.
-    fn look_for_missing(&mut self, present: &HashSet<FileKey>, now_ns: i64) {
+    /// Which paths lost their file since the last look.
+    fn look_for_missing(&mut self, present: &HashSet<FileKey>, now_ns: i64) -> Vec<(PathBuf, usize)> {
+        let mut lost = Vec::new();
         let linger_ns = i64::try_from(self.options.linger.as_nanos()).unwrap_or(i64::MAX);
         let missing: Vec<FileKey> =
             self.followed.keys().filter(|key| !present.contains(key)).copied().collect();
         for key in missing {
             let Some(file) = self.followed.get_mut(&key) else { continue };
-            if !file.replaced {
+            let path = file.generation.path.clone();
+            if !file.missing {
+                file.missing = true;
                 file.replaced = true;
                 file.active_ns = now_ns;
+                lost.push((path.clone(), file.source));
             }
-            let path = file.generation.path.clone();
             if let Some(renamed) = self.siblings(&path).into_iter().find(|f| f.key() == key) {
                 self.watch_file(key, &renamed.path);
                 if let Some(file) = self.followed.get_mut(&key) {
@@ -129,11 +153,12 @@ impl Files {
             if rested {
                 self.read_one(key, now_ns);
                 let still = self.followed.get(&key).is_some_and(|f| f.active_ns != now_ns);
-                if still && !self.queued.contains(&key) {
+                if still {
                     self.end(key, now_ns);
                 }
             }
         }
+        lost
     }
 
     /// Files in the same folder whose names differ only by what rotation adds, oldest first.
@@ -163,7 +188,7 @@ impl Files {
             self.counts.unreadable += 1;
             return;
         }
-        let head = match generation::content(&found.path).and_then(head_of) {
+        let head = match found.content().and_then(head_of) {
             Ok(head) => head,
             Err(_) => {
                 self.counts.unreadable += 1;
@@ -186,14 +211,14 @@ impl Files {
             // The inode has another content: emptied and written anew, or used again after a removal.
             let life = known.life + 1;
             if !known.ended {
-                self.catch_up(known, now_ns);
+                self.catch_up(&known, now_ns);
             }
             self.begin(found, life, Position::default(), &found.path, now_ns);
             return;
         }
         match self.copied_from(found, &head) {
             Some(Original::Live) => {}
-            Some(Original::Over(original)) => self.go_on(found, &original, now_ns),
+            Some(Original::Over(original, at)) => self.go_on(found, &original, at, now_ns),
             None => self.begin_new(found, now_ns),
         }
     }
@@ -215,17 +240,20 @@ impl Files {
     /// Of which life a file is a copy.
     fn copied_from(&self, found: &Found, head: &[u8]) -> Option<Original> {
         let copied = |g: &Generation| {
-            g.position.offset > 0
-                && g.head.fits(head)
-                && g.is_sibling(&found.path)
-                && g.is_copied_in(&found.path).unwrap_or(false)
+            let may = g.position.offset > 0 && g.head.fits(head) && g.is_sibling(&found.path);
+            let copied = if may { found.content().and_then(|mut c| g.copied_in(&mut c)).ok() } else { None };
+            match copied? {
+                Copied::Not => None,
+                Copied::Whole => Some(g.position.clone()),
+                Copied::Within(end) => Some(end),
+            }
         };
-        let live = self.followed.values().map(|f| &f.generation).any(copied);
-        if live {
+        if self.followed.values().any(|f| copied(&f.generation).is_some()) {
             return Some(Original::Live);
         }
-        let best = self.known.values().filter(|g| copied(g)).max_by_key(|g| g.position.offset);
-        best.cloned().map(Original::Over)
+        let over = self.known.values().filter_map(|g| Some((g, copied(g)?)));
+        let best = over.max_by_key(|(g, _)| g.position.offset);
+        best.map(|(g, at)| Original::Over(g.clone(), at))
     }
 
     /// Reads a file on that was noted.
@@ -239,27 +267,32 @@ impl Files {
     }
 
     /// Reads a copy on from where its original stopped.
-    pub(super) fn go_on(&mut self, found: &Found, original: &Generation, now_ns: i64) {
-        self.forget(&original.note_key());
-        self.begin(found, 0, original.position.clone(), &original.path, now_ns);
+    pub(super) fn go_on(&mut self, found: &Found, original: &Generation, at: Position, now_ns: i64) {
+        // What is still to be known of the original is known of its copy from now on, if that has all of it.
+        if at == original.position {
+            self.forget(&original.note_key());
+        }
+        self.begin(found, 0, at, &original.path, now_ns);
         if let Some(file) = self.followed.get_mut(&found.key()) {
             file.generation.blind = original.blind;
+            file.generation.marks.clone_from(&original.marks);
+            file.generation.marks.retain(|(offset, _)| *offset <= file.generation.position.offset);
         }
     }
 
-    /// Follows a file from a position on. `path` is the one that its lines carry.
-    pub(super) fn begin(&mut self, found: &Found, life: u32, position: Position, path: &Path, now_ns: i64) {
-        let reader = if found.is_gzip() {
-            match self.gzip_from(&found.path, position.offset) {
-                Ok(content) => Reader::Gzip(content),
-                Err(_) => {
-                    self.counts.unreadable += 1;
-                    return;
-                }
-            }
-        } else {
-            // Opened at once: it may be renamed or removed before its turn comes.
-            Reader::Plain(identity::open(&found.path).ok().map(|(file, _)| file))
+    /// Follows a file from a position on. `path` is the one that its lines carry. False when it cannot be opened, or
+    /// another file is at its path by now.
+    pub(super) fn begin(
+        &mut self,
+        found: &Found,
+        life: u32,
+        position: Position,
+        path: &Path,
+        now_ns: i64,
+    ) -> bool {
+        let Ok(reader) = self.reader(found, position.offset) else {
+            self.counts.unreadable += 1;
+            return false;
         };
         let key = found.key();
         let pipe = self.pipe(path, found.source, &position);
@@ -272,17 +305,31 @@ impl Files {
             seen_ms: now_ns / 1_000_000,
             ended: false,
             blind: false,
+            marks: Vec::new(),
         };
         let file = Followed::new(generation, found.path.clone(), found.source, pipe, reader, now_ns);
         self.followed.insert(key, file);
         self.touched.insert(key);
         self.watch_file(key, &found.path);
         self.enqueue(key);
+        true
+    }
+
+    /// Opened at once, since it may be renamed or removed before its turn comes.
+    fn reader(&mut self, found: &Found, offset: u64) -> std::io::Result<Reader> {
+        if found.is_gzip() {
+            return self.gzip_from(found, offset).map(Reader::Gzip);
+        }
+        let (file, metadata) = identity::open(&found.path)?;
+        if FileKey::of(&metadata) != found.key() {
+            return Err(std::io::ErrorKind::NotFound.into());
+        }
+        Ok(Reader::Plain(Some(file)))
     }
 
     /// The decompressed content behind an offset.
-    fn gzip_from(&mut self, path: &Path, mut offset: u64) -> std::io::Result<generation::Content> {
-        let mut content = generation::content(path)?;
+    fn gzip_from(&mut self, found: &Found, mut offset: u64) -> std::io::Result<generation::Content> {
+        let mut content = found.content()?;
         while offset > 0 {
             let most = usize::try_from(offset).unwrap_or(usize::MAX).min(self.buffer.len());
             let read = content.read(self.buffer.get_mut(..most).unwrap_or_default())?;
@@ -332,7 +379,7 @@ enum Original {
     /// One that is still read: nothing is to be done until it is over.
     Live,
     /// One that is over.
-    Over(Generation),
+    Over(Generation, Position),
 }
 
 pub(super) fn head_of(content: generation::Content) -> std::io::Result<Vec<u8>> {
