@@ -6,6 +6,7 @@ mod ledger;
 mod pipe;
 mod source;
 pub mod journal;
+pub mod listen;
 pub mod stdout;
 pub mod container;
 pub mod files;
