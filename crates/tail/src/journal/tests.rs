@@ -15,7 +15,7 @@ no entry
 fn stand_in(folder: &std::path::Path, behind: &str) -> JournalConfig {
     let path = folder.join("journalctl");
     let script = format!(
-        "#!/bin/sh\necho \"$@\" >> {0}/arguments\ncat {0}/entries 2>/dev/null\nrm -f {0}/entries\n{behind}\n",
+        "#!/bin/sh\necho \"$@\" >> {0}/arguments\nmv {0}/entries {0}/printed 2>/dev/null && cat {0}/printed\n{behind}\n",
         folder.display()
     );
     std::fs::write(&path, script).unwrap();

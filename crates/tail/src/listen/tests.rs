@@ -76,7 +76,7 @@ async fn streams_may_be_counted_or_lines_and_their_last_message_may_lack_its_end
     let bench = Bench::new(SyslogConfig::default());
     let at = bench.tcp().await;
     let mut client = TcpStream::connect(at).await.unwrap();
-    client.write_all(b"17 <14>a: one\n  two<14>b: three\n").await.unwrap();
+    client.write_all(b"16 <14>a: one\n  two<14>b: three\n").await.unwrap();
     bench.shelf.holds(2).await;
     client.write_all(b"<14>c: last").await.unwrap();
     drop(client);
