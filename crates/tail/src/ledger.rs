@@ -88,8 +88,9 @@ impl Ledger {
     }
 
     fn settle(&mut self) {
-        while let Some(entry) = self.entries.pop_front_if(|e| e.done) {
+        while let Some(entry) = self.entries.front().filter(|e| e.done) {
             (self.low, self.low_crc) = (entry.end, entry.crc);
+            self.entries.pop_front();
             self.first += 1;
         }
     }

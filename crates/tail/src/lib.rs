@@ -1,4 +1,8 @@
-//! Follows what this host writes and hears: files, the journal, syslog.
+//! Follows what this host writes and hears: files and container logs, the journal, output of programs, syslog.
+//!
+//! Lines go out in [`Batch`]es through an [`Outlet`], each with notes of how far its source was read; notes that were
+//! committed before come back in at the start. How lines are decoded is `wellkept-logintake`'s affair, where they are
+//! kept the store's.
 #![forbid(unsafe_code)]
 
 mod batch;
