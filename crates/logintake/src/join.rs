@@ -81,7 +81,7 @@ impl Joiner {
         }
         match &self.config.begins {
             Begins::Every => false,
-            Begins::Auto => self.trace.continues(line),
+            Begins::Auto => self.trace.continues(line, &self.held),
             Begins::Stamp => !is_stamped(line),
             Begins::Pattern(pattern) => !pattern.is_match(line),
         }

@@ -167,7 +167,14 @@ fn word_in(text: &[u8], stamped: bool) -> Option<Level> {
         let word = rest.get(..end)?;
         let before = at.checked_sub(1).and_then(|i| text.get(i)).copied();
         let after = rest.get(end..).unwrap_or_default();
-        if let Some(level) = of_bytes(word).filter(|_| counts(word, before, after, first && stamped)) {
+        // Most words are small and stand between blanks: they need not be compared.
+        let shouted = matches!(word, [a, b, ..] if a.is_ascii_uppercase() && b.is_ascii_uppercase());
+        let marked = matches!(after.first(), Some(b']' | b'>' | b')' | b'|' | b':'));
+        let may = shouted || marked || before == Some(b'=') || (first && stamped);
+        if may
+            && let Some(level) = of_bytes(word)
+            && counts(word, before, after, first && stamped)
+        {
             return Some(level);
         }
         first = false;

@@ -35,9 +35,6 @@ enum Kind {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Trace {
     kind: Kind,
-    /// The first line of the group has a time stamp and tells of something wrong, so that a trace without a stamp
-    /// belongs to it.
-    tells: bool,
     /// The last line was empty.
     gap: bool,
 }
@@ -48,7 +45,8 @@ impl Trace {
     }
 
     /// Whether a line belongs to the group.
-    pub(super) fn continues(&self, line: &[u8]) -> bool {
+    /// `held`: the group.
+    pub(super) fn continues(&self, line: &[u8], held: &[u8]) -> bool {
         let Some(first) = line.first() else { return self.empty_continues() };
         if matches!(first, b' ' | b'\t') {
             let text = line.trim_ascii_start();
@@ -63,12 +61,12 @@ impl Trace {
             Kind::Rust => starts_any(line, &[b"stack backtrace:", b"note: "]),
             Kind::NodePreface => !is_stamped(line),
             Kind::Numbered => is_frame(line),
-            Kind::Plain | Kind::Indented | Kind::Exception => self.follows(line),
+            Kind::Plain | Kind::Indented | Kind::Exception => self.follows(line, held),
         }
     }
 
     /// What may follow an ordinary line or an exception.
-    fn follows(&self, line: &[u8]) -> bool {
+    fn follows(&self, line: &[u8], held: &[u8]) -> bool {
         if starts_any(
             line,
             &[b"Caused by: ", b"Suppressed: ", b"Stack trace:", b"Stacktrace:", b"...", b"--- End of"],
@@ -78,8 +76,10 @@ impl Trace {
         if self.kind != Kind::Plain && (is_closing(line) || line.starts_with(b"Node.js v")) {
             return true;
         }
-        let told = matches!(kind_of(line), Kind::Exception | Kind::PythonBody | Kind::Numbered);
-        self.tells && self.kind == Kind::Plain && told && !is_uncaught(line) && !is_stamped(line)
+        let told = self.kind == Kind::Plain
+            && matches!(kind_of(line), Kind::Exception | Kind::PythonBody | Kind::Numbered);
+        // Behind a line that tells of something wrong, a trace without a stamp belongs to it.
+        told && !is_uncaught(line) && !is_stamped(line) && tells_of_something_wrong(held)
     }
 
     fn empty_continues(&self) -> bool {
@@ -93,7 +93,7 @@ impl Trace {
     /// Goes on behind a line that was added.
     pub(super) fn advance(&mut self, line: &[u8], first: bool) {
         if first {
-            *self = Self { kind: kind_of(line), tells: tells_of_something_wrong(line), gap: false };
+            *self = Self { kind: kind_of(line), gap: false };
             return;
         }
         self.gap = line.is_empty();
@@ -173,17 +173,18 @@ fn names_exception(line: &[u8]) -> bool {
     let name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'$');
     let end = line.iter().take(200).take_while(|b| name(b)).count();
     let (word, rest) = line.split_at(end);
+    if !(rest.is_empty() || rest.starts_with(b": ") || rest == b":" || rest.starts_with(b" [")) {
+        return false;
+    }
     let last = word.rsplit(|b| *b == b'.').next().unwrap_or_default();
+    if !last.first().is_some_and(u8::is_ascii_uppercase) {
+        return false;
+    }
     let named =
         [&b"Exception"[..], b"Error", b"Throwable", b"Interrupt", b"Exit", b"Warning", b"Failure", b"Fault"];
-    let known =
-        last.first().is_some_and(u8::is_ascii_uppercase) && named.iter().any(|end| last.ends_with(end));
-    let behind = rest.is_empty() || rest.starts_with(b": ") || rest == b":" || rest.starts_with(b" [");
     // Python's exceptions may have any name, but then stand behind a module.
-    let dotted = last.len() < word.len()
-        && last.first().is_some_and(u8::is_ascii_uppercase)
-        && rest.starts_with(b": ");
-    behind && (known || dotted)
+    let dotted = last.len() < word.len() && rest.starts_with(b": ");
+    dotted || named.iter().any(|end| last.ends_with(end))
 }
 
 /// A line of closing brackets, as behind the properties of an error.
