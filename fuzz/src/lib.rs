@@ -2,3 +2,5 @@
 
 #[path = "../../crates/intake/tests/judge/mod.rs"]
 pub mod judge;
+#[path = "../../crates/logintake/tests/judge/mod.rs"]
+pub mod logs;

@@ -98,6 +98,9 @@ impl<'a> Emitter<'a> {
 
     /// Leaves out entries that stand together.
     pub(crate) fn refuse_many(&mut self, lines: u64, why: Refusal) -> Result<(), DecodeError> {
+        if lines == 0 {
+            return Ok(());
+        }
         let place = self.place();
         self.tally.refuse(place, lines, why);
         self.check_lines()
