@@ -31,25 +31,25 @@ fn main() {
         let times = share(readings.iter().filter(|r| r.at_ns.is_some()).count());
         let levels = share(readings.iter().filter(|r| r.level.is_some()).count());
         let rounds = LINES_MIN.div_ceil(lines.len());
-        let speed = |mut work: Box<dyn FnMut(&[u8])>| {
+        let speed = |work: &mut dyn FnMut(&[u8])| {
             let start = Instant::now();
             (0..rounds).for_each(|_| lines.iter().for_each(|line| work(line)));
             (rounds * lines.len()) as f64 / start.elapsed().as_secs_f64()
         };
-        let reading = speed(Box::new(|line| {
+        let reading = speed(&mut |line| {
             std::hint::black_box(read(line, NOW_NS, &Zone::utc()));
-        }));
+        });
         let mut joiner = Joiner::new(JoinConfig::default());
-        let joining = speed(Box::new(move |line| {
+        let joining = speed(&mut |line| {
             if !joiner.continues(line) {
                 std::hint::black_box(joiner.group());
                 joiner.clear();
             }
             joiner.hold(line, 0);
-        }));
-        let fields = speed(Box::new(|line| {
+        });
+        let fields = speed(&mut |line| {
             std::hint::black_box(Fields::of(line, &Limits::default()).count());
-        }));
+        });
         println!(
             "{:>8} {times:>6.1}% {levels:>6.1}% {reading:>10.0} {joining:>10.0} {fields:>10.0}  {path}",
             lines.len()
