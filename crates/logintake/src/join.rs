@@ -33,7 +33,7 @@ impl Default for JoinConfig {
             begins: Begins::Auto,
             lines: 500,
             bytes: 256 << 10,
-            wait_ns: 20_000_000,
+            wait_ns: 10_000_000,
             trace_wait_ns: 1_000_000_000,
         }
     }

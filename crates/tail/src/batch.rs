@@ -4,6 +4,7 @@
 //! neither: a [`Batch`] carries both, and an [`Outlet`] commits them at once. What was not committed is read again
 //! after a restart; what was, never.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use wellkept_model::{Labels, Level, LogLine, LogSink};
@@ -40,6 +41,8 @@ pub struct Batch {
     names: String,
     fields: Vec<(Range<usize>, Range<usize>)>,
     notes: Vec<Note>,
+    /// Where the note of a key stands.
+    noted: HashMap<String, usize>,
 }
 
 #[derive(Debug)]
@@ -94,9 +97,12 @@ impl Batch {
 
     /// Adds a note; one under the same key is replaced.
     pub fn note(&mut self, key: &str, value: Option<String>) {
-        match self.notes.iter_mut().find(|n| n.key == key) {
+        match self.noted.get(key).and_then(|at| self.notes.get_mut(*at)) {
             Some(note) => note.value = value,
-            None => self.notes.push(Note { key: key.to_owned(), value }),
+            None => {
+                self.noted.insert(key.to_owned(), self.notes.len());
+                self.notes.push(Note { key: key.to_owned(), value });
+            }
         }
     }
 
@@ -108,6 +114,7 @@ impl Batch {
         self.names.clear();
         self.fields.clear();
         self.notes.clear();
+        self.noted.clear();
         self.text.shrink_to(KEPT_BYTES);
         self.names.shrink_to(KEPT_BYTES);
         self.lines.shrink_to(KEPT_BYTES / size_of::<Line>());

@@ -7,6 +7,7 @@
 
 mod catch_up;
 mod config;
+mod family;
 mod followed;
 mod generation;
 mod identity;
@@ -85,6 +86,7 @@ pub struct Files {
     known: BTreeMap<String, Generation>,
     /// Where written files are looked up: real paths.
     real_paths: HashMap<PathBuf, FileKey>,
+    listings: family::Listings,
     queue: VecDeque<FileKey>,
     queued: HashSet<FileKey>,
     /// Files whose pipe holds something that becomes due.
@@ -139,6 +141,7 @@ impl Files {
             first_ever: known.is_empty(),
             known,
             real_paths: HashMap::new(),
+            listings: family::Listings::default(),
             queue: VecDeque::new(),
             queued: HashSet::new(),
             waiting: BTreeSet::new(),
@@ -199,7 +202,7 @@ impl Files {
         let Some(file) = self.followed.get_mut(&key) else { return };
         let before = file.pipe.read_offset();
         let limiter = self.limiters.get_mut(file.source).and_then(Option::as_mut);
-        let mut sink = Limited::new(limiter, &mut self.batch, &file.generation.path, now_ns);
+        let mut sink = Limited::new(limiter, &mut self.batch, &file.generation.place.path, now_ns);
         let outcome = file.read(&mut self.buffer, now_ns, &mut sink);
         self.counts.dropped += sink.dropped;
         self.counts.bytes += file.pipe.read_offset().saturating_sub(before);
@@ -249,7 +252,7 @@ impl Files {
     ) -> Option<T> {
         let file = self.followed.get_mut(&key)?;
         let limiter = self.limiters.get_mut(file.source).and_then(Option::as_mut);
-        let mut sink = Limited::new(limiter, &mut self.batch, &file.generation.path, now_ns);
+        let mut sink = Limited::new(limiter, &mut self.batch, &file.generation.place.path, now_ns);
         let outcome = work(file, &mut sink);
         self.counts.dropped += sink.dropped;
         self.touched.insert(key);
@@ -266,7 +269,9 @@ impl Files {
         self.remember(generation);
         self.waiting.remove(&key);
         self.touched.remove(&key);
-        self.real_paths.retain(|_, k| *k != key);
+        if let Some(real) = &file.real {
+            self.real_paths.remove(real);
+        }
     }
 
     /// Keeps what is known of a life, and notes it.

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Files;
-use super::generation::{Copied, Generation};
+use super::generation::{Copied, Generation, Place};
 use super::identity::FileKey;
 use super::scan::Found;
 use crate::ledger::Position;
@@ -17,12 +17,13 @@ const FILE_CLOCK_MS: i64 = 1000;
 impl Files {
     /// After a start: the rest of every noted file that was not found at its path, and what came since.
     pub(super) fn catch_up_all(&mut self, now_ns: i64) {
-        let mut families: BTreeMap<PathBuf, (usize, i64)> = BTreeMap::new();
+        let mut families: BTreeMap<PathBuf, (Place, usize, i64)> = BTreeMap::new();
         // Those that were begun just now are not what was noted.
         let noted = self.followed.values().map(|f| &f.generation).filter(|g| g.position.offset > 0);
         for life in self.known.values().chain(noted) {
             let source = self.source_of(life);
-            let (_, seen_ms) = families.entry(life.path.clone()).or_insert((source, life.seen_ms));
+            let family = families.entry(life.place.path.clone());
+            let (_, _, seen_ms) = family.or_insert_with(|| (life.place.clone(), source, life.seen_ms));
             *seen_ms = life.seen_ms.max(*seen_ms);
         }
         let open: Vec<Generation> = self.known.values().filter(|g| !g.ended).cloned().collect();
@@ -32,18 +33,18 @@ impl Files {
                 self.catch_up(&life, now_ns);
             }
         }
-        for (path, (source, seen_ms)) in families {
-            self.missed(&path, source, seen_ms, now_ns);
+        for (place, source, seen_ms) in families.into_values() {
+            self.missed(&place, source, seen_ms, now_ns);
         }
     }
 
     /// Looks for the rest of a life that is over: under another name, as a copy, or compressed. True when it was found.
     pub(super) fn catch_up(&mut self, life: &Generation, now_ns: i64) -> bool {
         let source = self.source_of(life);
-        let mut siblings = self.siblings(&life.path);
+        let mut siblings = self.siblings(life.place.home());
         siblings.iter_mut().for_each(|s| s.source = source);
         match siblings.iter().find(|s| self.holds_rest(s, life)) {
-            Some(found) if found.key() == life.key && !found.is_gzip() => {
+            Some(found) if found.key() == life.key => {
                 self.resume(found, life.clone(), now_ns);
             }
             Some(found) => self.go_on(found, life, life.position.clone(), now_ns),
@@ -58,7 +59,7 @@ impl Files {
 
     /// Reads what was written and rotated away since `since_ms`: siblings that nobody knows. False when names moved under
     /// us, so that something may have been overlooked.
-    pub(super) fn missed(&mut self, path: &Path, source: usize, since_ms: i64, now_ns: i64) -> bool {
+    pub(super) fn missed(&mut self, place: &Place, source: usize, since_ms: i64, now_ns: i64) -> bool {
         /// Looks that are taken while names move.
         const LOOKS_MAX: usize = 5;
         // The clock of files runs a little behind.
@@ -66,13 +67,13 @@ impl Files {
         let since = (since_ms.div_euclid(1000), since_ms.rem_euclid(1000) * 1_000_000);
         for _ in 0..LOOKS_MAX {
             let mut steady = true;
-            for mut found in self.siblings(path) {
+            for mut found in self.siblings(place.home()) {
                 found.source = source;
-                if found.age() < since || found.path == path {
+                if found.age() < since || found.path == place.home() {
                     continue;
                 }
                 steady &= match self.is_unknown(&found) {
-                    Ok(true) => self.begin(&found, 0, Position::default(), path, now_ns),
+                    Ok(true) => self.begin(&found, 0, Position::default(), place, now_ns),
                     Ok(false) => true,
                     // A compressed file may be broken; anything else has moved.
                     Err(_) => found.is_gzip(),
@@ -81,13 +82,15 @@ impl Files {
             if steady {
                 return true;
             }
+            self.listings.clear();
         }
         false
     }
 
     /// Which source a noted file belongs to: the first that its path matches.
     fn source_of(&self, life: &Generation) -> usize {
-        let matches = |source: &super::Source| source.include.iter().any(|p| p.matches_path(&life.path));
+        let matches =
+            |source: &super::Source| source.include.iter().any(|p| p.matches_path(&life.place.path));
         self.sources.iter().position(matches).unwrap_or(0)
     }
 
@@ -98,7 +101,7 @@ impl Files {
         }
         if found.key() == life.key {
             let same = found.content().and_then(super::scan::head_of).is_ok_and(|head| life.head.fits(&head));
-            return same && found.metadata.len() >= life.position.offset;
+            return same && (found.is_gzip() || found.metadata.len() >= life.position.offset);
         }
         found.content().and_then(|mut c| life.copied_in(&mut c)).is_ok_and(|copied| copied == Copied::Whole)
     }
@@ -115,7 +118,8 @@ impl Files {
             return Ok(false);
         }
         let lives = self.known.values().chain(self.followed.values().map(|f| &f.generation));
-        for life in lives.filter(|g| g.position.offset > 0 && g.is_sibling(&found.path) && g.head.fits(&head))
+        for life in
+            lives.filter(|g| g.position.offset > 0 && g.place.is_sibling(&found.path) && g.head.fits(&head))
         {
             if life.copied_in(&mut found.content()?)? != Copied::Not {
                 return Ok(false);
@@ -127,6 +131,7 @@ impl Files {
     /// A followed file was emptied: what it held is handed on, its copy is looked for, and it begins anew.
     pub(super) fn truncated(&mut self, key: FileKey, now_ns: i64) {
         self.counts.truncated += 1;
+        self.listings.clear();
         self.with_sink(key, now_ns, |file, sink| file.pipe.flush_groups(now_ns, sink));
         // While the copies are looked at, this file must not count as one that is still read.
         let Some(mut file) = self.followed.remove(&key) else { return };
@@ -135,7 +140,7 @@ impl Files {
         self.known.insert(life.note_key(), life.clone());
         let found = self.catch_up(&life, now_ns);
         self.followed.insert(key, file);
-        self.missed(&life.path, source, self.complete_ms, now_ns);
+        self.missed(&life.place, source, self.complete_ms, now_ns);
         if !found {
             // Nobody will ever complete the last line.
             let last = self.with_sink(key, now_ns, |file, sink| {
@@ -144,7 +149,7 @@ impl Files {
             });
             last.into_iter().for_each(|last| self.remember(last));
         }
-        let pipe = self.pipe(&life.path, source, &Position::default());
+        let pipe = self.pipe(&life.place.path, source, &Position::default());
         if let Some(file) = self.followed.get_mut(&key) {
             super::add_counts(&mut self.counts, file);
             file.nul_bytes = 0;

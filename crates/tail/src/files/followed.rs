@@ -25,6 +25,8 @@ pub(super) struct Followed {
     pub(super) generation: Generation,
     /// Where it is now; differs from the generation's path after a rotation.
     pub(super) at: PathBuf,
+    /// Where that really is.
+    pub(super) real: Option<PathBuf>,
     pub(super) source: usize,
     pub(super) pipe: Pipe,
     pub(super) reader: Reader,
@@ -78,6 +80,7 @@ impl Followed {
         Self {
             generation,
             at,
+            real: None,
             source,
             pipe,
             reader,

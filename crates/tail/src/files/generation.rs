@@ -1,5 +1,6 @@
 //! What is remembered of a file: one life of it, from its first byte until it is emptied, replaced or removed.
 
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -16,11 +17,45 @@ const KEY_PREFIX: &str = "file/";
 /// Bytes that a beginning must have to say alone that a file is a copy.
 const BLIND_HEAD_BYTES: usize = 64;
 
+/// Where a file belongs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// The path under which it was first found; lines carry it as `filename` after a rotation too.
+    pub(crate) path: PathBuf,
+    /// Where it really was, when that path was a link: there its rotated forms are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    home: Option<PathBuf>,
+}
+
+impl Place {
+    /// The place of a file that is found at a path for the first time.
+    pub(crate) fn of(path: &Path) -> Self {
+        let home = std::fs::canonicalize(path).ok().filter(|real| real != path);
+        Self { path: path.to_owned(), home }
+    }
+
+    /// Where it really was.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.as_deref().unwrap_or(&self.path)
+    }
+
+    /// Whether a path may be a rotated form of this file.
+    pub(crate) fn is_sibling(&self, path: &Path) -> bool {
+        let theirs = family(path);
+        theirs.is_some() && (theirs == family(&self.path) || theirs == family(self.home()))
+    }
+}
+
+/// What the names of a file and its rotated forms have in common: the folder and the name without what rotation adds.
+pub(crate) fn family(path: &Path) -> Option<(&OsStr, &str)> {
+    Some((path.parent()?.as_os_str(), rotation::base(path.file_name()?.to_str()?)))
+}
+
 /// One life of a file, as its note tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Generation {
-    /// The path under which it was first found; lines carry it as `filename` after a rotation too.
-    pub(crate) path: PathBuf,
+    #[serde(flatten)]
+    pub(crate) place: Place,
     #[serde(flatten)]
     pub(crate) key: FileKey,
     /// How often this inode had been emptied before.
@@ -61,13 +96,6 @@ impl Generation {
     pub(crate) fn from_note(note: &Note) -> Option<Self> {
         note.key.starts_with(KEY_PREFIX).then_some(())?;
         serde_json::from_str(note.value.as_deref()?).ok()
-    }
-
-    /// Whether a path may be a rotated form of this file.
-    pub(crate) fn is_sibling(&self, path: &Path) -> bool {
-        let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
-        let base = |path: &Path| name(path).map(|n| rotation::base(&n).to_owned());
-        self.path.parent() == path.parent() && base(&self.path).is_some() && base(&self.path) == base(path)
     }
 
     /// Notes on the way what the checksum was, so that a copy that ends before the place that was read is known too.
@@ -199,7 +227,7 @@ mod tests {
 
     fn generation(path: &Path, text: &[u8], offset: usize) -> Generation {
         Generation {
-            path: path.to_owned(),
+            place: Place::of(path),
             key: FileKey { dev: 1, ino: 2 },
             life: 3,
             head: Head::of(text),
@@ -259,8 +287,8 @@ mod tests {
         assert!(copied(write("broken.gz", b"no gzip")).is_err());
         assert!(content(&path.with_file_name("same"), FileKey { dev: 0, ino: 0 }).is_err());
         assert!(
-            read.is_sibling(&folder.path().join("a.log.1.gz"))
-                && !read.is_sibling(&folder.path().join("b.log.1"))
+            read.place.is_sibling(&folder.path().join("a.log.1.gz"))
+                && !read.place.is_sibling(&folder.path().join("b.log.1"))
         );
     }
 }

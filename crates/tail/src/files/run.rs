@@ -8,8 +8,9 @@ use crate::batch::Outlet;
 
 /// How long a batch that was not taken waits before it is offered again.
 const RETRY_NS: i64 = 250_000_000;
-/// Shortest time between two looks at all files.
+/// Shortest time between two looks at all files, and what each file adds to it: a look costs some microseconds a file.
 const SCAN_PAUSE_NS: i64 = 100_000_000;
+const SCAN_PAUSE_FILE_NS: i64 = 100_000;
 /// Longest waiting, so that a clock that is set does not stop us.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -35,7 +36,8 @@ impl Files {
             }
         }
         if changes.scan {
-            self.next_scan_ns = self.next_scan_ns.min(self.last_scan_ns.saturating_add(SCAN_PAUSE_NS));
+            let pause = SCAN_PAUSE_NS + SCAN_PAUSE_FILE_NS * self.followed.len() as i64;
+            self.next_scan_ns = self.next_scan_ns.min(self.last_scan_ns.saturating_add(pause));
         }
         // A clock that was set back must not put the next look off.
         if now_ns >= self.next_scan_ns || now_ns < self.last_scan_ns {
@@ -60,7 +62,8 @@ impl Files {
     pub fn wait(&self, now_ns: i64, until_ns: i64) {
         let left = u64::try_from(until_ns.saturating_sub(now_ns)).unwrap_or(0);
         if left > 0 {
-            self.watch.wait(Duration::from_nanos(left).min(WAIT_MAX));
+            // A store that refuses is not asked again because files change meanwhile.
+            self.watch.wait(Duration::from_nanos(left).min(WAIT_MAX), !self.refused);
         }
     }
 
@@ -79,6 +82,9 @@ impl Files {
 
     /// Closes the files that rest longest when too many are open.
     fn close_resting(&mut self) {
+        if self.followed.len() <= self.options.open_max {
+            return;
+        }
         let open = self.followed.values().filter(|f| f.is_open()).count();
         let Some(excess) = open.checked_sub(self.options.open_max).filter(|n| *n > 0) else { return };
         // A replaced file may have no name to be opened by again.

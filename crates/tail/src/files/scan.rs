@@ -1,19 +1,19 @@
 //! Finds files by their patterns and decides what each one is: one that is followed already, one to be read on, a copy
 //! of another, or a new one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::followed::{Followed, Reader};
-use super::generation::{self, Copied, Generation};
+use super::generation::{self, Copied, Generation, Place};
 use super::identity::{self, FileKey, HEAD_BYTES, Head};
 use super::{Files, Start, rotation};
 use crate::ledger::Position;
 
 /// A file as it was found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) path: PathBuf,
     pub(super) source: usize,
@@ -47,6 +47,7 @@ impl Files {
     /// Looks everything up.
     pub(super) fn scan(&mut self, now_ns: i64) {
         self.counts.unreadable = 0;
+        self.listings.clear();
         let found = self.find();
         let mut present = HashSet::new();
         let mut new = Vec::new();
@@ -86,8 +87,8 @@ impl Files {
             // What came and was rotated away since the last look was never at a path that matches.
             let since_ms = self.complete_ms;
             let mut complete = true;
-            for (path, source) in replaced {
-                complete &= self.missed(&path, source, since_ms, now_ns);
+            for (place, source) in replaced {
+                complete &= self.missed(&place, source, since_ms, now_ns);
             }
             if complete {
                 self.complete_ms = now_ns / 1_000_000;
@@ -125,21 +126,21 @@ impl Files {
 
     /// Files that are followed and stand at no matching path any more: read on under their new name, until they rest.
     /// Which paths lost their file since the last look.
-    fn look_for_missing(&mut self, present: &HashSet<FileKey>, now_ns: i64) -> Vec<(PathBuf, usize)> {
+    fn look_for_missing(&mut self, present: &HashSet<FileKey>, now_ns: i64) -> Vec<(Place, usize)> {
         let mut lost = Vec::new();
         let linger_ns = i64::try_from(self.options.linger.as_nanos()).unwrap_or(i64::MAX);
         let missing: Vec<FileKey> =
             self.followed.keys().filter(|key| !present.contains(key)).copied().collect();
         for key in missing {
             let Some(file) = self.followed.get_mut(&key) else { continue };
-            let path = file.generation.path.clone();
+            let place = file.generation.place.clone();
             if !file.missing {
                 file.missing = true;
                 file.replaced = true;
                 file.active_ns = now_ns;
-                lost.push((path.clone(), file.source));
+                lost.push((place.clone(), file.source));
             }
-            if let Some(renamed) = self.siblings(&path).into_iter().find(|f| f.key() == key) {
+            if let Some(renamed) = self.siblings(place.home()).into_iter().find(|f| f.key() == key) {
                 self.watch_file(key, &renamed.path);
                 if let Some(file) = self.followed.get_mut(&key) {
                     file.at = renamed.path;
@@ -159,27 +160,6 @@ impl Files {
             }
         }
         lost
-    }
-
-    /// Files in the same folder whose names differ only by what rotation adds, oldest first.
-    pub(super) fn siblings(&self, path: &Path) -> Vec<Found> {
-        /// Entries of a folder that are looked at.
-        const ENTRIES_MAX: usize = 100_000;
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
-            return Vec::new();
-        };
-        let base = rotation::base(name);
-        let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-        let of_family = |entry: &std::fs::DirEntry| {
-            entry.file_name().to_str().is_some_and(|name| rotation::base(name) == base)
-        };
-        let found = entries.take(ENTRIES_MAX).filter_map(Result::ok).filter(of_family).filter_map(|entry| {
-            let metadata = std::fs::metadata(entry.path()).ok().filter(Metadata::is_file)?;
-            Some(Found { path: entry.path(), source: 0, metadata })
-        });
-        let mut found: Vec<Found> = found.collect();
-        found.sort_by_key(Found::age);
-        found
     }
 
     /// Decides what a file is that is not followed yet.
@@ -213,12 +193,12 @@ impl Files {
             if !known.ended {
                 self.catch_up(&known, now_ns);
             }
-            self.begin(found, life, Position::default(), &found.path, now_ns);
+            self.begin(found, life, Position::default(), &Place::of(&found.path), now_ns);
             return;
         }
         match self.copied_from(found, &head) {
             Some(Original::Live) => {}
-            Some(Original::Over(original, at)) => self.go_on(found, &original, at, now_ns),
+            Some(Original::Over(over)) => self.go_on(found, &over.0, over.1, now_ns),
             None => self.begin_new(found, now_ns),
         }
     }
@@ -231,7 +211,7 @@ impl Files {
             && self.sources.get(found.source).is_some_and(|s| s.start == Start::End);
         let position =
             Position { offset: if skip { found.metadata.len() } else { 0 }, ..Position::default() };
-        self.begin(found, 0, position, &found.path, now_ns);
+        self.begin(found, 0, position, &Place::of(&found.path), now_ns);
         if skip && let Some(file) = self.followed.get_mut(&found.key()) {
             file.generation.blind = true;
         }
@@ -240,7 +220,7 @@ impl Files {
     /// Of which life a file is a copy.
     fn copied_from(&self, found: &Found, head: &[u8]) -> Option<Original> {
         let copied = |g: &Generation| {
-            let may = g.position.offset > 0 && g.head.fits(head) && g.is_sibling(&found.path);
+            let may = g.position.offset > 0 && g.place.is_sibling(&found.path) && g.head.fits(head);
             let copied = if may { found.content().and_then(|mut c| g.copied_in(&mut c)).ok() } else { None };
             match copied? {
                 Copied::Not => None,
@@ -253,14 +233,14 @@ impl Files {
         }
         let over = self.known.values().filter_map(|g| Some((g, copied(g)?)));
         let best = over.max_by_key(|(g, _)| g.position.offset);
-        best.map(|(g, at)| Original::Over(g.clone(), at))
+        best.map(|(g, at)| Original::Over(Box::new((g.clone(), at))))
     }
 
     /// Reads a file on that was noted.
     pub(super) fn resume(&mut self, found: &Found, known: Generation, now_ns: i64) {
         self.known.remove(&known.note_key());
-        let path = known.path.clone();
-        self.begin(found, known.life, known.position.clone(), &path, now_ns);
+        let place = known.place.clone();
+        self.begin(found, known.life, known.position.clone(), &place, now_ns);
         if let Some(file) = self.followed.get_mut(&found.key()) {
             file.generation = Generation { ended: false, ..known };
         }
@@ -272,7 +252,7 @@ impl Files {
         if at == original.position {
             self.forget(&original.note_key());
         }
-        self.begin(found, 0, at, &original.path, now_ns);
+        self.begin(found, 0, at, &original.place, now_ns);
         if let Some(file) = self.followed.get_mut(&found.key()) {
             file.generation.blind = original.blind;
             file.generation.marks.clone_from(&original.marks);
@@ -280,14 +260,14 @@ impl Files {
         }
     }
 
-    /// Follows a file from a position on. `path` is the one that its lines carry. False when it cannot be opened, or
+    /// Follows a file from a position on. `place` is the one that its lines carry. False when it cannot be opened, or
     /// another file is at its path by now.
     pub(super) fn begin(
         &mut self,
         found: &Found,
         life: u32,
         position: Position,
-        path: &Path,
+        place: &Place,
         now_ns: i64,
     ) -> bool {
         let Ok(reader) = self.reader(found, position.offset) else {
@@ -295,9 +275,9 @@ impl Files {
             return false;
         };
         let key = found.key();
-        let pipe = self.pipe(path, found.source, &position);
+        let pipe = self.pipe(&place.path, found.source, &position);
         let generation = Generation {
-            path: path.to_owned(),
+            place: place.clone(),
             key,
             life,
             head: Head::default(),
@@ -340,38 +320,6 @@ impl Files {
         }
         Ok(content)
     }
-
-    /// Has the folder watched in which a file really is.
-    fn watch_file(&mut self, key: FileKey, path: &Path) {
-        let Ok(real) = std::fs::canonicalize(path) else { return };
-        if let Some(folder) = real.parent() {
-            self.watch.folder(folder);
-        }
-        if let Some(folder) = path.parent() {
-            self.watch.folder(folder);
-        }
-        self.real_paths.retain(|p, k| *k != key || *p == real);
-        self.real_paths.insert(real, key);
-    }
-
-    /// Lets go of lives that no copy can be expected of any more.
-    fn prune(&mut self, now_ns: i64) {
-        /// Lives of one family that are remembered.
-        const FAMILY_MAX: usize = 8;
-        const DAYS_MAX: i64 = 30;
-        let mut families: HashMap<PathBuf, Vec<(i64, String)>> = HashMap::new();
-        for (note_key, g) in self.known.iter().filter(|(_, g)| g.ended) {
-            families.entry(g.path.clone()).or_default().push((g.seen_ms, note_key.clone()));
-        }
-        let oldest_ms = now_ns / 1_000_000 - DAYS_MAX * 86_400_000;
-        let mut over = Vec::new();
-        for lives in families.values_mut() {
-            lives.sort_unstable_by(|a, b| b.cmp(a));
-            let kept = lives.iter().take(FAMILY_MAX).take_while(|(seen_ms, _)| *seen_ms >= oldest_ms).count();
-            over.extend(lives.drain(kept..).map(|(_, note_key)| note_key));
-        }
-        over.iter().for_each(|note_key| self.forget(note_key));
-    }
 }
 
 /// What a file is a copy of.
@@ -379,7 +327,7 @@ enum Original {
     /// One that is still read: nothing is to be done until it is over.
     Live,
     /// One that is over.
-    Over(Generation, Position),
+    Over(Box<(Generation, Position)>),
 }
 
 pub(super) fn head_of(content: generation::Content) -> std::io::Result<Vec<u8>> {

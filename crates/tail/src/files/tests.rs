@@ -362,6 +362,56 @@ fn rotated_and_compressed_files_that_were_missed_are_read() {
 }
 
 #[test]
+fn a_restart_in_the_middle_of_a_missed_compressed_file_goes_on_there() {
+    let mut bench = Bench::new("app.log");
+    bench.write("app.log", &numbered(0..10));
+    bench.until(&mut bench.start(), 10);
+    bench.write("app.log", &numbered(10..20_000));
+    fs::rename(bench.path("app.log"), bench.path("app.log.1")).unwrap();
+    bench.write("app.log", &numbered(20_000..20_010));
+    bench.gzip("app.log.1", "app.log.1.gz");
+    (bench.options.turn_bytes, bench.options.batch_bytes) = (4096, 1);
+    let mut stops = 0;
+    while bench.store.len() < 15_000 {
+        stops += 1;
+        let mut files = bench.start();
+        for _ in 0..7 {
+            files.turn(now_ns(), &bench.store);
+        }
+    }
+    assert!(stops > 5, "{stops}");
+    let mut files = bench.start();
+    bench.until(&mut files, 20_010);
+    assert_eq!(bench.store.sorted(), expected(0..20_010));
+}
+
+#[test]
+fn rotated_logs_of_pods_are_found_beside_what_their_links_point_at() {
+    let bench = Bench::new("containers/*.log");
+    let id = "cd".repeat(32);
+    fs::create_dir_all(bench.path("pods/shop_web-1_u/app")).unwrap();
+    fs::create_dir_all(bench.path("containers")).unwrap();
+    let cri = |range: std::ops::Range<usize>| -> String {
+        range.map(|i| format!("2024-01-02T03:04:05.1Z stdout F line {i:06}\n")).collect()
+    };
+    let real = "pods/shop_web-1_u/app/0.log";
+    bench.write(real, &cri(0..10));
+    std::os::unix::fs::symlink(bench.path(real), bench.path(&format!("containers/web-1_shop_app-{id}.log")))
+        .unwrap();
+    bench.until(&mut bench.start(), 10);
+    bench.write(real, &cri(10..20));
+    fs::rename(bench.path(real), bench.path("pods/shop_web-1_u/app/0.log.20240102-150405")).unwrap();
+    bench.write(real, &cri(20..30));
+    let mut files = bench.start();
+    bench.until(&mut files, 30);
+    bench.write(real, &cri(30..40));
+    bench.until(&mut files, 40);
+    assert_eq!(bench.store.sorted(), expected(0..40));
+    let stored = bench.store.0.lock().unwrap();
+    assert!(stored.lines.iter().all(|(labels, _)| labels.get("pod") == "web-1"));
+}
+
+#[test]
 fn compressed_files_that_match_are_read_once() {
     let bench = Bench::new("app.log*");
     bench.write("app.log.2", &numbered(0..50));

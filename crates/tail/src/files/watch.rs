@@ -127,14 +127,15 @@ impl Watch {
         changes
     }
 
-    /// Waits until something changes, [`Waker::wake`] is called, or the time is over.
-    pub(super) fn wait(&self, at_most: Duration) {
+    /// Waits until [`Waker::wake`] is called, the time is over, or, if `for_changes`, something changes.
+    pub(super) fn wait(&self, at_most: Duration, for_changes: bool) {
         let timeout = rustix::time::Timespec {
             tv_sec: i64::try_from(at_most.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: at_most.subsec_nanos().into(),
         };
         let mut fds = vec![PollFd::new(&*self.wake, PollFlags::IN)];
-        fds.extend(self.inotify.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        let inotify = self.inotify.as_ref().filter(|_| for_changes);
+        fds.extend(inotify.map(|fd| PollFd::new(fd, PollFlags::IN)));
         // An interrupted wait is a short one; the caller looks and waits again.
         let _ = poll(&mut fds, Some(&timeout));
         let _ = rustix::io::read(&*self.wake, &mut [0_u8; 8]);
@@ -155,11 +156,11 @@ mod tests {
         watch.folder(Path::new("/nowhere"));
         assert!(watch.is_complete());
         std::fs::write(&path, "y").unwrap();
-        watch.wait(Duration::from_secs(60));
+        watch.wait(Duration::from_secs(60), true);
         let changes = watch.changes();
         assert_eq!((changes.written, changes.scan), (HashSet::from([path.clone()]), false));
         std::fs::rename(&path, folder.path().join("b")).unwrap();
-        watch.wait(Duration::from_secs(60));
+        watch.wait(Duration::from_secs(60), true);
         assert!(watch.changes().scan);
     }
 
@@ -168,7 +169,7 @@ mod tests {
         let watch = Watch::new(false).unwrap();
         let waker = watch.waker();
         let other = std::thread::spawn(move || waker.wake());
-        watch.wait(Duration::from_secs(600));
+        watch.wait(Duration::from_secs(600), true);
         other.join().unwrap();
         assert!(!watch.is_complete());
     }
