@@ -102,16 +102,17 @@ impl Ledger {
 
     /// Where to read on from.
     pub(crate) fn position(&self) -> Position {
-        let mut done: Vec<(u64, u64)> = Vec::new();
-        for entry in self.entries.iter().filter(|e| e.done) {
-            match done.last_mut() {
-                Some((_, to)) if *to == entry.start => *to = entry.end,
-                _ => done.push((entry.start, entry.end)),
-            }
-        }
         // Ranges of before a restart that were not reached again are still done.
         let reached = self.entries.back().map_or(self.low, |e| e.end);
-        done.extend(self.skip.iter().filter(|(from, _)| *from >= reached));
+        let before =
+            self.skip.iter().filter(|(_, to)| *to > reached).map(|(from, to)| ((*from).max(reached), *to));
+        let mut done: Vec<(u64, u64)> = Vec::new();
+        for (start, end) in self.entries.iter().filter(|e| e.done).map(|e| (e.start, e.end)).chain(before) {
+            match done.last_mut() {
+                Some((_, to)) if *to == start => *to = end,
+                _ => done.push((start, end)),
+            }
+        }
         Position { offset: self.low, crc: self.low_crc, done }
     }
 }
@@ -132,6 +133,15 @@ mod tests {
         ledger.close(tickets[3]);
         let crc = crc32fast::hash(b"ab\nab\nab\nab\n");
         assert_eq!(ledger.position(), Position { offset: 12, crc, done: vec![] });
+    }
+
+    #[test]
+    fn a_second_restart_in_the_middle_of_a_range_keeps_its_rest() {
+        let at = Position { offset: 3, crc: 0, done: vec![(6, 15)] };
+        let mut ledger = Ledger::new(&at);
+        ledger.open(3, b"ab", b"\n").unwrap();
+        assert_eq!(ledger.open(6, b"ab", b"\n"), None);
+        assert_eq!(ledger.position(), at);
     }
 
     #[test]

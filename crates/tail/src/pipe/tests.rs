@@ -94,7 +94,7 @@ fn a_trace_that_never_ends_does_not_hold_the_other_stream_for_ever() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 
     /// Stopped anywhere, and read on from the last place: the same lines as in one go, none lost, none doubled.
     #[test]
