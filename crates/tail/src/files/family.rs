@@ -71,18 +71,25 @@ impl Files {
 
     /// Lets go of lives that no copy can be expected of any more.
     pub(super) fn prune(&mut self, now_ns: i64) {
-        /// Lives of one family that are remembered.
+        /// Lives of one family that are remembered, and those that ended so lately that their files would be taken for
+        /// new ones.
         const FAMILY_MAX: usize = 8;
+        const LATE_MAX: usize = 1000;
+        const LATE_MS: i64 = 3_600_000;
         const DAYS_MAX: i64 = 30;
         let mut families: HashMap<PathBuf, Vec<(i64, String)>> = HashMap::new();
         for (note_key, g) in self.known.iter().filter(|(_, g)| g.ended) {
             families.entry(g.place.path.clone()).or_default().push((g.seen_ms, note_key.clone()));
         }
-        let oldest_ms = now_ns / 1_000_000 - DAYS_MAX * 86_400_000;
+        let now_ms = now_ns / 1_000_000;
+        let (late_ms, oldest_ms) = (now_ms - LATE_MS, now_ms - DAYS_MAX * 86_400_000);
         let mut over = Vec::new();
         for lives in families.values_mut() {
             lives.sort_unstable_by(|a, b| b.cmp(a));
-            let kept = lives.iter().take(FAMILY_MAX).take_while(|(seen_ms, _)| *seen_ms >= oldest_ms).count();
+            let late = lives.iter().take(LATE_MAX).take_while(|(seen_ms, _)| *seen_ms >= late_ms).count();
+            let known =
+                lives.iter().take(FAMILY_MAX).take_while(|(seen_ms, _)| *seen_ms >= oldest_ms).count();
+            let kept = late.max(known);
             over.extend(lives.drain(kept..).map(|(_, note_key)| note_key));
         }
         over.iter().for_each(|note_key| self.forget(note_key));

@@ -59,12 +59,6 @@ impl Store {
     fn len(&self) -> usize {
         self.0.lock().unwrap().lines.len()
     }
-
-    fn sorted(&self) -> Vec<String> {
-        let mut texts = self.texts();
-        texts.sort();
-        texts
-    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test of real files")]
@@ -165,9 +159,8 @@ impl Bench {
             texts.iter().filter(|t| !t.starts_with("line ") || t.len() != 11).take(10).collect();
         assert!(
             lost.is_empty() && doubled.is_empty() && texts.len() == range.len(),
-            "{} lines; lost {lost:?}, doubled {doubled:?}, strange {strange:?}; notes {:#?}",
-            texts.len(),
-            self.store.notes()
+            "{} lines; lost {lost:?}, doubled {doubled:?}, strange {strange:?}",
+            texts.len()
         );
     }
 
