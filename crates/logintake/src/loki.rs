@@ -97,7 +97,7 @@ impl Push<'_> {
     fn entry(
         &mut self,
         labels: &Labels,
-        at_ns: i64,
+        at_ns: Option<i64>,
         text: &[u8],
         fields: &[(&str, &str)],
     ) -> Result<(), DecodeError> {
@@ -106,7 +106,7 @@ impl Push<'_> {
             _ => None,
         };
         let level = fields.iter().find_map(named).or_else(|| level::of_word(labels.get("level")));
-        self.emitter.line(labels, Some(at_ns), level, text, fields)
+        self.emitter.line(labels, at_ns, level, text, fields)
     }
 
     /// `PushRequest`: streams in field 1.
@@ -151,13 +151,16 @@ impl Push<'_> {
 
     /// `EntryAdapter`: time in field 1, line in 2, structured metadata in 3.
     fn protobuf_entry(&mut self, labels: &Labels, entry: &Field<'_>) -> Result<(), DecodeError> {
-        let mut at_ns = Some(0);
+        let mut at_ns = None;
         let mut text = &b""[..];
         let mut fields = Vec::new();
         let mut reader = entry.message()?;
         while let Some(field) = reader.next_field()? {
             match field.number {
-                1 => at_ns = instant(&field)?,
+                1 => match instant(&field)? {
+                    Some(instant) => at_ns = Some(instant),
+                    None => return self.emitter.refuse(Refusal::Time { expected: "within 1678 to 2262" }),
+                },
                 2 => text = field.bytes()?,
                 // One more than allowed is kept, so that whoever bounds the fields sees and counts it.
                 3 if fields.len() <= self.emitter.limits.fields => match pair(&field)? {
@@ -167,10 +170,7 @@ impl Push<'_> {
                 _ => {}
             }
         }
-        match at_ns {
-            Some(at_ns) => self.entry(labels, at_ns, text, &fields),
-            None => self.emitter.refuse(Refusal::Time { expected: "within 1678 to 2262" }),
-        }
+        self.entry(labels, at_ns, text, &fields)
     }
 }
 

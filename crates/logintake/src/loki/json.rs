@@ -99,7 +99,7 @@ impl OldEntry<'_> {
         let arrival = push.emitter.arrival;
         let stamp = stamp::at_start(self.ts.as_bytes(), arrival.now_ns, arrival.zone);
         match (labels, stamp) {
-            (Ok(labels), Some(stamp)) => push.entry(labels, stamp.at_ns, self.line.as_bytes(), &[]),
+            (Ok(labels), Some(stamp)) => push.entry(labels, Some(stamp.at_ns), self.line.as_bytes(), &[]),
             (Err(why), _) => push.emitter.refuse(why.clone()),
             (_, None) => push.emitter.refuse(Refusal::Time { expected: "RFC 3339" }),
         }
@@ -124,7 +124,7 @@ impl Entry<'_> {
         };
         let fields =
             self.fields.map(|raw| pairs(raw, push.emitter.limits.fields)).transpose()?.unwrap_or_default();
-        push.entry(labels, at_ns, self.line.as_bytes(), &borrowed(&fields))
+        push.entry(labels, Some(at_ns), self.line.as_bytes(), &borrowed(&fields))
     }
 }
 

@@ -71,6 +71,21 @@ fn both_forms_of_a_push_give_the_same_lines() {
 }
 
 #[test]
+fn an_entry_without_a_time_has_that_of_its_text_or_arrival() {
+    let mut body = Vec::new();
+    Writer::new(&mut body).message(1, |w| {
+        w.bytes(1, b"{}");
+        w.message(2, |w| w.bytes(2, b"2024-01-02 03:04:05 x"));
+        w.message(2, |w| w.bytes(2, b"y"));
+    });
+    let body = snap::raw::Encoder::new().compress_vec(&body).unwrap();
+    let mut kept = Kept::default();
+    let mut decoder = Decoder::new(Limits::default());
+    decoder.decode(Format::Protobuf, Encoding::Snappy, &body, &Kept::ARRIVAL, &mut kept).unwrap();
+    assert_eq!((kept.lines[0].at_ns, kept.lines[1].at_ns), (AT_NS - 7, Kept::ARRIVAL.now_ns));
+}
+
+#[test]
 fn the_old_form_is_read_as_well() {
     let (tally, kept) = json(
         r#"{"streams":[{"labels":"{job=\"a\"}","entries":[{"ts":"2024-01-02T03:04:05.000000007Z","line":"x"},{"ts":"x","line":"y"}]}]}"#,
