@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::followed::{Followed, Reader};
@@ -209,8 +209,8 @@ impl Files {
             && self.first_ever
             && !found.is_gzip()
             && self.sources.get(found.source).is_some_and(|s| s.start == Start::End);
-        let position =
-            Position { offset: if skip { found.metadata.len() } else { 0 }, ..Position::default() };
+        let offset = if skip { last_line(found) } else { 0 };
+        let position = Position { offset, ..Position::default() };
         self.begin(found, 0, position, &Place::of(&found.path), now_ns);
         if skip && let Some(file) = self.followed.get_mut(&found.key()) {
             file.generation.blind = true;
@@ -328,6 +328,18 @@ enum Original {
     Live,
     /// One that is over.
     Over(Box<(Generation, Position)>),
+}
+
+/// Where the last line of a file begins that has no end yet; the end of the file when there is none, or it is long.
+fn last_line(found: &Found) -> u64 {
+    /// Bytes that are looked at.
+    const LINE_BYTES: u64 = 4096;
+    let len = found.metadata.len();
+    let from = len.saturating_sub(LINE_BYTES);
+    let mut bytes = vec![0; usize::try_from(len - from).unwrap_or(0)];
+    let read = identity::open(&found.path).and_then(|(file, _)| file.read_exact_at(&mut bytes, from));
+    let end = bytes.iter().rposition(|b| *b == b'\n').filter(|_| read.is_ok());
+    end.map_or(len, |at| from + at as u64 + 1)
 }
 
 pub(super) fn head_of(content: generation::Content) -> std::io::Result<Vec<u8>> {

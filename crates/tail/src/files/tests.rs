@@ -542,11 +542,11 @@ fn a_file_that_floods_is_cut_and_others_are_unharmed() {
 fn only_new_lines_are_read_where_that_is_wanted() {
     let mut bench = Bench::new("*.log");
     bench.source.start = Start::End;
-    bench.write("old.log", &numbered(0..100));
+    bench.write("old.log", &(numbered(0..100) + "line 00"));
     let mut files = bench.start();
     bench.settle(&mut files);
     assert_eq!(bench.store.len(), 0);
-    bench.write("old.log", "line 000000\n");
+    bench.write("old.log", "0000\n");
     bench.write("new.log", "line 000001\n");
     bench.until(&mut files, 2);
     drop(files);
