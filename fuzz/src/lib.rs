@@ -5,3 +5,6 @@ pub mod judge;
 
 #[path = "../../crates/tsdb/tests/judge/mod.rs"]
 pub mod store;
+
+#[path = "../../crates/logintake/tests/judge/mod.rs"]
+pub mod logs;

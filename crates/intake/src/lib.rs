@@ -18,6 +18,7 @@ mod limits;
 mod error;
 mod tally;
 pub mod proto;
+pub mod protojson;
 pub mod unpack;
 mod key;
 mod histogram;

@@ -18,6 +18,7 @@ mod json;
 mod names;
 mod points;
 mod series;
+pub mod values;
 #[cfg(test)]
 mod tests;
 

@@ -38,11 +38,13 @@ const PLACES: &[Place] = &[
     does_io("wellkept-collect", 2),
     does_io("wellkept-discover", 2),
     does_io("wellkept-doors", 2),
+    pure("wellkept-logintake", 2),
     does_io("wellkept-remote", 2),
     pure("wellkept-rules", 2),
     does_io("wellkept-scrape", 2),
     does_io("wellkept-state", 2),
     does_io("wellkept-api", 3),
+    does_io("wellkept-tail", 3),
     does_io("wellkept", 4),
     does_io("xtask", 4),
 ];
