@@ -7,7 +7,7 @@ use wellkept_model::Text;
 use wellkept_model::keep::{Automation, Budget, Mode, UnusualRule};
 
 use crate::problem::{Problems, clean};
-use crate::read::{self, Fields};
+use crate::read;
 use crate::tree::Node;
 
 const MODES: [Mode; 3] = [Mode::Watch, Mode::Propose, Mode::Act];
@@ -22,7 +22,7 @@ const UNUSUAL_MAX: usize = 100;
 pub(crate) fn automation(node: &Node, problems: &mut Problems) -> Automation {
     let mut out = Automation::default();
     let keys = ["mode", "at_once", "attempts", "confirm", "verify_hold"];
-    let Some(fields) = Fields::open(node, &keys, problems) else { return out };
+    let Some(fields) = read::open(node, &keys, problems) else { return out };
     if let Some(mode) = fields.get("mode").and_then(|n| mode(n, problems)) {
         out.mode = mode;
     }
@@ -71,7 +71,7 @@ fn budget(text: &str) -> Option<Budget> {
 
 /// Reads the section `changes`: files with one JSON record a line.
 pub(crate) fn changes(node: &Node, problems: &mut Problems) -> Vec<PathBuf> {
-    let Some(fields) = Fields::open(node, &["files"], problems) else { return Vec::new() };
+    let Some(fields) = read::open(node, &["files"], problems) else { return Vec::new() };
     let items = fields.get("files").map(read::items).unwrap_or_default();
     let mut files: Vec<PathBuf> =
         items.iter().filter_map(|n| read::path(n, problems)).map(PathBuf::from).collect();
@@ -100,7 +100,7 @@ pub(crate) fn unusual(node: &Node, problems: &mut Problems) -> Vec<UnusualRule> 
 }
 
 fn unusual_rule(node: &Node, problems: &mut Problems) -> Option<UnusualRule> {
-    let fields = Fields::open(node, &["name", "query", "score", "hold"], problems)?;
+    let fields = read::open(node, &["name", "query", "score", "hold"], problems)?;
     let mut needed = |name: &str, help: &str| match fields.get(name) {
         Some(node) => read::text(node, name == "query", &Text::new(help), problems).map(str::to_owned),
         None => {

@@ -9,7 +9,7 @@ use wellkept_model::Text;
 use wellkept_model::keep::Command;
 
 use crate::problem::{Problems, clean};
-use crate::read::{self, Fields};
+use crate::read;
 use crate::tree::{At, Node, Value};
 
 /// Longest time a command may take when nothing is said.
@@ -51,7 +51,7 @@ fn from_map(node: &Node, limit: Limit, within: Duration, problems: &mut Problems
         Limit::Own => &["shell", "run", "within"],
         Limit::Beside(_) => &["shell", "run"],
     };
-    let fields = Fields::open(node, accepted, problems)?;
+    let fields = read::open(node, accepted, problems)?;
     let within = match fields.get("within") {
         Some(node) if matches!(limit, Limit::Own) => {
             read::duration(node, Duration::from_millis(100), Duration::from_secs(3600), problems)?

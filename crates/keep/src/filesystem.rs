@@ -9,7 +9,7 @@ use wellkept_model::Text;
 use wellkept_model::keep::{FULL_AT_DEFAULT, Filesystem, FreeSpaceRule};
 
 use crate::problem::{Problems, clean};
-use crate::read::{self, Fields};
+use crate::read;
 use crate::tree::{At, Key, Node};
 
 /// Folders of the system itself: no rule may lie in or below them.
@@ -36,7 +36,7 @@ fn filesystem(key: &Key, node: &Node, problems: &mut Problems) -> Option<Placed>
         let message = Text::new("keep.mount_point").with("path", clean(&key.text));
         problems.add(&key.at, message, Text::new("keep.accept.path"));
     }
-    let fields = Fields::open(node, &["full_at", "free_space", "never_touch"], problems)?;
+    let fields = read::open(node, &["full_at", "free_space", "never_touch"], problems)?;
     let full_at = match fields.get("full_at") {
         Some(node) => read::parsed(node, Text::new("keep.accept.share"), problems, share),
         None => None,
@@ -79,7 +79,7 @@ fn share(text: &str) -> Option<f64> {
 }
 
 fn rule(node: &Node, mount: Option<&str>, problems: &mut Problems) -> Option<(FreeSpaceRule, At)> {
-    let fields = Fields::open(node, &["glob", "unless_open", "older_than"], problems)?;
+    let fields = read::open(node, &["glob", "unless_open", "older_than"], problems)?;
     if let Some(open) = fields.get("unless_open") {
         let said =
             read::parsed(open, Text::new("keep.accept.unless_open"), problems, |t| t.parse::<bool>().ok());

@@ -51,7 +51,7 @@ pub(crate) fn checks(node: &Node, problems: &mut Problems) -> Vec<HealthCheck> {
 }
 
 fn check(node: &Node, problems: &mut Problems) -> Option<HealthCheck> {
-    let fields = Fields::open(node, &KEYS, problems)?;
+    let fields = read::open(node, &KEYS, problems)?;
     let given: Vec<&str> = PROBE_KEYS.into_iter().filter(|k| fields.get(k).is_some()).collect();
     let [kind] = given.as_slice() else {
         problems.add(&node.at, Text::new("keep.probe_not_one"), Text::new("keep.accept.health"));

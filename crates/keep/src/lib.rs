@@ -12,7 +12,6 @@ pub mod discover;
 mod filesystem;
 mod health;
 mod metrics;
-mod nearest;
 mod problem;
 mod read;
 mod retention;
@@ -27,7 +26,6 @@ pub use service::is_service_name;
 pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 
 use problem::Problems;
-use read::Fields;
 use tree::{At, Place};
 
 const KEYS: [&str; 7] = ["services", "filesystems", "automation", "changes", "unusual", "source", "metrics"];
@@ -69,7 +67,7 @@ pub fn parse_bytes(file_name: &str, bytes: &[u8]) -> Result<Keep, KeepErrors> {
 fn read_keep(text: &str, problems: &mut Problems) -> Keep {
     let mut keep = Keep::default();
     let Some(root) = tree::read(text, problems) else { return keep };
-    let Some(fields) = Fields::open(&root, &KEYS, problems) else { return keep };
+    let Some(fields) = read::open(&root, &KEYS, problems) else { return keep };
     let services = fields.get("services").map(|n| service::services(n, problems)).unwrap_or_default();
     let filesystems =
         fields.get("filesystems").map(|n| filesystem::filesystems(n, problems)).unwrap_or_default();

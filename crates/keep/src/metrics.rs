@@ -9,7 +9,7 @@ use wellkept_model::keep::{IntakeLimits, Metrics, Upstream};
 
 use crate::health::is_url;
 use crate::problem::Problems;
-use crate::read::{self, Fields};
+use crate::read;
 use crate::tree::Node;
 
 /// Smallest and largest limit of what comes.
@@ -21,7 +21,7 @@ const RULES_MAX: usize = 100;
 /// Reads the section `source`.
 pub(crate) fn source(node: &Node, problems: &mut Problems) -> Option<Upstream> {
     let keys = ["prometheus", "user", "password_file", "token_file", "ca_file"];
-    let fields = Fields::open(node, &keys, problems)?;
+    let fields = read::open(node, &keys, problems)?;
     let Some(url) = fields.get("prometheus") else {
         read::missing(&node.at, "prometheus", Text::new("keep.accept.server"), problems);
         return None;
@@ -47,7 +47,7 @@ pub(crate) fn source(node: &Node, problems: &mut Problems) -> Option<Upstream> {
 /// Reads the section `metrics`.
 pub(crate) fn metrics(node: &Node, problems: &mut Problems) -> Metrics {
     let keys = ["scrape", "rules", "graphite", "statsd", "out_of_order", "retention", "limits"];
-    let Some(fields) = Fields::open(node, &keys, problems) else { return Metrics::default() };
+    let Some(fields) = read::open(node, &keys, problems) else { return Metrics::default() };
     let mut address = |name: &str| {
         let node = fields.get(name)?;
         read::parsed(node, Text::new("keep.accept.listen"), problems, |t| t.parse::<SocketAddr>().ok())
@@ -78,7 +78,7 @@ fn rules(node: &Node, problems: &mut Problems) -> Vec<String> {
 
 fn limits(node: &Node, problems: &mut Problems) -> IntakeLimits {
     let keys = ["series", "series_per_source", "samples_per_second"];
-    let Some(fields) = Fields::open(node, &keys, problems) else { return IntakeLimits::default() };
+    let Some(fields) = read::open(node, &keys, problems) else { return IntakeLimits::default() };
     let mut number =
         |name: &str| fields.get(name).and_then(|n| read::whole(n, LIMIT_MIN, LIMIT_MAX, problems));
     let [series, series_per_source, samples_per_second] = keys.map(&mut number);

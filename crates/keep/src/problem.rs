@@ -6,14 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use unicode_width::UnicodeWidthChar;
 use wellkept_model::Text;
+use wellkept_yamltree::{Found, cut};
 
-use crate::tree::{At, Place};
+pub use wellkept_yamltree::PROBLEMS_MAX;
 
-/// Problems beyond this number are only counted.
-pub const PROBLEMS_MAX: usize = 100;
+use crate::tree::Words;
+
 /// Characters of a value or source line that are shown.
 const SHOWN_CHARS_MAX: usize = 100;
 
@@ -196,58 +198,66 @@ impl English {
     }
 }
 
-/// Collects problems while a file is read.
+/// Collects problems while a file is read, and shows each with its line.
 pub(crate) struct Problems<'a> {
-    file: &'a str,
+    places: wellkept_yamltree::Problems<'a, Words>,
     lines: Vec<&'a str>,
-    found: Vec<Problem>,
-    not_shown: usize,
+}
+
+impl<'a> Deref for Problems<'a> {
+    type Target = wellkept_yamltree::Problems<'a, Words>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.places
+    }
+}
+
+impl DerefMut for Problems<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.places
+    }
 }
 
 impl<'a> Problems<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = if text.len() > crate::TEXT_MAX { Vec::new() } else { yaml_lines(text) };
-        Self { file, lines, found: Vec::new(), not_shown: 0 }
-    }
-
-    pub(crate) fn add(&mut self, at: &At, message: Text, help: Text) {
-        if self.found.len() >= PROBLEMS_MAX {
-            self.not_shown += 1;
-            return;
-        }
-        let Place { line, column, width } = at.place;
-        let (source, source_from) = self.line_around(line, column);
-        self.found.push(Problem {
-            file: self.file.to_owned(),
-            line,
-            column,
-            width,
-            path: clean(&at.path),
-            message,
-            help,
-            source,
-            source_from,
-        });
-    }
-
-    fn line_around(&self, line: u32, column: u32) -> (String, u32) {
-        let Some(text) = (line as usize).checked_sub(1).and_then(|i| self.lines.get(i)) else {
-            return (String::new(), 0);
-        };
-        let column = column.saturating_sub(1) as usize;
-        let from = if column > SHOWN_CHARS_MAX * 2 / 3 { column - SHOWN_CHARS_MAX / 3 } else { 0 };
-        (text.chars().skip(from).take(SHOWN_CHARS_MAX).map(visible).collect(), from as u32)
+        Self { places: wellkept_yamltree::Problems::new(file), lines }
     }
 
     /// The problems in the order of the file, or `kept` when there are none.
-    pub(crate) fn finish<T>(mut self, kept: T) -> Result<T, KeepErrors> {
-        if self.found.is_empty() {
-            return Ok(kept);
-        }
-        self.found.sort_by_key(|p| (p.line, p.column));
-        Err(KeepErrors { problems: self.found, not_shown: self.not_shown })
+    pub(crate) fn finish<T>(self, kept: T) -> Result<T, KeepErrors> {
+        let Self { places, lines } = self;
+        places.finish(kept).map_err(|mistakes| KeepErrors {
+            problems: mistakes.found.into_iter().map(|found| with_line(found, &lines)).collect(),
+            not_shown: mistakes.not_shown,
+        })
     }
+}
+
+fn with_line(found: Found, lines: &[&str]) -> Problem {
+    let place = found.at.place;
+    let (source, source_from) = line_around(lines, place.line, place.column);
+    Problem {
+        file: found.file,
+        line: place.line,
+        column: place.column,
+        width: place.width,
+        path: found.at.path,
+        message: found.message,
+        help: found.accepted,
+        source,
+        source_from,
+    }
+}
+
+fn line_around(lines: &[&str], line: u32, column: u32) -> (String, u32) {
+    let Some(text) = (line as usize).checked_sub(1).and_then(|i| lines.get(i)) else {
+        return (String::new(), 0);
+    };
+    let column = column.saturating_sub(1) as usize;
+    let from = if column > SHOWN_CHARS_MAX * 2 / 3 { column - SHOWN_CHARS_MAX / 3 } else { 0 };
+    (text.chars().skip(from).take(SHOWN_CHARS_MAX).map(visible).collect(), from as u32)
 }
 
 /// Lines as YAML counts them: a carriage return alone ends one too.
@@ -257,11 +267,7 @@ pub(crate) fn yaml_lines(text: &str) -> Vec<&str> {
 
 /// A value from the file for use in a message: short, and without control characters.
 pub(crate) fn clean(value: &str) -> String {
-    let mut out: String = value.chars().take(SHOWN_CHARS_MAX).map(visible).collect();
-    if value.chars().nth(SHOWN_CHARS_MAX).is_some() {
-        out.push('…');
-    }
-    out
+    cut(value, SHOWN_CHARS_MAX).chars().map(visible).collect()
 }
 
 /// A terminal must not obey what stands in a file; also the marks that turn the direction of writing are replaced.
@@ -277,6 +283,7 @@ fn visible(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::{At, Place};
 
     fn shown(text: &str, line: u32, column: u32, width: u32) -> String {
         let mut problems = Problems::new("k.yml", text);

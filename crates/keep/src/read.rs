@@ -5,63 +5,37 @@
 use std::time::Duration;
 
 use wellkept_model::{ActionKind, Text};
+use wellkept_yamltree::{Dialect, nearest};
 
-use crate::nearest::nearest;
+pub(crate) use wellkept_yamltree::Fields;
+
 use crate::problem::{Problems, clean};
-use crate::tree::{At, Key, Node, Value};
+use crate::tree::{At, Key, Node, Value, Words};
 
 /// Characters a text may have where nothing else is said.
 pub(crate) const TEXT_CHARS_MAX: usize = 4096;
 
-/// A map whose keys have been checked.
-pub(crate) struct Fields<'n> {
-    entries: &'n [(Key, Node)],
+/// Checks that the node is a map with these keys only, each once. Nothing at all counts as an empty map.
+pub(crate) fn open<'n>(node: &'n Node, accepted: &[&str], problems: &mut Problems) -> Option<Fields<'n>> {
+    map(node, &accepted.join(", "), problems)?;
+    node.open(accepted, problems, |key| unknown_key(key, accepted))
 }
 
-impl<'n> Fields<'n> {
-    /// Checks that the node is a map with these keys only, each once. Nothing at all counts as an empty map.
-    pub(crate) fn open(node: &'n Node, accepted: &[&str], problems: &mut Problems) -> Option<Self> {
-        let entries = map(node, &accepted.join(", "), problems)?;
-        for (key, _) in entries {
-            if !accepted.contains(&key.text.as_str()) {
-                unknown_key(key, accepted, problems);
-            }
-        }
-        Some(Self { entries })
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Option<&'n Node> {
-        self.entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| node)
-    }
-
-    pub(crate) fn key(&self, name: &str) -> Option<&'n Key> {
-        self.entries.iter().find(|(key, _)| key.text == name).map(|(key, _)| key)
-    }
-}
-
-fn unknown_key(key: &Key, accepted: &[&str], problems: &mut Problems) {
+fn unknown_key(key: &str, accepted: &[&str]) -> (Text, Text) {
     let words = accepted.join(", ");
-    if key.text == "<<" {
-        problems.add(&key.at, Text::new("keep.merge_key"), Text::new("keep.accept.merge_key"));
-        return;
+    if key == "<<" {
+        return (Text::new("keep.merge_key"), Text::new("keep.accept.merge_key"));
     }
-    let help = match nearest(&key.text, accepted.iter().copied()) {
+    let help = match nearest(key, accepted.iter().copied()) {
         Some(near) => Text::new("keep.accept.nearest_key").with("nearest", near).with("keys", words),
         None => Text::new("keep.accept.keys").with("keys", words),
     };
-    problems.add(&key.at, Text::new("keep.unknown_key").with("key", clean(&key.text)), help);
+    (Text::new("keep.unknown_key").with("key", clean(key)), help)
 }
 
 /// The entries of a map with keys of the operator's choice, each once.
 pub(crate) fn map<'n>(node: &'n Node, keys: &str, problems: &mut Problems) -> Option<&'n [(Key, Node)]> {
-    let entries = match &node.value {
-        Value::Map(entries) => entries.as_slice(),
-        Value::Null => &[],
-        _ => {
-            wrong_type(node, Text::new("keep.accept.map").with("keys", keys), problems);
-            return None;
-        }
-    };
+    let entries = node.entries(problems, || Words::accept_map(keys))?;
     let mut seen = std::collections::BTreeMap::new();
     for (key, _) in entries {
         if let Some(first) = seen.insert(&key.text, key.at.place.line) {
@@ -83,13 +57,7 @@ pub(crate) fn items(node: &Node) -> &[Node] {
 
 /// Says what the node is and what would be accepted.
 pub(crate) fn wrong_type(node: &Node, help: Text, problems: &mut Problems) {
-    let message = match &node.value {
-        Value::Null => Text::new("keep.is_nothing"),
-        Value::List(_) => Text::new("keep.is_list"),
-        Value::Map(_) => Text::new("keep.is_map"),
-        Value::Scalar { text, .. } => Text::new("keep.is_value").with("value", clean(text)),
-    };
-    problems.add(&node.at, message, help);
+    node.wrong_kind(problems, help);
 }
 
 /// A text that is not empty, not too long and holds no control characters (line breaks where `lines` is true).

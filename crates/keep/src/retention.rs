@@ -6,7 +6,7 @@ use wellkept_model::keep::{Retention, SeriesRetention};
 use wellkept_model::{MatchOp, Matcher, Text};
 
 use crate::problem::Problems;
-use crate::read::{self, Fields};
+use crate::read;
 use crate::tree::Node;
 
 /// Longest time that anything is kept.
@@ -23,7 +23,7 @@ const SIZE: std::ops::RangeInclusive<u64> = 64_000_000..=1_000_000_000_000_000;
 /// What is not said keeps its default.
 pub(crate) fn read(node: &Node, problems: &mut Problems) -> Retention {
     let mut out = Retention::default();
-    let Some(fields) = Fields::open(node, &["raw", "5m", "1h", "size", "series"], problems) else {
+    let Some(fields) = read::open(node, &["raw", "5m", "1h", "size", "series"], problems) else {
         return out;
     };
     if let Some(rows) = fields.get("5m").and_then(|n| rows(n, problems)) {
@@ -75,7 +75,7 @@ fn size(node: &Node, problems: &mut Problems) -> Option<u64> {
 }
 
 fn series(node: &Node, least: Duration, problems: &mut Problems) -> Option<SeriesRetention> {
-    let fields = Fields::open(node, &["match", "raw", "5m", "1h"], problems)?;
+    let fields = read::open(node, &["match", "raw", "5m", "1h"], problems)?;
     let mut kept = |name: &str, least: Duration| {
         fields.get(name).and_then(|n| read::duration(n, least, KEPT_MAX, problems))
     };

@@ -73,7 +73,7 @@ fn service(key: &Key, node: &Node, problems: &mut Problems) -> Placed {
     }
     let mut placed =
         Placed { name: key.text.clone(), service: None, depends_on: Vec::new(), listens: Vec::new() };
-    if let Some(fields) = Fields::open(node, &KEYS, problems) {
+    if let Some(fields) = read::open(node, &KEYS, problems) {
         placed.depends_on = names(fields.get("depends_on"), "keep.accept.depends_on", problems);
         placed.listens = listens(fields.get("listens"), problems);
         placed.service = build(key, &fields, &placed, problems);
@@ -157,7 +157,7 @@ pub(crate) fn is_unit(name: &str) -> bool {
 }
 
 fn program(node: &Node, problems: &mut Problems) -> Option<Identity> {
-    let fields = Fields::open(node, &["exe", "user", "argument"], problems)?;
+    let fields = read::open(node, &["exe", "user", "argument"], problems)?;
     let exe = match fields.get("exe") {
         Some(node) => read::path(node, problems),
         None => {
@@ -217,7 +217,7 @@ fn paths(node: Option<&Node>, problems: &mut Problems) -> Vec<String> {
 }
 
 fn release(node: &Node, problems: &mut Problems) -> Option<Release> {
-    let fields = Fields::open(node, &["current", "from"], problems)?;
+    let fields = read::open(node, &["current", "from"], problems)?;
     let mut path = |name: &str| match fields.get(name) {
         Some(node) => read::path(node, problems).map(PathBuf::from),
         None => {
@@ -246,7 +246,7 @@ fn files(node: &Node, problems: &mut Problems) -> Vec<KeptFile> {
 fn file(node: &Node, problems: &mut Problems) -> Option<KeptFile> {
     let (path_node, kind) = match &node.value {
         Value::Map(_) => {
-            let fields = Fields::open(node, &["path", "kind"], problems)?;
+            let fields = read::open(node, &["path", "kind"], problems)?;
             let kind = match fields.get("kind") {
                 Some(kind) => read::parsed(kind, Text::new("keep.accept.file_kind"), problems, file_kind),
                 None => Some(FileKind::Config),

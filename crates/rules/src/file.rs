@@ -12,7 +12,7 @@ use wellkept_promql::Query;
 use crate::ask;
 use crate::problem::{FileErrors, Place, Problems, short};
 use crate::template::Template;
-use crate::yaml::{self, Fields, Node};
+use crate::yaml::{self, Fields, Node, ReadFields, ReadNode};
 
 /// Most rules of one file.
 pub const RULES_MAX: usize = 20_000;
@@ -153,19 +153,22 @@ fn group(file: &str, node: &Node, problems: &mut Problems<'_>) -> Option<Group> 
         file: file.to_owned(),
         interval: fields.duration("interval", problems).filter(|d| !d.is_zero()),
         query_offset: fields.duration("query_offset", problems),
-        limit: fields.get("limit").and_then(|n| n.parsed("rules.accept.whole", problems)).unwrap_or(0),
+        limit: fields
+            .get("limit")
+            .and_then(|n| n.parsed("rules.accept.whole", problems, |t| t.parse().ok()))
+            .unwrap_or(0),
         rules,
-        place: node.place,
+        place: node.at.place,
     })
 }
 
 /// The pairs of `labels`, with names checked.
 fn labels(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
-    for (key, node, value) in fields.texts("labels", problems) {
+    for (key, _, value) in fields.texts("labels", problems) {
         if key.text.is_empty() || key.text == METRIC_NAME {
             let message = Text::new("rules.bad_label").with("name", short(&key.text));
-            problems.add(key.place, &node.path, message, Text::new("rules.accept.label"));
+            problems.add(&key.at, message, Text::new("rules.accept.label"));
         }
         pairs.push((key.text.clone(), value));
     }
@@ -193,7 +196,7 @@ fn rule(node: &Node, shared: &[(String, String)], problems: &mut Problems<'_>) -
     };
     let expr = fields.text("expr", problems).trim().to_owned();
     let query = expression(&fields, &expr, problems)?;
-    Some(Rule { name, expr, query, labels, kind, place: node.place })
+    Some(Rule { name, expr, query, labels, kind, place: node.at.place })
 }
 
 fn expression(fields: &Fields<'_>, expr: &str, problems: &mut Problems<'_>) -> Option<Query> {
@@ -236,7 +239,7 @@ fn alerting(fields: &Fields<'_>, labels: &[(String, String)], problems: &mut Pro
     for (key, node, text) in fields.texts("annotations", problems) {
         if key.text.is_empty() {
             let message = Text::new("rules.bad_label").with("name", "");
-            problems.add(key.place, &node.path, message, Text::new("rules.accept.annotation"));
+            problems.add(&key.at, message, Text::new("rules.accept.annotation"));
         }
         annotations.extend(template(&key.text, &text, node, problems));
     }

@@ -7,20 +7,14 @@ use std::fmt;
 
 use wellkept_catalogue::{Language, render};
 use wellkept_model::Text;
+use wellkept_yamltree::{Found, Mistakes, cut, one_line};
 
-/// Problems beyond this number are only counted.
-pub const PROBLEMS_MAX: usize = 100;
+pub use wellkept_yamltree::{PROBLEMS_MAX, Place};
+
+use crate::yaml::Words;
+
 /// Characters of a value that are shown.
 const SHOWN_MAX: usize = 200;
-
-/// A place in a file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Line, from 1; 0 when the whole file is meant.
-    pub line: u32,
-    /// Column in characters, from 1; 0 when the whole file is meant.
-    pub column: u32,
-}
 
 /// One mistake, or one thing that looks wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,14 +35,20 @@ impl Problem {
     /// One line for a terminal in one language: `file:line:column: path: message; what is accepted`.
     #[must_use]
     pub fn line(&self, language: Language) -> String {
-        let mut out = self.file.clone();
-        if self.place.line > 0 {
-            out.push_str(&format!(":{}:{}", self.place.line, self.place.column));
+        let (message, accepted) = (render(language, &self.message), render(language, &self.accepted));
+        one_line(&self.file, self.place, &self.path, &message, &accepted)
+    }
+}
+
+impl From<Found> for Problem {
+    fn from(found: Found) -> Self {
+        Self {
+            file: found.file,
+            place: found.at.place,
+            path: found.at.path,
+            message: found.message,
+            accepted: found.accepted,
         }
-        if !self.path.is_empty() {
-            out.push_str(&format!(": {}", self.path));
-        }
-        format!("{out}: {}; {}", render(language, &self.message), render(language, &self.accepted))
     }
 }
 
@@ -81,42 +81,17 @@ impl fmt::Display for FileErrors {
     }
 }
 
+impl From<Mistakes> for FileErrors {
+    fn from(mistakes: Mistakes) -> Self {
+        let problems = mistakes.found.into_iter().map(Problem::from).collect();
+        Self { problems, not_shown: mistakes.not_shown }
+    }
+}
+
 /// Collects problems while a file is read.
-pub(crate) struct Problems<'a> {
-    file: &'a str,
-    found: Vec<Problem>,
-    not_shown: usize,
-}
-
-impl<'a> Problems<'a> {
-    pub(crate) fn new(file: &'a str) -> Self {
-        Self { file, found: Vec::new(), not_shown: 0 }
-    }
-
-    pub(crate) fn add(&mut self, place: Place, path: &str, message: Text, accepted: Text) {
-        if self.found.len() >= PROBLEMS_MAX {
-            self.not_shown += 1;
-            return;
-        }
-        let path = short(path);
-        self.found.push(Problem { file: self.file.to_owned(), place, path, message, accepted });
-    }
-
-    /// The problems in the order of the file, or `read` when there are none.
-    pub(crate) fn finish<T>(mut self, read: T) -> Result<T, FileErrors> {
-        if self.found.is_empty() {
-            return Ok(read);
-        }
-        self.found.sort_by_key(|p| p.place);
-        Err(FileErrors { problems: self.found, not_shown: self.not_shown })
-    }
-}
+pub(crate) type Problems<'a> = wellkept_yamltree::Problems<'a, Words>;
 
 /// A value for use in a message, cut to a readable length.
 pub(crate) fn short(value: &str) -> String {
-    let mut out: String = value.chars().take(SHOWN_MAX).collect();
-    if out.len() < value.len() {
-        out.push('…');
-    }
-    out
+    cut(value, SHOWN_MAX)
 }

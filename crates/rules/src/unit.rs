@@ -53,19 +53,19 @@ fn rule_files(
 ) -> Result<Vec<Arc<crate::file::Group>>, FileErrors> {
     let mut groups = Vec::new();
     let mut problems = Problems::new(name);
-    for (pattern, place, path) in &tests.rule_files {
+    for (pattern, at) in &tests.rule_files {
         let accepted = Text::new("rules.accept.rule_file");
         match load(pattern) {
             Err(e) => {
                 let message = Text::new("rules.rule_file_missing")
                     .with("name", short(pattern))
                     .with("detail", short(&e));
-                problems.add(*place, path, message, accepted);
+                problems.add(at, message, accepted);
             }
             Ok(files) if files.is_empty() => warnings.push(Problem {
                 file: name.to_owned(),
-                place: *place,
-                path: path.clone(),
+                place: at.place,
+                path: at.path.clone(),
                 message: Text::new("rules.no_rule_file").with("name", short(pattern)),
                 accepted,
             }),

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use wellkept_model::{Labels, Text};
+use wellkept_yamltree::At;
 
 pub use discovery::{Discovery, DnsKind, Group};
 pub use http::{Auth, HttpConfig, TlsConfig, TlsVersion};
@@ -26,7 +27,7 @@ pub use yaml::FILE_MAX;
 
 pub(crate) use discovery::groups;
 pub(crate) use problem::Problems;
-use yaml::{Fields, Node};
+use yaml::{Fields, Node, ReadFields, ReadNode};
 
 const KEYS: [&str; 5] = ["global", "scrape_configs", "remote_write", "rule_files", "alerting"];
 const KEYS_KNOWN: [&str; 6] = ["remote_read", "scrape_config_files", "storage", "tracing", "runtime", "otlp"];
@@ -133,8 +134,8 @@ pub fn parse(
     let mut problems = Problems::new(file_name);
     let mut config = read(text, folder, env, &mut problems);
     check_names(&config, &mut problems);
-    let (read, notes) = problems.finish(std::mem::take(&mut config))?;
-    Ok(Config { notes, ..read })
+    let (read, notes) = problems.finish_noted(std::mem::take(&mut config))?;
+    Ok(Config { notes: notes.into_iter().map(Problem::from).collect(), ..read })
 }
 
 fn read(
@@ -159,7 +160,7 @@ fn read(
     config.rule_files = rules.iter().map(|t| context.path(t).to_string_lossy().into_owned()).collect();
     if let Some(node) = fields.get("alerting").filter(|n| !is_empty(n)) {
         let message = Text::new("scrape.not_used").with("key", "alerting");
-        problems.note(node.place, &node.path, message, Text::new("scrape.accept.not_used"));
+        problems.note(&node.at, message, Text::new("scrape.accept.not_used"));
     }
     config
 }
@@ -169,7 +170,7 @@ fn is_empty(node: &Node) -> bool {
         yaml::Value::Null => true,
         yaml::Value::List(items) => items.is_empty(),
         yaml::Value::Map(entries) => entries.is_empty(),
-        yaml::Value::Scalar(_) => false,
+        yaml::Value::Scalar { .. } => false,
     }
 }
 
@@ -182,7 +183,11 @@ fn check_names(config: &Config, problems: &mut Problems<'_>) {
         for (place, name) in names {
             if !seen.insert(name) {
                 let message = Text::new("scrape.name_twice").with("name", problem::short(name));
-                problems.add(place, "", message, Text::new("scrape.accept.name_once"));
+                problems.add(
+                    &At { place, path: String::new() },
+                    message,
+                    Text::new("scrape.accept.name_once"),
+                );
             }
         }
     }
@@ -217,7 +222,7 @@ fn label_map(fields: &Fields<'_>, name: &str, problems: &mut Problems<'_>) -> Ve
     for (key, node) in fields.pairs(name, problems) {
         if key.text.is_empty() || key.text == wellkept_model::METRIC_NAME {
             let message = Text::new("scrape.no_label_name").with("value", problem::short(&key.text));
-            problems.add(key.place, &node.path, message, Text::new("scrape.accept.label_name"));
+            problems.add(&key.at, message, Text::new("scrape.accept.label_name"));
         } else if let Some(value) = node.text(problems) {
             labels.push((key.text.clone(), value.to_owned()));
         }

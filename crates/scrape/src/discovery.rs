@@ -189,7 +189,7 @@ fn parse(name: &str, bytes: &[u8]) -> Result<Vec<Group>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| format!("{name}: is not UTF-8"))?;
     let mut problems = Problems::new(name);
     let groups = groups(text, &mut problems);
-    problems.finish(groups).map(|(groups, _)| groups).map_err(|e| match e.problems.first() {
+    problems.finish(groups).map_err(|e| match e.problems.first() {
         Some(first) => first.to_string(),
         None => format!("{name}: cannot be read"),
     })

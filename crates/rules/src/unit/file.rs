@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use wellkept_model::{Labels, Text, TimestampMs};
+use wellkept_yamltree::At;
 
 use super::series;
 use crate::ask::{self, Point};
-use crate::problem::{FileErrors, Place, Problems, short};
+use crate::problem::{FileErrors, Problems, short};
 use crate::time::parse_instant;
-use crate::yaml::{self, Fields, Node};
+use crate::yaml::{self, Fields, Node, ReadFields, ReadNode};
 
 /// Most evaluations of one test.
 const EVALUATIONS_MAX: u128 = 100_000;
@@ -34,7 +35,7 @@ const TEST_KEYS: [&str; 8] = [
 #[derive(Debug)]
 pub(crate) struct TestFile {
     /// Patterns with their places.
-    pub(crate) rule_files: Vec<(String, Place, String)>,
+    pub(crate) rule_files: Vec<(String, At)>,
     pub(crate) evaluation_interval: Duration,
     pub(crate) order: Vec<String>,
     pub(crate) fuzzy: bool,
@@ -102,7 +103,7 @@ impl TestFile {
     fn fill(&mut self, fields: &Fields<'_>, problems: &mut Problems<'_>) {
         for node in fields.items("rule_files", problems) {
             let text = node.text(problems).unwrap_or_default().to_owned();
-            self.rule_files.push((text, node.place, node.path.clone()));
+            self.rule_files.push((text, node.at.clone()));
         }
         let told = fields.duration("evaluation_interval", problems);
         self.evaluation_interval = told.filter(|d| !d.is_zero()).unwrap_or(INTERVAL);
@@ -115,7 +116,8 @@ impl TestFile {
             self.order.push(group);
         }
         let fuzzy = fields.get("fuzzy_compare");
-        self.fuzzy = fuzzy.and_then(|n| n.parsed("rules.accept.truth", problems)).unwrap_or(false);
+        self.fuzzy =
+            fuzzy.and_then(|n| n.parsed("rules.accept.truth", problems, |t| t.parse().ok())).unwrap_or(false);
         for node in fields.items("tests", problems) {
             let test = test(node, self.evaluation_interval, problems);
             self.tests.extend(test);
@@ -262,6 +264,6 @@ fn number(node: &Node, problems: &mut Problems<'_>) -> Option<f64> {
     match text.trim_start_matches(['+', '-']) {
         ".nan" => Some(f64::NAN),
         ".inf" => Some(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY }),
-        _ => node.parsed("rules.accept.number", problems),
+        _ => node.parsed("rules.accept.number", problems, |t| t.parse().ok()),
     }
 }

@@ -10,7 +10,7 @@ use wellkept_model::Text;
 
 use super::http::{self, HttpConfig};
 use super::problem::Problems;
-use super::yaml::{Fields, Node};
+use super::yaml::{Fields, Node, ReadFields, ReadNode};
 use super::{Context, label_map, scrape};
 
 /// Addresses with labels that they share.

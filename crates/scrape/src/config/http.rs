@@ -6,7 +6,7 @@ use wellkept_model::Text;
 
 use super::Context;
 use super::problem::Problems;
-use super::yaml::{Fields, Node};
+use super::yaml::{Fields, Node, ReadFields, ReadNode};
 use crate::secret::SecretSource;
 
 /// Keys that every section with a server takes.
@@ -99,7 +99,7 @@ pub(super) fn http(fields: &Fields<'_>, context: &Context<'_>, problems: &mut Pr
         // HTTP/1.1 is spoken in any case; saying so is enough.
         fields.truth("enable_http2", true, problems);
         let message = Text::new("scrape.not_used").with("key", "enable_http2");
-        problems.note(node.place, &node.path, message, Text::new("scrape.accept.http1"));
+        problems.note(&node.at, message, Text::new("scrape.accept.http1"));
     }
     HttpConfig {
         auth: auth(fields, context, problems),

@@ -3,7 +3,7 @@
 use wellkept_model::Text;
 
 use super::problem::{Problems, short};
-use super::yaml::{Fields, Node};
+use super::yaml::{Fields, Node, ReadFields, ReadNode};
 use crate::relabel::{Action, Rule, RuleError, RuleText};
 
 const KEYS: [&str; 7] =

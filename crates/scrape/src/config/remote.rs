@@ -6,7 +6,7 @@ use wellkept_model::Text;
 
 use super::http::{self, HttpConfig};
 use super::problem::{Place, Problems};
-use super::yaml::{Fields, Node};
+use super::yaml::{Fields, Node, ReadFields, ReadNode};
 use super::{Context, discovery, relabeling};
 use crate::duration;
 use crate::relabel::Rule;
@@ -126,7 +126,7 @@ pub(super) fn remote_write(
     }
     let name = fields.text("name", problems);
     Some(RemoteWrite {
-        place: node.place,
+        place: node.at.place,
         timeout: fields.duration("remote_timeout", problems).unwrap_or(Duration::from_secs(30)),
         headers: headers(&fields, problems),
         relabel: relabeling::rules(&fields, "write_relabel_configs", problems),
@@ -164,7 +164,7 @@ fn headers(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<(String, Sec
         } else {
             // The value may be a secret, so only the name is shown.
             let message = Text::new("scrape.bad_header").with("name", super::problem::short(&key.text));
-            problems.add(key.place, &node.path, message, Text::new("scrape.accept.header"));
+            problems.add(&key.at, message, Text::new("scrape.accept.header"));
         }
     }
     headers
@@ -177,7 +177,7 @@ fn queue(node: &Node, problems: &mut Problems<'_>) -> QueueConfig {
         if let Some(node) = fields.get(name) {
             fields.whole(name, problems);
             let message = Text::new("scrape.not_used").with("key", name);
-            problems.note(node.place, &node.path, message, Text::new("scrape.accept.queue"));
+            problems.note(&node.at, message, Text::new("scrape.accept.queue"));
         }
     }
     let samples = |t: &str| t.parse().ok().filter(|n| (1..=SAMPLES_PER_SEND_MAX).contains(n));
@@ -203,7 +203,7 @@ fn queue(node: &Node, problems: &mut Problems<'_>) -> QueueConfig {
         && !fields.truth("retry_on_http_429", true, problems)
     {
         let message = Text::new("scrape.not_used").with("key", "retry_on_http_429");
-        problems.note(node.place, &node.path, message, Text::new("scrape.accept.retry_429"));
+        problems.note(&node.at, message, Text::new("scrape.accept.retry_429"));
     }
     queue.max_backoff = queue.max_backoff.max(queue.min_backoff);
     queue

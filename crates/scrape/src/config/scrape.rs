@@ -9,7 +9,7 @@ use super::discovery::{self, Discovery};
 use super::http::{self, HttpConfig};
 use super::problem::{Place, Problems};
 use super::relabeling;
-use super::yaml::{Fields, Node};
+use super::yaml::{Fields, Node, ReadFields, ReadNode};
 use crate::duration;
 use crate::relabel::Rule;
 
@@ -234,7 +234,7 @@ pub(super) fn scrape(
         .get("fallback_scrape_protocol")
         .and_then(|n| n.parsed("scrape.accept.protocol", problems, Protocol::from_word));
     Some(ScrapeConfig {
-        place: node.place,
+        place: node.at.place,
         job: job?,
         interval,
         timeout,

@@ -4,7 +4,8 @@
 const WORD_CHARS_MAX: usize = 64;
 
 /// The accepted word with the fewest edits, when those are few enough for a typing mistake.
-pub(crate) fn nearest<'a>(word: &str, accepted: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, accepted: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.chars().count() > WORD_CHARS_MAX {
         return None;
     }
