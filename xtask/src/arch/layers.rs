@@ -35,6 +35,7 @@ const PLACES: &[Place] = &[
     does_io("wellkept-tsdb", 1),
     does_io("wellkept-collect", 2),
     does_io("wellkept-discover", 2),
+    does_io("wellkept-logstore", 2),
     does_io("wellkept-doors", 2),
     does_io("wellkept-remote", 2),
     pure("wellkept-rules", 2),
