@@ -414,7 +414,8 @@ mod tests {
             text in prop::collection::vec(any::<u8>(), 0..80),
             n in 0..300_usize,
         ) {
-            let mut out = PackWriter { text, ..PackWriter::default() };
+            let mut out = PackWriter::default();
+            out.text = text;
             out.put_numbers(&[1, 2, 3]).unwrap();
             let pack = Pack::read(&out.finish().unwrap()).unwrap();
             let mut cursor = pack.cursor(PackPlace::default()).unwrap();
