@@ -39,6 +39,8 @@ pub(crate) struct Piece {
     pub(crate) streams: Vec<Labels>,
     by_shape: HashMap<Arc<Shape>, u32>,
     by_stream: HashMap<Labels, u32>,
+    /// Memory of shapes and streams, as if no other piece had them too, bytes.
+    tables: usize,
 }
 
 /// Number of a level on disk: 0 is none.
@@ -54,7 +56,8 @@ pub(crate) fn level_of(number: u8) -> Option<Level> {
 impl Piece {
     /// Memory of the lines, bytes.
     pub(crate) fn memory(&self) -> usize {
-        self.bytes.len() + self.rows.len() * size_of::<Row>() + self.params.len() * 8 + self.fields.len() * 16
+        let rows = self.rows.len() * size_of::<Row>() + self.params.len() * 8 + self.fields.len() * 16;
+        self.bytes.len() + rows + self.tables
     }
 
     fn is_full(&self, more: usize) -> bool {
@@ -75,6 +78,7 @@ impl Piece {
         let next = self.shapes.len() as u32;
         let number = *self.by_shape.entry_ref(shape).or_insert_with(|| next);
         if number == next {
+            self.tables += 128 + shape.literals.iter().map(|l| l.len() + 16).sum::<usize>();
             self.shapes.push(Arc::clone(shape));
         }
         let next = self.streams.len() as u32;
@@ -83,6 +87,7 @@ impl Piece {
             None => *self.by_stream.entry_ref(line.labels).or_insert_with(|| next),
         };
         if stream == next {
+            self.tables += 64 + line.labels.packed().len();
             self.streams.push(line.labels.clone());
         }
         let first_field = self.fields.len() as u32;

@@ -17,7 +17,7 @@ pub(crate) const FOOTER_MAGIC: &[u8; 4] = b"SGL\n";
 /// Version of the segment format.
 pub(crate) const VERSION: u16 = 1;
 
-const HEADER: usize = 6 + 2 + 8 * 5 + 4;
+const HEADER: usize = 6 + 2 + 8 * 7 + 4;
 const FOOTER: usize = 8 + 4 + 4 + 4 + 4;
 
 /// What stands at the begin of a segment.
@@ -30,6 +30,10 @@ pub(crate) struct Header {
     pub(crate) min: i64,
     pub(crate) max: i64,
     pub(crate) rows: u64,
+    /// When it was made, by the caller's clock. Lines may claim any time, this does not.
+    pub(crate) made: i64,
+    /// Number of the segment that this one stands for; 0 for none.
+    pub(crate) replaces: u64,
 }
 
 impl Header {
@@ -41,6 +45,8 @@ impl Header {
         out.extend_from_slice(&self.min.to_le_bytes());
         out.extend_from_slice(&self.max.to_le_bytes());
         out.extend_from_slice(&self.rows.to_le_bytes());
+        out.extend_from_slice(&self.made.to_le_bytes());
+        out.extend_from_slice(&self.replaces.to_le_bytes());
         let sum = crc32(&[&out]);
         out.extend_from_slice(&sum.to_le_bytes());
         out
@@ -53,8 +59,15 @@ impl Header {
             return Err(Corrupt("the first bytes are not those of a segment"));
         }
         let version = r.u16()?;
-        let header =
-            Self { number: r.u64()?, covers: r.u64()?, min: r.i64()?, max: r.i64()?, rows: r.u64()? };
+        let header = Self {
+            number: r.u64()?,
+            covers: r.u64()?,
+            min: r.i64()?,
+            max: r.i64()?,
+            rows: r.u64()?,
+            made: r.i64()?,
+            replaces: r.u64()?,
+        };
         let sum = crc32(&[bytes.get(..HEADER - 4).unwrap_or_default()]);
         if r.u32()? == sum {
             Ok((version, header))

@@ -31,16 +31,27 @@ struct Builder<'a> {
     filter: FilterBuilder,
 }
 
-/// The bytes of a segment with all lines of `pieces`. `number` and `covers`: see [`Header`].
-pub(crate) fn build(pieces: &[Arc<Piece>], number: u64, covers: u64) -> io::Result<(Header, Vec<u8>)> {
+/// What the caller says of a new segment; see [`Header`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Birth {
+    pub(crate) number: u64,
+    pub(crate) covers: u64,
+    pub(crate) made: i64,
+    pub(crate) replaces: u64,
+}
+
+/// The bytes of a segment with all lines of `pieces`.
+pub(crate) fn build(pieces: &[Arc<Piece>], birth: Birth) -> io::Result<(Header, Vec<u8>)> {
     let mut rows: Vec<(&Piece, &Row)> =
         pieces.iter().flat_map(|p| p.rows.iter().map(move |r| (p.as_ref(), r))).collect();
     // Stable: lines of one time stay in the order in which they came.
     rows.sort_by_key(|(_, row)| row.at);
     let times: Vec<i64> = rows.iter().map(|(_, row)| row.at).collect();
     let header = Header {
-        number,
-        covers,
+        number: birth.number,
+        covers: birth.covers,
+        made: birth.made,
+        replaces: birth.replaces,
         min: times.first().copied().unwrap_or(0),
         max: times.last().copied().unwrap_or(0),
         rows: rows.len() as u64,
@@ -56,7 +67,7 @@ pub(crate) fn build(pieces: &[Arc<Piece>], number: u64, covers: u64) -> io::Resu
     let order = builder.kinds(&of_row);
     builder.columns(&shapes)?;
     builder.rows_themselves(&order, header.min)?;
-    builder.finish(number).map(|bytes| (header, bytes))
+    builder.finish(birth.number).map(|bytes| (header, bytes))
 }
 
 /// Shape and names of fields.
