@@ -30,11 +30,14 @@ pub(crate) struct Upkeep {
     hold_until: Option<i64>,
     /// When the head was first seen with a line in it.
     head_since: Option<i64>,
+    /// Files of writes that failed. They may hold whole segments: they must be gone for good before their lines are
+    /// written again, or a crash would bring them back as doubles.
+    leftovers: Vec<String>,
 }
 
 impl Upkeep {
     pub(crate) fn new(next_segment: u64) -> Self {
-        Self { next_segment, last_now: None, hold_until: None, head_since: None }
+        Self { next_segment, last_now: None, hold_until: None, head_since: None, leftovers: Vec::new() }
     }
 
     /// Whether the clock may be trusted with removing things.
@@ -110,7 +113,7 @@ impl LogStore {
         while let Some(frozen) = self.freeze()? {
             let birth = Birth { number: upkeep.next_segment, covers: frozen.covers, made: now, replaces: 0 };
             upkeep.next_segment += 1;
-            let segment = Arc::new(self.write_segment(&frozen.pieces, birth)?);
+            let segment = Arc::new(self.write_segment(upkeep, &frozen.pieces, birth)?);
             written += segment.header.rows;
             {
                 let mut state = self.state_mut();
@@ -151,7 +154,13 @@ impl LogStore {
     }
 
     /// Builds a segment and makes it durable under its name.
-    fn write_segment(&self, pieces: &[Arc<Piece>], birth: Birth) -> Result<Segment, LogStoreError> {
+    fn write_segment(
+        &self,
+        upkeep: &mut Upkeep,
+        pieces: &[Arc<Piece>],
+        birth: Birth,
+    ) -> Result<Segment, LogStoreError> {
+        self.remove_leftovers(upkeep)?;
         let temporary = format!("{}/{:010}.tmp", segment::DIR, birth.number);
         let (header, bytes) = build(pieces, birth).map_err(LogStoreError::io("pack", &temporary))?;
         let name = segment_name(&header);
@@ -164,10 +173,22 @@ impl LogStore {
             Segment::open(self.disk.as_ref(), &name, header.number)
                 .map_err(|e| LogStoreError::io("read", &name)(std::io::Error::other(e)))
         };
-        write().inspect_err(|_| {
-            let _ = self.disk.remove(&temporary);
-            let _ = self.disk.remove(&name);
-        })
+        write().inspect_err(|_| upkeep.leftovers.extend([temporary.clone(), name.clone()]))
+    }
+
+    fn remove_leftovers(&self, upkeep: &mut Upkeep) -> Result<(), LogStoreError> {
+        for name in &upkeep.leftovers {
+            match self.disk.remove(name) {
+                Ok(()) => {}
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => return Err(LogStoreError::io("remove", name)(e)),
+            }
+        }
+        if !upkeep.leftovers.is_empty() {
+            self.disk.sync_dir(segment::DIR).map_err(LogStoreError::io("sync folder", segment::DIR))?;
+        }
+        upkeep.leftovers.clear();
+        Ok(())
     }
 
     fn remove_log(&self, covers: u64) -> Result<(), LogStoreError> {
@@ -259,7 +280,7 @@ impl LogStore {
             replaces: segment.header.number,
         };
         upkeep.next_segment += 1;
-        let new = Arc::new(self.write_segment(&head.snapshot(), birth)?);
+        let new = Arc::new(self.write_segment(upkeep, &head.snapshot(), birth)?);
         {
             let mut state = self.state_mut();
             state.segments.retain(|s| !Arc::ptr_eq(s, segment));

@@ -88,8 +88,9 @@ fn load_headers(
         };
         if let Err(e) = header {
             let found = damage(number, 0, bytes.len() as u64, e.to_string());
-            // A file too short for a header was being made when a crash came.
-            if bytes.len() < HEADER { out.torn.push(found) } else { out.damaged.push(found) }
+            // A file without a header, or with a hole in its place, was being made when a crash came.
+            let was_made = bytes.len() < HEADER || bytes.iter().all(|&b| b == 0);
+            if was_made { out.torn.push(found) } else { out.damaged.push(found) }
         }
         files.insert(number, header.ok());
     }

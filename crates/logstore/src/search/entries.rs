@@ -171,20 +171,21 @@ impl LogStore {
         let found_all = finder.keys.len() <= limit.saturating_add(skip);
         let keys: Vec<Key> = finder.keys.into_iter().skip(skip).take(limit).collect();
         let mut page = LogPage::default();
-        for key in keys {
-            let Some(entry) = entry_at(&snapshot, &mut views, key, query, &mut budget) else { continue };
-            if budget.result(entry.size()).is_break() {
+        let mut looked = 0;
+        for &key in &keys {
+            // A line whose part of a segment is damaged is left out; the damage is named.
+            let entry = entry_at(&snapshot, &mut views, key, query, &mut budget);
+            if entry.as_ref().is_some_and(|e| budget.result(e.size()).is_break()) {
                 break;
             }
-            page.lines.push(entry);
+            looked += 1;
+            page.lines.extend(entry);
         }
         page.stopped = budget.stopped;
         page.cost = budget.cost;
-        if let Some(last) =
-            page.lines.last().filter(|_| !found_all || budget.stopped == Some(Stopped::ResultBytes))
-        {
-            let at_ns = last.at_ns;
-            let here = page.lines.iter().rev().take_while(|l| l.at_ns == at_ns).count();
+        let given = keys.get(..looked).unwrap_or_default();
+        if let Some(&(at_ns, ..)) = given.last().filter(|_| !found_all || looked < keys.len()) {
+            let here = given.iter().rev().take_while(|k| k.0 == at_ns).count();
             let before = range.cursor.filter(|c| c.at_ns == at_ns).map_or(0, |c| c.given);
             page.next = Some(Cursor { at_ns, given: here + before });
         }
