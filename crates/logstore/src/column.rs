@@ -5,9 +5,11 @@
 //! it can. Whatever the form, the bytes come back as they were.
 
 use std::io;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use crate::clock::Part;
 use crate::codec::{Corrupt, put_varint};
 use crate::ints;
 use crate::pack::{PackCursor, PackWriter};
@@ -51,6 +53,32 @@ pub(crate) fn encode(out: &mut PackWriter, values: &Strings, times: &[i64]) -> i
     }
     out.text.push(RAW);
     put_strings(out, values)
+}
+
+/// Whether the column is nothing but parts of the time, and costs nothing.
+pub(crate) fn follows_time(values: &Strings, times: &[i64]) -> bool {
+    let mut form = Vec::new();
+    form_of(values.get(0), &mut form);
+    let mut other = Vec::new();
+    let is_alike = values.iter().all(|v| {
+        form_of(v, &mut other);
+        other == form
+    });
+    if !is_alike || !form.contains(&b'0') {
+        return false;
+    }
+    let runs = form.iter().filter(|&&b| b == b'0').count();
+    let mut columns: Vec<Vec<u64>> = vec![Vec::with_capacity(values.len()); runs];
+    for value in values.iter() {
+        let mut columns = columns.iter_mut();
+        for_each_number(value, |d| {
+            if let Some(column) = columns.next() {
+                column.push(to_number(d));
+            }
+        });
+    }
+    let is_free = |c: &Vec<u64>| c.iter().all(|v| Some(v) == c.first()) || Part::find(c, times).is_some();
+    columns.iter().all(is_free)
 }
 
 fn encode_dictionary(out: &mut PackWriter, distinct: &HashMap<&[u8], u32>, codes: &[u64]) -> io::Result<()> {
@@ -242,6 +270,10 @@ pub(crate) enum Column {
     Dictionary { entries: Strings, codes: Vec<u64> },
     /// Forms with numbers.
     Split(Split),
+    /// Part of a group: the value of the line's combination.
+    Member { codes: Arc<Vec<u32>>, usual: Box<Column> },
+    /// Follows from a group except where `exception` names one of the others.
+    Follower { codes: Arc<Vec<u32>>, usual: Box<Column>, exception: Vec<u32>, others: Box<Column> },
 }
 
 /// Values that are forms with numbers in them.
@@ -285,6 +317,14 @@ impl Column {
                 out.extend_from_slice(entries.get(code as usize));
             }
             Self::Split(split) => split.write(row, out),
+            Self::Member { codes, usual } => {
+                usual.write(codes.get(row).copied().unwrap_or(u32::MAX) as usize, out);
+            }
+            Self::Follower { codes, usual, exception, others } => match exception.get(row) {
+                Some(&u32::MAX) => usual.write(codes.get(row).copied().unwrap_or(u32::MAX) as usize, out),
+                Some(&other) => others.write(other as usize, out),
+                None => {}
+            },
         }
     }
 
@@ -297,6 +337,8 @@ impl Column {
                 let numbers = split.runs.iter().flatten().map(|r| r.numbers.len() * 8).sum::<usize>();
                 split.of_row.len() * 12 + numbers
             }
+            Self::Member { codes, usual } => codes.len() * 4 + usual.memory(),
+            Self::Follower { codes, usual, others, .. } => codes.len() * 8 + usual.memory() + others.memory(),
         }
     }
 }

@@ -25,6 +25,10 @@ pub(crate) struct FilterBuilder {
 impl FilterBuilder {
     pub(crate) fn add(&mut self, value: &[u8]) {
         for triple in value.windows(3) {
+            // Too many to say anything: no more memory for them.
+            if self.triples.len() * BITS_EACH / 8 > BYTES_MAX {
+                return;
+            }
             if let Some(key) = key(triple) {
                 self.triples.insert(key);
             }

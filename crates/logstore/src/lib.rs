@@ -19,6 +19,7 @@ mod segment_write;
 mod index;
 mod charset;
 mod filter;
+mod group;
 mod column;
 mod ints;
 mod clock;

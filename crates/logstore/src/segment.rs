@@ -5,6 +5,7 @@ use std::io;
 use crate::codec::{Corrupt, Reader, crc32};
 use crate::column::Column;
 use crate::disk::{Disk, DiskReader};
+use crate::group;
 use crate::index::{Index, Param, SegmentShape, Stretch};
 use crate::pack::{Pack, expand};
 
@@ -203,11 +204,7 @@ pub(crate) fn columns(
     times: &[i64],
 ) -> Result<Vec<Option<Column>>, Corrupt> {
     let mut cursor = pack.cursor(shape.place)?;
-    let mut decode = |p: &Param| match p {
-        Param::Constant(_) => Ok(None),
-        Param::Column { .. } => Column::decode(&mut cursor, shape.rows, times).map(Some),
-    };
-    shape.params.iter().map(&mut decode).collect()
+    group::decode(&mut cursor, shape.params.iter().map(|p| matches!(p, Param::Column { .. })), times)
 }
 
 /// Appends the text of one row of a shape.

@@ -8,8 +8,8 @@ use wellkept_model::{Labels, ParamKind, Shape};
 
 use crate::charset::Charset;
 use crate::codec::crc32;
-use crate::column;
 use crate::filter::FilterBuilder;
+use crate::group;
 use crate::head::{Piece, Row};
 use crate::index::{Index, Kind, Param, SegmentShape, Stretch};
 use crate::pack::{PackWriter, squeeze};
@@ -194,6 +194,7 @@ impl Builder<'_> {
                 column.push(value);
             }
         }
+        let mut varying = Vec::new();
         for column in columns {
             let first = column.get(0);
             if column.iter().all(|v| v == first) {
@@ -206,7 +207,10 @@ impl Builder<'_> {
             let lengths = lengths.fold((usize::MAX, 0), |(lo, hi), l| (lo.min(l), hi.max(l)));
             column.iter().for_each(|v| self.filter.add(v));
             shape.params.push(Param::Column { bytes, lengths });
-            column::encode(pack, &column, &times)?;
+            varying.push(column);
+        }
+        if !varying.is_empty() {
+            group::encode(pack, &varying, &times)?;
         }
         Ok(())
     }

@@ -32,7 +32,9 @@ impl Line {
 }
 
 fn lines() -> impl Strategy<Value = Line> {
-    let words = prop::sample::select(vec!["error", "took", "15", "ms", "7", "user", "alice", "blk_-99", "1.5", "", "0x1f"]);
+    let words = prop::sample::select(vec![
+        "error", "took", "15", "ms", "7", "user", "alice", "blk_-99", "1.5", "", "0x1f",
+    ]);
     let text = prop_oneof![
         8 => prop::collection::vec(words, 0..6).prop_map(|w| w.join(" ").into_bytes()),
         1 => prop::collection::vec(any::<u8>(), 0..30),
@@ -83,7 +85,9 @@ const CASES: [Case; 9] = [
     (r#"{} |= "took 15" != "alice""#, |l| holds(&l.text, "took 15") && !holds(&l.text, "alice")),
     (r#"{} |= "k_-9" or "1f""#, |l| holds(&l.text, "k_-9") || holds(&l.text, "1f")),
     (r#"{} |~ "m+s [0-9]""#, |l| (b'0'..=b'9').any(|d| holds(&l.text, &format!("ms {}", d as char)))),
-    (r#"{} | level="error" or trace="a""#, |l| l.level == Some(Level::Error) || l.field.as_deref() == Some("a")),
+    (r#"{} | level="error" or trace="a""#, |l| {
+        l.level == Some(Level::Error) || l.field.as_deref() == Some("a")
+    }),
     (r#"{level=~"info|debug"} != "5""#, |l| {
         matches!(l.level, Some(Level::Info | Level::Debug)) && !holds(&l.text, "5")
     }),
@@ -106,7 +110,8 @@ fn check(store: &LogStore, all: &[Line]) {
                 .into_iter()
                 .map(|e| Line {
                     at: e.at_ns,
-                    stream: ["app", "db", "web"].iter().position(|s| *s == e.labels.get("service")).unwrap() as u8,
+                    stream: ["app", "db", "web"].iter().position(|s| *s == e.labels.get("service")).unwrap()
+                        as u8,
                     level: e.level,
                     text: e.text,
                     field: e.fields.into_iter().next().map(|f| f.1),
@@ -127,7 +132,8 @@ fn check(store: &LogStore, all: &[Line]) {
         for facet in &facets.facets {
             assert_eq!(facet.values.iter().map(|v| v.1).sum::<u64>() + facet.others, inside, "{text}");
         }
-        let with_field = wanted.iter().filter(|l| (from..to).contains(&l.at) && l.field.is_some()).count() as u64;
+        let with_field =
+            wanted.iter().filter(|l| (from..to).contains(&l.at) && l.field.is_some()).count() as u64;
         let counted = facets.facets[1].values.iter().filter(|v| !v.0.is_empty()).map(|v| v.1).sum::<u64>();
         assert_eq!(counted, with_field, "{text}");
     }

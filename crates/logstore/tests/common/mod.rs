@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use wellkept_logstore::query::{LineQuery, parse_lines};
 use wellkept_logstore::{
-    DigitMiner, Direction, LogBatch, LogEntry, LogRange, LogStore, LogStoreConfig, LogStoreError, SearchLimits,
+    DigitMiner, Direction, LogBatch, LogEntry, LogRange, LogStore, LogStoreConfig, LogStoreError,
+    SearchLimits,
 };
 use wellkept_model::{Labels, Level, LogLine};
 use wellkept_tsdb::Disk;
