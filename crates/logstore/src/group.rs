@@ -26,7 +26,10 @@ const FOLLOWER: u8 = 3;
 const ROWS_MIN: usize = 32;
 
 /// Most groups of one shape.
-const GROUPS_MAX: usize = 8;
+const GROUPS_MAX: usize = 4;
+
+/// Rows that are tried before all are.
+const PROBE_ROWS: usize = 2048;
 
 /// Most columns of a shape that are looked at.
 const COLUMNS_MAX: usize = 48;
@@ -125,6 +128,20 @@ impl Group {
         (group.cost() < 0.97 * limit).then_some(group)
     }
 
+    /// Whether the first rows let one hope that a column follows: at least one in five does.
+    fn may_lead(&self, column: &Coded) -> bool {
+        let mut last: HashMap<u32, u32> = HashMap::new();
+        let (mut repeats, mut hits) = (0, 0);
+        for (joint, code) in self.joint.codes.iter().zip(&column.codes).take(PROBE_ROWS) {
+            if let Some(before) = last.insert(*joint, *code) {
+                repeats += 1;
+                hits += usize::from(before == *code);
+            }
+        }
+        // Few repeats say nothing.
+        repeats < PROBE_ROWS / 8 || hits * 5 >= repeats
+    }
+
     /// The usual value of a column for each combination, and how often it is another.
     fn usual(&self, column: &Coded) -> (Vec<u32>, usize) {
         let mut counts: HashMap<(u32, u32), u32> = HashMap::new();
@@ -164,13 +181,13 @@ pub(crate) fn encode(out: &mut PackWriter, columns: &[Strings], times: &[i64]) -
             (n >= ROWS_MIN && i < COLUMNS_MAX && !column::follows_time(c, times)).then(|| Coded::of(c))
         })
         .collect();
-    let groups = groups(&coded, n);
+    let (groups, leaders) = groups(&coded, n);
     out.text.push(groups.len() as u8);
     for group in &groups {
         put_varint(&mut out.text, group.joint.distinct as u64);
         ints::encode(out, &group.joint.codes.iter().map(|&c| u64::from(c)).collect::<Vec<_>>(), None)?;
     }
-    for (number, (values, coded)) in columns.iter().zip(&coded).enumerate() {
+    for (number, ((values, coded), leader)) in columns.iter().zip(&coded).zip(&leaders).enumerate() {
         let member = groups.iter().position(|g| g.members.contains(&number));
         if let Some((place, group)) = member.and_then(|i| Some((i, groups.get(i)?))) {
             out.text.push(MEMBER + 2 * place as u8);
@@ -178,11 +195,11 @@ pub(crate) fn encode(out: &mut PackWriter, columns: &[Strings], times: &[i64]) -
             column::encode(out, &table, &[])?;
             continue;
         }
-        match coded.as_ref().and_then(|c| leader(&groups, c)) {
+        match leader {
             Some((place, usual)) => {
-                out.text.push(FOLLOWER + 2 * place as u8);
-                if let (Some(group), Some(coded)) = (groups.get(place), coded) {
-                    encode_follower(out, group, coded, &usual, values, times)?;
+                out.text.push(FOLLOWER + 2 * *place as u8);
+                if let (Some(group), Some(coded)) = (groups.get(*place), coded) {
+                    encode_follower(out, group, coded, usual, values, times)?;
                 }
             }
             None => {
@@ -194,8 +211,11 @@ pub(crate) fn encode(out: &mut PackWriter, columns: &[Strings], times: &[i64]) -
     Ok(())
 }
 
-/// Groups of columns that go together.
-fn groups(coded: &[Option<Coded>], n: usize) -> Vec<Group> {
+/// A group, and the value that a column usually has with each of its combinations.
+type Leader = (usize, Vec<u32>);
+
+/// Groups of columns that go together, and for each other column the group from which it follows.
+fn groups(coded: &[Option<Coded>], n: usize) -> (Vec<Group>, Vec<Option<Leader>>) {
     let repeats = |c: &Coded| c.distinct * 3 <= n;
     let mut order: Vec<(usize, &Coded)> = coded
         .iter()
@@ -221,19 +241,41 @@ fn groups(coded: &[Option<Coded>], n: usize) -> Vec<Group> {
             None => {}
         }
     }
+    let is_member =
+        |i: usize, groups: &[Group]| groups.iter().any(|g| g.members.len() > 1 && g.members.contains(&i));
+    let mut leaders: Vec<Option<Leader>> = coded
+        .iter()
+        .enumerate()
+        .map(|(i, c)| c.as_ref().filter(|_| !is_member(i, &groups)).and_then(|c| leader(&groups, i, c)))
+        .collect();
+    // A column that leads others does not follow itself.
+    let leads = |g: usize, leaders: &[Option<Leader>]| leaders.iter().flatten().any(|l| l.0 == g);
+    for (number, group) in groups.iter().enumerate() {
+        if let [only] = group.members.as_slice()
+            && leads(number, &leaders)
+            && let Some(own) = leaders.get_mut(*only)
+        {
+            *own = None;
+        }
+    }
     // A group of one is nothing but its column, unless others follow from it.
-    let is_led = |g: &Group| {
-        let mut others = coded.iter().enumerate().filter(|(i, _)| !g.members.contains(i));
-        others.any(|(_, c)| c.as_ref().is_some_and(|c| leader(std::slice::from_ref(g), c).is_some()))
-    };
-    groups.retain(|g| g.members.len() > 1 || is_led(g));
-    groups
+    let used: Vec<bool> =
+        groups.iter().enumerate().map(|(i, g)| g.members.len() > 1 || leads(i, &leaders)).collect();
+    let place = |old: usize| used.iter().take(old).filter(|u| **u).count();
+    for leader in leaders.iter_mut().flatten() {
+        leader.0 = place(leader.0);
+    }
+    let mut keep = used.iter();
+    groups.retain(|_| keep.next().copied().unwrap_or(false));
+    (groups, leaders)
 }
 
 /// The group from which a column follows best, with its usual values, when that costs less than the column by itself.
-fn leader(groups: &[Group], column: &Coded) -> Option<(usize, Vec<u32>)> {
+fn leader(groups: &[Group], number: usize, column: &Coded) -> Option<Leader> {
     let n = column.codes.len();
-    let with_cost = groups.iter().enumerate().map(|(i, group)| {
+    let others = groups.iter().enumerate().filter(|(_, g)| !g.members.contains(&number));
+    let promising = others.filter(|(_, g)| g.may_lead(column));
+    let with_cost = promising.map(|(i, group)| {
         let (usual, exceptions) = group.usual(column);
         let rest = ratio(exceptions, 1) * column.value_bits.min(column.alone() / ratio(n, 1) + 1.0);
         let tables = ratio(usual.len(), 1) * column.value_bits;

@@ -10,6 +10,8 @@ use hashbrown::HashMap;
 use wellkept_model::{Labels, Level, LogLine};
 use wellkept_model::{Shape, TemplateId};
 
+use crate::codec::{Reader, put_varint};
+
 /// Most lines of a piece.
 const PIECE_LINES: usize = 4096;
 
@@ -33,7 +35,8 @@ pub(crate) struct Row {
 pub(crate) struct Piece {
     bytes: Vec<u8>,
     pub(crate) rows: Vec<Row>,
-    params: Vec<(u32, u32)>,
+    /// For each parameter the bytes since the one before, and its own.
+    params: Vec<u8>,
     fields: Vec<[(u32, u32); 2]>,
     pub(crate) shapes: Vec<Arc<Shape>>,
     pub(crate) streams: Vec<Labels>,
@@ -56,7 +59,7 @@ pub(crate) fn level_of(number: u8) -> Option<Level> {
 impl Piece {
     /// Memory of the lines, bytes.
     pub(crate) fn memory(&self) -> usize {
-        let rows = self.rows.len() * size_of::<Row>() + self.params.len() * 8 + self.fields.len() * 16;
+        let rows = self.rows.len() * size_of::<Row>() + self.params.len() + self.fields.len() * 16;
         self.bytes.len() + rows + self.tables
     }
 
@@ -105,7 +108,12 @@ impl Piece {
             stream,
             level: level_number(line.level),
         };
-        self.params.extend(params.iter().map(|p| (p.start + text.0, p.end + text.0)));
+        let mut at = 0;
+        for param in params {
+            put_varint(&mut self.params, u64::from(param.start.saturating_sub(at)));
+            put_varint(&mut self.params, u64::from(param.end.saturating_sub(param.start)));
+            at = param.end;
+        }
         self.rows.push(row);
     }
 
@@ -131,8 +139,13 @@ impl Piece {
     /// The parameters of a line.
     pub(crate) fn params<'a>(&'a self, row: &Row) -> impl Iterator<Item = &'a [u8]> {
         let count = self.shape(row).map_or(0, |s| s.kinds.len());
-        let start = row.params as usize;
-        self.params.get(start..start + count).unwrap_or_default().iter().map(|&p| self.at(p))
+        let mut places = Reader::new(self.params.get(row.params as usize..).unwrap_or_default());
+        let mut at = row.text.0 as usize;
+        (0..count).map(move |_| {
+            let start = at + places.size().unwrap_or(0);
+            at = start + places.size().unwrap_or(0);
+            self.bytes.get(start..at).unwrap_or_default()
+        })
     }
 
     /// Names and values of the fields of a line.
