@@ -389,7 +389,7 @@ mod tests {
         let user: Vec<String> = (0..n).map(|i| format!("user{}", noise(i) % 50)).collect();
         let id: Vec<String> = (0..n).map(|i| format!("{}", 1000 + noise(i) % 50 * 37)).collect();
         let host: Vec<String> = (0..n).map(|i| format!("10.0.0.{}", noise(i) % 50 / 2)).collect();
-        let one = check(&[user.clone()]);
+        let one = check(std::slice::from_ref(&user));
         let all = check(&[user, id, host]);
         assert!(all < one + 350, "{one} {all}");
     }
@@ -401,7 +401,7 @@ mod tests {
         let code: Vec<String> = (0..n)
             .map(|i| format!("{}", if i % 10 == 0 { noise(i + n) % 100_000 } else { noise(i) % 50 * 977 }))
             .collect();
-        let one = check(&[user.clone()]);
+        let one = check(std::slice::from_ref(&user));
         let both = check(&[user, code]);
         assert!(both < one + 1600, "{one} {both}");
     }

@@ -16,8 +16,8 @@ mod patterns;
 mod metric;
 
 pub use budget::{SearchCost, SearchLimits, Stopped};
-pub use counts::Histogram;
-pub use entries::{Cursor, Direction, LogEntry, LogPage, LogRange};
+pub use counts::{BARS_MAX, Histogram};
+pub use entries::{Cursor, Direction, LogEntry, LogPage, LogRange, PAGE_MAX};
 pub use facets::{Facet, Facets};
 pub use metric::{MetricResult, MetricSeries};
 pub use patterns::{Pattern, Patterns};

@@ -34,16 +34,6 @@ impl Strings {
         (0..self.len()).map(|i| self.get(i))
     }
 
-    /// Which string holds the byte at `offset` of [`Self::joined`].
-    pub(crate) fn holder(&self, offset: usize) -> usize {
-        self.ends.partition_point(|&e| e as usize <= offset)
-    }
-
-    /// Where a string begins in [`Self::joined`].
-    pub(crate) fn start(&self, i: usize) -> usize {
-        i.checked_sub(1).and_then(|p| self.ends.get(p)).map_or(0, |&e| e as usize)
-    }
-
     /// Memory, bytes.
     pub(crate) fn memory(&self) -> usize {
         self.bytes.capacity() + self.ends.capacity() * 4
@@ -63,10 +53,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_come_back_and_a_byte_finds_its_string() {
+    fn strings_come_back_and_there_is_nothing_beyond() {
         let s: Strings = [&b"ab"[..], b"", b"cde"].into_iter().collect();
         assert_eq!(s.iter().collect::<Vec<_>>(), [&b"ab"[..], b"", b"cde"]);
-        assert_eq!([0, 1, 2, 4].map(|o| s.holder(o)), [0, 0, 2, 2]);
-        assert_eq!((s.start(2), s.get(9)), (2, &b""[..]));
+        assert_eq!((s.joined(), s.get(9)), (&b"abcde"[..], &b""[..]));
     }
 }

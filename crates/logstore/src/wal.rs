@@ -168,7 +168,7 @@ impl Wal {
     }
 
     fn write(&mut self, batches: &[LogBatch]) -> Result<(), LogStoreError> {
-        let mut open = match self.open.take() {
+        let open = match self.open.take() {
             Some(open) => open,
             None => self.begin()?,
         };

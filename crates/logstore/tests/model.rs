@@ -1,4 +1,5 @@
 //! Arbitrary operations, compared with a plain list of lines.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
 

@@ -76,7 +76,7 @@ fn quoted(rest: &str, at: usize) -> Result<(Vec<u8>, usize), QueryError> {
     let mut chars = rest.char_indices();
     let quote = chars.next().map_or('"', |c| c.1);
     let mut out = Vec::new();
-    let mut put = |c: char, out: &mut Vec<u8>| out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    let put = |c: char, out: &mut Vec<u8>| out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
     while let Some((i, c)) = chars.next() {
         if c == quote {
             return Ok((out, i + quote.len_utf8()));

@@ -91,7 +91,7 @@ impl<'a> Budget<'a> {
         if self.cost.lines > self.limits.lines_max {
             return self.stop(Stopped::Lines);
         }
-        if self.cost.lines % LOOK_EVERY == 0 && (self.limits.stop)() {
+        if self.cost.lines.is_multiple_of(LOOK_EVERY) && (self.limits.stop)() {
             return self.stop(Stopped::Caller);
         }
         ControlFlow::Continue(())

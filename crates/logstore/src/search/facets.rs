@@ -55,13 +55,8 @@ impl LogStore {
         let mut counts: Vec<(HashMap<String, u64>, u64)> = vec![Default::default(); names.len()];
         let mut budget = Budget::new(limits);
         let mut out = Facets::default();
-        // Fields and labels in the text need the line itself; most labels do not.
-        let of_stream = ["level", "template"];
         let snapshot = self.snapshot();
-        let streams = snapshot.segments.iter().filter_map(|s| self.index_or_set_aside(s));
-        let only_streams = streams.into_iter().all(|i| i.shapes.iter().all(|s| s.keys.is_empty()))
-            || names.iter().all(|n| of_stream.contains(n));
-        let need = Need { text: !only_streams, extracted: true };
+        let need = Need { text: false, fields: true, extracted: true };
         let wanted = Wanted { query, stream: None, from, to, direction: Direction::Forward, need };
         snapshot.scan(self, &wanted, &mut budget, &mut |hit| {
             out.lines += 1;

@@ -137,7 +137,7 @@ impl LogStore {
     ) -> Table {
         let of_bytes = matches!(function, RangeFunction::Bytes | RangeFunction::BytesRate);
         let last = steps.at(steps.count.saturating_sub(1));
-        let need = Need { text: of_bytes || self.asks_for_fields(grouping), extracted: true };
+        let need = Need { text: of_bytes, fields: true, extracted: true };
         let wanted = Wanted {
             query: lines,
             stream: None,
@@ -182,11 +182,6 @@ impl LogStore {
             sums.collect()
         };
         table.into_iter().map(|(labels, changes)| (labels, values(changes))).collect()
-    }
-
-    /// Whether fields that came beside the text can be among the labels of series.
-    fn asks_for_fields(&self, grouping: Option<&Grouping>) -> bool {
-        !matches!(grouping, Some(Grouping::By(names)) if names.iter().all(|n| n == "level" || n == "template"))
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use wellkept_model::{Labels, Level, TemplateId};
+use wellkept_model::{Labels, TemplateId};
 
 use super::budget::Budget;
 use super::entries::Direction;
@@ -272,8 +272,11 @@ impl<'s> SegmentView<'s> {
                 return ControlFlow::Continue(());
             };
             let at = table.times.get(row).copied().unwrap_or(0);
-            let need_text =
-                verdict == Verdict::Maybe || wanted.need.text || (wanted.need.extracted && wanted.extracts());
+            let has_fields = index.shapes.get(kind.shape as usize).is_some_and(|s| !s.keys.is_empty());
+            let need_text = verdict == Verdict::Maybe
+                || wanted.need.text
+                || (wanted.need.fields && has_fields)
+                || (wanted.need.extracted && wanted.extracts());
             line.clear();
             if need_text && !self.fill(&table, kind.shape, row, &mut line, budget)? {
                 return ControlFlow::Continue(());
@@ -286,7 +289,7 @@ impl<'s> SegmentView<'s> {
             if need_text && must_run && !view.fits(wanted.query, &mut extracted) {
                 return ControlFlow::Continue(());
             }
-            take(&Hit { at, row: row as u32, kind: Some(kind_number), view: &view, extracted: &extracted })
+            take(&Hit { at, row: row as u32, view: &view, extracted: &extracted })
         };
         match wanted.direction {
             Direction::Forward => (start..end).try_for_each(&mut visit),

@@ -55,8 +55,10 @@ impl Wanted<'_> {
 /// What a taker looks at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Need {
-    /// The text and the fields.
+    /// The text.
     pub(crate) text: bool,
+    /// Fields that came beside the text.
+    pub(crate) fields: bool,
     /// Labels found in the text.
     pub(crate) extracted: bool,
 }
@@ -66,8 +68,6 @@ pub(crate) struct Hit<'a> {
     pub(crate) at: i64,
     /// Its place in the source.
     pub(crate) row: u32,
-    /// Its kind in the segment.
-    pub(crate) kind: Option<u32>,
     /// Text and fields are empty when they were not needed.
     pub(crate) view: &'a LineView<'a>,
     pub(crate) extracted: &'a Extracted,
@@ -160,7 +160,7 @@ pub(crate) fn scan_memory(
         let view = LineView { text: piece.text(row), labels, level, template, fields: &fields };
         budget.line(view.text.len())?;
         if view.fits(wanted.query, &mut extracted) {
-            take(&Hit { at, row: row_number, kind: None, view: &view, extracted: &extracted })?;
+            take(&Hit { at, row: row_number, view: &view, extracted: &extracted })?;
         }
     }
     ControlFlow::Continue(())

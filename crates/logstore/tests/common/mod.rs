@@ -12,22 +12,25 @@ use wellkept_model::{Labels, Level, LogLine};
 use wellkept_tsdb::Disk;
 
 /// One second in nanoseconds.
-pub const SECOND: i64 = 1_000_000_000;
+pub(crate) const SECOND: i64 = 1_000_000_000;
 
-pub fn open(disk: impl Disk + 'static) -> LogStore {
+pub(crate) fn open(disk: impl Disk + 'static) -> LogStore {
     open_with(disk, LogStoreConfig::default()).unwrap()
 }
 
-pub fn open_with(disk: impl Disk + 'static, config: LogStoreConfig) -> Result<LogStore, LogStoreError> {
+pub(crate) fn open_with(
+    disk: impl Disk + 'static,
+    config: LogStoreConfig,
+) -> Result<LogStore, LogStoreError> {
     LogStore::open(Arc::new(disk), config, Box::new(DigitMiner::default()))
 }
 
-pub fn stream(service: &str) -> Labels {
+pub(crate) fn stream(service: &str) -> Labels {
     Labels::new([("service", service), ("host", "h1")])
 }
 
 /// A batch of lines of one stream, one a second.
-pub fn batch(service: &str, from_s: i64, texts: &[&str]) -> LogBatch {
+pub(crate) fn batch(service: &str, from_s: i64, texts: &[&str]) -> LogBatch {
     let labels = stream(service);
     let mut out = LogBatch::new();
     for (text, i) in texts.iter().zip(0..) {
@@ -38,16 +41,21 @@ pub fn batch(service: &str, from_s: i64, texts: &[&str]) -> LogBatch {
     out
 }
 
-pub fn query(text: &str) -> LineQuery {
+pub(crate) fn query(text: &str) -> LineQuery {
     parse_lines(text).unwrap()
 }
 
 /// All lines that fit, oldest first, through pages of a few lines.
-pub fn find(store: &LogStore, text: &str) -> Vec<LogEntry> {
+pub(crate) fn find(store: &LogStore, text: &str) -> Vec<LogEntry> {
     pages(store, &query(text), Direction::Forward, 7)
 }
 
-pub fn pages(store: &LogStore, query: &LineQuery, direction: Direction, limit: usize) -> Vec<LogEntry> {
+pub(crate) fn pages(
+    store: &LogStore,
+    query: &LineQuery,
+    direction: Direction,
+    limit: usize,
+) -> Vec<LogEntry> {
     let mut out = Vec::new();
     let mut cursor = None;
     loop {
@@ -63,6 +71,6 @@ pub fn pages(store: &LogStore, query: &LineQuery, direction: Direction, limit: u
     }
 }
 
-pub fn texts(entries: &[LogEntry]) -> Vec<String> {
+pub(crate) fn texts(entries: &[LogEntry]) -> Vec<String> {
     entries.iter().map(|e| String::from_utf8_lossy(&e.text).into_owned()).collect()
 }
