@@ -28,6 +28,7 @@ fn main() -> Result<(), Failure> {
         ["pack", raw, store] => pack(raw, store),
         ["count", store, word] => count(store, word),
         ["query", store, query] => find(store, query),
+        ["bench", store, word] => tmp_bench(store, word),
         ["dump", store] => dump(store),
         _ => Err("use: logpack pack RAW STORE | count STORE WORD | query STORE QUERY | dump STORE".into()),
     }
@@ -160,4 +161,17 @@ fn dump(store: &str) -> Result<(), Failure> {
             return Ok(());
         }
     }
+}
+fn tmp_bench(store: &str, word: &str) -> Result<(), Failure> {
+    let b = Instant::now();
+    let store = open(store)?;
+    println!("open {:?}", b.elapsed());
+    let texts = vec![word.as_bytes().to_vec()];
+    let query = LineQuery { stages: vec![Stage::Contains { texts, negated: false }], ..LineQuery::default() };
+    for _ in 0..4 {
+        let b = Instant::now();
+        let r = store.count(&query, i64::MIN, i64::MAX, SearchLimits::default());
+        println!("{:?} {:?}", b.elapsed(), r);
+    }
+    Ok(())
 }

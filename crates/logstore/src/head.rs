@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use wellkept_model::{Labels, Level, LogLine};
 use wellkept_model::{Shape, TemplateId};
 
@@ -77,11 +77,13 @@ impl Piece {
         self.bytes.get(place.0 as usize..place.1 as usize).unwrap_or_default()
     }
 
-    fn push(&mut self, line: &LogLine<'_>, shape: &Arc<Shape>, params: &[Range<u32>]) {
+    /// Gives whether the shape is new to the piece.
+    fn push(&mut self, line: &LogLine<'_>, shape: &Arc<Shape>, params: &[Range<u32>]) -> bool {
         let next = self.shapes.len() as u32;
         let number = *self.by_shape.entry_ref(shape).or_insert_with(|| next);
-        if number == next {
-            self.tables += 128 + shape.literals.iter().map(|l| l.len() + 16).sum::<usize>();
+        let is_new = number == next;
+        if is_new {
+            self.tables += 64;
             self.shapes.push(Arc::clone(shape));
         }
         let next = self.streams.len() as u32;
@@ -115,6 +117,7 @@ impl Piece {
             at = param.end;
         }
         self.rows.push(row);
+        is_new
     }
 
     fn stream_is(&self, stream: u32, labels: &Labels) -> bool {
@@ -162,6 +165,9 @@ pub(crate) struct Head {
     last: Piece,
     full_memory: usize,
     full_lines: usize,
+    /// Every shape once, with the memory of all, bytes.
+    shapes: HashSet<Arc<Shape>>,
+    shapes_memory: usize,
     /// Earliest and latest time.
     pub(crate) range: Option<(i64, i64)>,
 }
@@ -174,7 +180,9 @@ impl Head {
             self.full_lines += piece.rows.len();
             self.full.push(Arc::new(piece));
         }
-        self.last.push(line, shape, params);
+        if self.last.push(line, shape, params) && self.shapes.insert(Arc::clone(shape)) {
+            self.shapes_memory += 160 + shape.literals.iter().map(|l| l.len() + 18).sum::<usize>();
+        }
         let (min, max) = self.range.unwrap_or((line.at_ns, line.at_ns));
         self.range = Some((min.min(line.at_ns), max.max(line.at_ns)));
     }
@@ -186,7 +194,7 @@ impl Head {
 
     /// Memory, bytes.
     pub(crate) fn memory(&self) -> usize {
-        self.full_memory + self.last.memory()
+        self.full_memory + self.last.memory() + self.shapes_memory
     }
 
     /// All pieces as they are now, oldest first.

@@ -1,7 +1,11 @@
 //! The index of a segment: its streams, its shapes with what is known of their parameters, and how many lines there
 //! are of each kind. A search reads it first and often needs nothing else.
+//!
+//! Reading it must be cheap: the fixed text of all shapes stays one piece of memory that is searched at once, and what
+//! else there is to a shape is only read for those that are looked at.
 
 use std::io;
+use std::sync::OnceLock;
 
 use hashbrown::HashMap;
 use wellkept_model::{Labels, ParamKind, Shape, TemplateId};
@@ -63,9 +67,9 @@ pub(crate) struct Stretch {
     pub(crate) crc: u32,
 }
 
-/// The index of one segment.
+/// What a segment's writer knows of it.
 #[derive(Debug, Default)]
-pub(crate) struct Index {
+pub(crate) struct Draft {
     pub(crate) streams: Vec<Labels>,
     pub(crate) shapes: Vec<SegmentShape>,
     pub(crate) kinds: Vec<Kind>,
@@ -74,6 +78,56 @@ pub(crate) struct Index {
     pub(crate) times: Stretch,
     pub(crate) order: Stretch,
     pub(crate) rows: usize,
+}
+
+/// The index of one segment.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    pub(crate) streams: Vec<Labels>,
+    pub(crate) shapes: Shapes,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) filter: Filter,
+    pub(crate) packs: Vec<Stretch>,
+    pub(crate) times: Stretch,
+    pub(crate) order: Stretch,
+    pub(crate) rows: usize,
+}
+
+/// What is read of every shape.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ShapeHead {
+    pub(crate) template: TemplateId,
+    /// Lines.
+    pub(crate) rows: u32,
+    /// Where its fixed text begins.
+    pub(crate) text: u32,
+    names: u32,
+    numbers: u32,
+    /// Sets of bytes of its gaps, one bit each; the last bit stands for all further ones.
+    pub(crate) sets: u64,
+    /// Whether a gap may be empty.
+    pub(crate) may_vanish: bool,
+    /// Whether its lines carry fields.
+    pub(crate) has_fields: bool,
+    pack: u32,
+    place: PackPlace,
+}
+
+/// The shapes of a segment.
+#[derive(Debug, Default)]
+pub(crate) struct Shapes {
+    /// Literals and constant parameters of all shapes, without anything between them.
+    pub(crate) texts: Vec<u8>,
+    names: Vec<u8>,
+    numbers: Vec<u8>,
+    pub(crate) sets: Vec<Charset>,
+    pub(crate) heads: Vec<ShapeHead>,
+    full: Vec<OnceLock<Option<SegmentShape>>>,
+}
+
+/// Bit of a set of bytes in [`ShapeHead::sets`].
+pub(crate) fn set_bit(set: usize) -> u64 {
+    1 << set.min(63)
 }
 
 const KINDS: [ParamKind; 9] = [
@@ -88,20 +142,21 @@ const KINDS: [ParamKind; 9] = [
     ParamKind::Text,
 ];
 
-impl Index {
+impl Draft {
     /// The index as bytes.
     pub(crate) fn write(&self) -> io::Result<Vec<u8>> {
-        let (mut ids, mut texts, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ids, mut texts, mut names, mut numbers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut shapes = Vec::new();
         put_varint(&mut numbers, self.rows as u64);
         put_varint(&mut numbers, self.streams.len() as u64);
         for labels in &self.streams {
             put_varint(&mut numbers, labels.len() as u64);
             for (name, value) in labels.iter() {
-                put_bytes(&mut texts, name.as_bytes());
-                put_bytes(&mut texts, value.as_bytes());
+                put_bytes(&mut names, name.as_bytes());
+                put_bytes(&mut names, value.as_bytes());
             }
         }
-        self.write_shapes(&mut ids, &mut texts, &mut numbers);
+        self.write_shapes(&mut ids, &mut texts, &mut names, &mut shapes);
         put_varint(&mut numbers, self.kinds.len() as u64);
         let mut before = 0;
         for kind in &self.kinds {
@@ -118,24 +173,29 @@ impl Index {
             ids.extend_from_slice(&stretch.crc.to_le_bytes());
         }
         let mut out = Vec::new();
-        for part in [&ids, &texts, &numbers] {
+        for part in [&ids, &numbers, &names, &shapes, &texts] {
             put_squeezed(&mut out, part, ZSTD_LEVEL)?;
         }
         self.filter.write(&mut out);
         Ok(out)
     }
 
-    fn write_shapes(&self, ids: &mut Vec<u8>, texts: &mut Vec<u8>, numbers: &mut Vec<u8>) {
+    fn write_shapes(
+        &self,
+        ids: &mut Vec<u8>,
+        texts: &mut Vec<u8>,
+        names: &mut Vec<u8>,
+        numbers: &mut Vec<u8>,
+    ) {
         let mut sets: Vec<Charset> = Vec::new();
         let mut known: HashMap<Charset, usize> = HashMap::new();
-        let columns = self.shapes.iter().flat_map(|s| &s.params);
-        for bytes in
-            columns.filter_map(|p| if let Param::Column { bytes, .. } = p { Some(*bytes) } else { None })
-        {
-            known.entry(bytes).or_insert_with(|| {
-                sets.push(bytes);
-                sets.len() - 1
-            });
+        for param in self.shapes.iter().flat_map(|s| &s.params) {
+            if let Param::Column { bytes, .. } = param {
+                known.entry(*bytes).or_insert_with(|| {
+                    sets.push(*bytes);
+                    sets.len() - 1
+                });
+            }
         }
         put_varint(numbers, sets.len() as u64);
         sets.iter().flat_map(|s| s.0).for_each(|w| numbers.extend_from_slice(&w.to_le_bytes()));
@@ -144,30 +204,6 @@ impl Index {
         let mut pack = 0;
         for shape in &self.shapes {
             ids.extend_from_slice(&shape.shape.template.0.to_le_bytes());
-            put_varint(numbers, shape.shape.kinds.len() as u64);
-            for literal in &shape.shape.literals {
-                put_bytes(texts, literal);
-            }
-            for kind in &shape.shape.kinds {
-                numbers.push(KINDS.iter().position(|k| k == kind).unwrap_or(0) as u8);
-            }
-            put_varint(numbers, shape.keys.len() as u64);
-            for key in &shape.keys {
-                put_bytes(texts, key.as_bytes());
-            }
-            for param in &shape.params {
-                match param {
-                    Param::Constant(value) => {
-                        numbers.push(0);
-                        put_bytes(texts, value);
-                    }
-                    Param::Column { bytes, lengths } => {
-                        put_varint(numbers, known.get(bytes).map_or(1, |&i| i as u64 + 1));
-                        put_varint(numbers, lengths.0 as u64);
-                        put_varint(numbers, (lengths.1 - lengths.0) as u64);
-                    }
-                }
-            }
             // Places rise within a pack and begin at 0 in the next.
             if shape.pack != pack {
                 place = PackPlace::default();
@@ -176,27 +212,76 @@ impl Index {
             put_varint(numbers, (shape.place.text - place.text) as u64);
             put_varint(numbers, (shape.place.numbers - place.numbers) as u64);
             (pack, place) = (shape.pack, shape.place);
+            write_shape(shape, &known, texts, names, numbers);
         }
     }
+}
 
+fn write_shape(
+    shape: &SegmentShape,
+    sets: &HashMap<Charset, usize>,
+    texts: &mut Vec<u8>,
+    names: &mut Vec<u8>,
+    numbers: &mut Vec<u8>,
+) {
+    let n = shape.shape.kinds.len();
+    put_varint(numbers, n as u64);
+    put_varint(numbers, shape.keys.len() as u64);
+    for kind in &shape.shape.kinds {
+        numbers.push(KINDS.iter().position(|k| k == kind).unwrap_or(0) as u8);
+    }
+    for key in &shape.keys {
+        put_bytes(names, key.as_bytes());
+    }
+    let mut literals = shape.shape.literals.iter();
+    let mut put_literal = |texts: &mut Vec<u8>, numbers: &mut Vec<u8>| {
+        let literal = literals.next().map_or(&[][..], AsRef::as_ref);
+        put_varint(numbers, literal.len() as u64);
+        texts.extend_from_slice(literal);
+    };
+    put_literal(texts, numbers);
+    for (i, param) in shape.params.iter().enumerate() {
+        match param {
+            Param::Constant(value) => {
+                numbers.push(0);
+                if i < n {
+                    put_varint(numbers, value.len() as u64);
+                    texts.extend_from_slice(value);
+                } else {
+                    put_bytes(names, value);
+                }
+            }
+            Param::Column { bytes, lengths } => {
+                put_varint(numbers, sets.get(bytes).map_or(1, |&i| i as u64 + 1));
+                put_varint(numbers, lengths.0 as u64);
+                put_varint(numbers, (lengths.1 - lengths.0) as u64);
+            }
+        }
+        if i < n {
+            put_literal(texts, numbers);
+        }
+    }
+}
+
+impl Index {
     /// Reads what [`Self::write`] wrote.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Corrupt> {
         let mut r = Reader::new(bytes);
-        let ids = read_squeezed(&mut r, PART_MAX)?;
-        let texts = read_squeezed(&mut r, PART_MAX)?;
-        let numbers = read_squeezed(&mut r, PART_MAX)?;
+        let mut part = || read_squeezed(&mut r, PART_MAX);
+        let (ids, numbers, names, shapes, texts) = (part()?, part()?, part()?, part()?, part()?);
         let filter = Filter::read(&mut r)?;
-        let (mut ids, mut texts, mut numbers) =
-            (Reader::new(&ids), Reader::new(&texts), Reader::new(&numbers));
+        let (mut ids, mut numbers, mut pairs) =
+            (Reader::new(&ids), Reader::new(&numbers), Reader::new(&names));
         let mut out = Self { filter, rows: numbers.size()?, ..Self::default() };
         for _ in 0..numbers.count()? {
-            let mut pairs = Vec::new();
-            for _ in 0..numbers.size()?.min(texts.rest().len()) {
-                pairs.push((texts.text()?, texts.text()?));
+            let mut labels = Vec::new();
+            for _ in 0..numbers.size()?.min(pairs.rest().len()) {
+                labels.push((pairs.text()?, pairs.text()?));
             }
-            out.streams.push(Labels::new(pairs));
+            out.streams.push(Labels::new(labels));
         }
-        out.shapes = read_shapes(&mut ids, &mut texts, &mut numbers)?;
+        let names = pairs.rest().to_vec();
+        out.shapes = Shapes::read(&mut ids, texts, names, shapes)?;
         let mut before = 0_i64;
         for _ in 0..numbers.count()? {
             before = before.saturating_add(numbers.signed()?);
@@ -207,8 +292,8 @@ impl Index {
                 level: numbers.u8()?,
                 rows: numbers.varint()? as u32,
             };
-            let of = out.shapes.get_mut(shape as usize).ok_or(Corrupt("a kind names no shape"))?;
-            of.rows = of.rows.saturating_add(kind.rows as usize);
+            let of = out.shapes.heads.get_mut(shape as usize).ok_or(Corrupt("a kind names no shape"))?;
+            of.rows = of.rows.saturating_add(kind.rows);
             if kind.stream as usize >= out.streams.len() {
                 return Err(Corrupt("a kind names no stream"));
             }
@@ -232,67 +317,188 @@ impl Index {
 
     /// Memory, bytes, roughly.
     pub(crate) fn memory(&self) -> usize {
-        let shape = |s: &SegmentShape| {
-            let literals: usize = s.shape.literals.iter().map(|l| l.len() + 24).sum();
-            literals + s.params.len() * size_of::<Param>() + size_of::<SegmentShape>()
-        };
-        self.shapes.iter().map(shape).sum::<usize>() + self.kinds.len() * size_of::<Kind>()
+        let shapes = self.shapes.texts.len() + self.shapes.names.len() + self.shapes.numbers.len();
+        shapes + self.shapes.heads.len() * 256 + self.kinds.len() * size_of::<Kind>()
     }
 }
 
-fn read_shapes(
-    ids: &mut Reader<'_>,
-    texts: &mut Reader<'_>,
-    numbers: &mut Reader<'_>,
-) -> Result<Vec<SegmentShape>, Corrupt> {
-    let mut sets = Vec::new();
-    for _ in 0..numbers.count()? {
-        sets.push(Charset([numbers.u64()?, numbers.u64()?, numbers.u64()?, numbers.u64()?]));
+impl Shapes {
+    fn read(ids: &mut Reader<'_>, texts: Vec<u8>, names: Vec<u8>, numbers: Vec<u8>) -> Result<Self, Corrupt> {
+        let mut out = Self::default();
+        let mut r = Reader::new(&numbers);
+        for _ in 0..r.count()? {
+            out.sets.push(Charset([r.u64()?, r.u64()?, r.u64()?, r.u64()?]));
+        }
+        let count = r.count()?;
+        let (mut text, mut name) = (Reader::new(&texts), Reader::new(&names));
+        let mut place = PackPlace::default();
+        let mut pack = 0_usize;
+        for _ in 0..count {
+            let template = TemplateId(ids.u64()?);
+            let skipped = r.size()?;
+            if skipped > 0 {
+                place = PackPlace::default();
+            }
+            pack = pack.saturating_add(skipped);
+            place = PackPlace {
+                text: place.text.saturating_add(r.size()?),
+                numbers: place.numbers.saturating_add(r.size()?),
+            };
+            let mut head = ShapeHead {
+                template,
+                rows: 0,
+                text: (texts.len() - text.rest().len()) as u32,
+                names: (names.len() - name.rest().len()) as u32,
+                numbers: (numbers.len() - r.rest().len()) as u32,
+                sets: 0,
+                may_vanish: false,
+                has_fields: false,
+                pack: pack as u32,
+                place,
+            };
+            let mut gaps = Gaps { head: &mut head, sets: out.sets.len() };
+            walk(&mut r, &mut text, &mut name, &mut gaps)?;
+            out.heads.push(head);
+        }
+        out.full = (0..count).map(|_| OnceLock::new()).collect();
+        (out.texts, out.names, out.numbers) = (texts, names, numbers);
+        Ok(out)
     }
-    let count = numbers.count()?;
-    let mut shapes = Vec::with_capacity(count);
-    let mut place = PackPlace::default();
-    let mut pack = 0_usize;
-    for _ in 0..count {
-        let template = TemplateId(ids.u64()?);
-        let n = numbers.count()?;
-        let mut literals: Vec<Box<[u8]>> = Vec::with_capacity(n + 1);
-        for _ in 0..=n {
-            literals.push(texts.bytes()?.into());
-        }
-        let mut kinds = Vec::with_capacity(n);
-        for _ in 0..n {
-            let kind = KINDS.get(usize::from(numbers.u8()?));
-            kinds.push(*kind.ok_or(Corrupt("a parameter has an unknown type"))?);
-        }
-        let mut keys = Vec::new();
-        for _ in 0..numbers.count()? {
-            keys.push(texts.text()?.to_owned());
-        }
-        let mut params = Vec::with_capacity(n + keys.len());
-        for _ in 0..n + keys.len() {
-            params.push(match numbers.size()? {
-                0 => Param::Constant(texts.bytes()?.to_vec()),
-                set => {
-                    let bytes =
-                        *sets.get(set - 1).ok_or(Corrupt("a column names an unknown set of bytes"))?;
-                    let shortest = numbers.size()?;
-                    let longest = shortest.saturating_add(numbers.size()?);
-                    Param::Column { bytes, lengths: (shortest, longest) }
-                }
-            });
-        }
-        let skipped = numbers.size()?;
-        if skipped > 0 {
-            place = PackPlace::default();
-        }
-        pack = pack.saturating_add(skipped);
-        place = PackPlace {
-            text: place.text.saturating_add(numbers.size()?),
-            numbers: place.numbers.saturating_add(numbers.size()?),
+
+    /// All that is known of a shape; none when there is no such shape.
+    pub(crate) fn get(&self, number: usize) -> Option<&SegmentShape> {
+        let head = self.heads.get(number)?;
+        let read = || {
+            let mut out = SegmentShape {
+                pack: head.pack as usize,
+                place: head.place,
+                rows: head.rows as usize,
+                ..SegmentShape::default()
+            };
+            out.shape.template = head.template;
+            let mut whole = Whole { out, sets: &self.sets };
+            let mut text = Reader::new(self.texts.get(head.text as usize..)?);
+            let mut name = Reader::new(self.names.get(head.names as usize..)?);
+            let mut numbers = Reader::new(self.numbers.get(head.numbers as usize..)?);
+            walk(&mut numbers, &mut text, &mut name, &mut whole).ok()?;
+            Some(whole.out)
         };
-        let shape = Shape { template, literals, kinds };
-        shapes.push(SegmentShape { shape, keys, params, pack, place, rows: 0 });
+        self.full.get(number)?.get_or_init(read).as_ref()
     }
-    Ok(shapes)
+
+    pub(crate) fn len(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// All shapes in full.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &SegmentShape> {
+        (0..self.len()).filter_map(|i| self.get(i))
+    }
+}
+
+/// Takes what stands in the index about one shape, piece by piece.
+trait TakeShape {
+    fn kind(&mut self, kind: ParamKind);
+    fn key(&mut self, key: &str);
+    fn literal(&mut self, literal: &[u8]);
+    fn constant(&mut self, value: &[u8]);
+    fn column(&mut self, set: usize, shortest: usize, longest: usize, in_text: bool) -> Result<(), Corrupt>;
+}
+
+/// Reads one shape as [`write_shape`] wrote it.
+fn walk(
+    numbers: &mut Reader<'_>,
+    texts: &mut Reader<'_>,
+    names: &mut Reader<'_>,
+    out: &mut impl TakeShape,
+) -> Result<(), Corrupt> {
+    let n = numbers.count()?;
+    let keys = numbers.count()?;
+    for _ in 0..n {
+        let kind = KINDS.get(usize::from(numbers.u8()?));
+        out.kind(*kind.ok_or(Corrupt("a parameter has an unknown type"))?);
+    }
+    for _ in 0..keys {
+        out.key(names.text()?);
+    }
+    let len = numbers.size()?;
+    out.literal(texts.take(len)?);
+    for i in 0..n + keys {
+        match numbers.size()? {
+            0 if i < n => {
+                let len = numbers.size()?;
+                out.constant(texts.take(len)?);
+            }
+            0 => out.constant(names.bytes()?),
+            set => {
+                let shortest = numbers.size()?;
+                let longest = shortest.saturating_add(numbers.size()?);
+                out.column(set - 1, shortest, longest, i < n)?;
+            }
+        }
+        if i < n {
+            let len = numbers.size()?;
+            out.literal(texts.take(len)?);
+        }
+    }
+    Ok(())
+}
+
+/// Takes what a head keeps.
+struct Gaps<'a> {
+    head: &'a mut ShapeHead,
+    sets: usize,
+}
+
+impl TakeShape for Gaps<'_> {
+    fn kind(&mut self, _: ParamKind) {}
+
+    fn key(&mut self, _: &str) {
+        self.head.has_fields = true;
+    }
+
+    fn literal(&mut self, _: &[u8]) {}
+
+    fn constant(&mut self, _: &[u8]) {}
+
+    fn column(&mut self, set: usize, shortest: usize, _: usize, in_text: bool) -> Result<(), Corrupt> {
+        if set >= self.sets {
+            return Err(Corrupt("a column names an unknown set of bytes"));
+        }
+        if in_text {
+            self.head.sets |= set_bit(set);
+            self.head.may_vanish |= shortest == 0;
+        }
+        Ok(())
+    }
+}
+
+/// Takes everything.
+struct Whole<'a> {
+    out: SegmentShape,
+    sets: &'a [Charset],
+}
+
+impl TakeShape for Whole<'_> {
+    fn kind(&mut self, kind: ParamKind) {
+        self.out.shape.kinds.push(kind);
+    }
+
+    fn key(&mut self, key: &str) {
+        self.out.keys.push(key.to_owned());
+    }
+
+    fn literal(&mut self, literal: &[u8]) {
+        self.out.shape.literals.push(literal.into());
+    }
+
+    fn constant(&mut self, value: &[u8]) {
+        self.out.params.push(Param::Constant(value.to_vec()));
+    }
+
+    fn column(&mut self, set: usize, shortest: usize, longest: usize, _: bool) -> Result<(), Corrupt> {
+        let bytes = *self.sets.get(set).ok_or(Corrupt("a column names an unknown set of bytes"))?;
+        self.out.params.push(Param::Column { bytes, lengths: (shortest, longest) });
+        Ok(())
+    }
 }

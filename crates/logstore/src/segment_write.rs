@@ -11,7 +11,7 @@ use crate::codec::crc32;
 use crate::filter::FilterBuilder;
 use crate::group;
 use crate::head::{Piece, Row};
-use crate::index::{Index, Kind, Param, SegmentShape, Stretch};
+use crate::index::{Draft, Kind, Param, SegmentShape, Stretch};
 use crate::pack::{PackWriter, squeeze};
 use crate::segment::{FOOTER_MAGIC, Header};
 use crate::strings::Strings;
@@ -26,7 +26,7 @@ const ZSTD_LEVEL: i32 = 19;
 struct Builder<'a> {
     rows: Vec<(&'a Piece, &'a Row)>,
     times: Vec<i64>,
-    index: Index,
+    index: Draft,
     out: Vec<u8>,
     filter: FilterBuilder,
 }
@@ -59,7 +59,7 @@ pub(crate) fn build(pieces: &[Arc<Piece>], birth: Birth) -> io::Result<(Header, 
     let mut builder = Builder {
         rows,
         times,
-        index: Index::default(),
+        index: Draft::default(),
         out: header.write(),
         filter: FilterBuilder::default(),
     };

@@ -8,7 +8,7 @@ use memchr::memmem::{Finder, find};
 
 use crate::charset::Charset;
 use crate::filter::Filter;
-use crate::index::{Param, SegmentShape};
+use crate::index::{Param, SegmentShape, Shapes, set_bit};
 
 /// Texts longer than this are not followed through gaps.
 const FOLLOWED_MAX: usize = 256;
@@ -73,8 +73,42 @@ impl<'a> Needle<'a> {
         }
     }
 
+    /// Which lines of each shape hold the text.
+    pub(crate) fn verdicts(&mut self, shapes: &Shapes) -> Vec<Verdict> {
+        // A gap that holds none of the text's bytes is a wall: the text stands in front of it or behind.
+        let mut walls = u64::MAX;
+        for (number, set) in shapes.sets.iter().enumerate() {
+            if self.text.iter().any(|b| set.holds(*b)) {
+                walls &= !set_bit(number);
+            }
+        }
+        let mut found: Vec<Verdict> = Vec::with_capacity(shapes.len());
+        let finder = self.finder.clone();
+        let find_from = |at: usize| shapes.texts.get(at..).and_then(|t| finder.find(t)).map(|n| at + n);
+        // The fixed text of all shapes is searched at once; this is where it holds the text next.
+        let mut next = find_from(0);
+        for (number, head) in shapes.heads.iter().enumerate() {
+            let start = head.text as usize;
+            let end = shapes.heads.get(number + 1).map_or(shapes.texts.len(), |h| h.text as usize);
+            if next.is_some_and(|at| at < start) {
+                next = find_from(start);
+            }
+            let is_near = next.is_some_and(|at| at < end);
+            let has_doors = head.sets & !walls != 0 || head.may_vanish;
+            let verdict = if self.text.is_empty() {
+                Verdict::All
+            } else if is_near || has_doors {
+                shapes.get(number).map_or(Verdict::Maybe, |shape| self.verdict(shape))
+            } else {
+                Verdict::None
+            };
+            found.push(verdict);
+        }
+        found
+    }
+
     /// Which lines of the shape hold the text.
-    pub(crate) fn verdict(&mut self, shape: &SegmentShape) -> Verdict {
+    fn verdict(&mut self, shape: &SegmentShape) -> Verdict {
         let mut found = Verdict::None;
         self.alive.fill(false);
         let mut fixed = std::mem::take(&mut self.fixed);

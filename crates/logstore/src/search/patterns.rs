@@ -153,7 +153,8 @@ impl LogStore {
             }
         };
         for index in snapshot.segments.iter().filter_map(|s| self.index_or_set_aside(s)) {
-            index.shapes.iter().for_each(|s| put(&s.shape));
+            let heads = index.shapes.heads.iter().enumerate().filter(|(_, h)| wanted.contains(&h.template));
+            heads.filter_map(|(i, _)| index.shapes.get(i)).for_each(|s| put(&s.shape));
         }
         snapshot.memory.iter().flat_map(|p| &p.shapes).for_each(|s| put(s));
         debug_assert!(memory_row(&snapshot.memory, u32::MAX).is_none());

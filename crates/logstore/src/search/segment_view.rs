@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use regex::bytes::Regex;
 use wellkept_model::{Labels, TemplateId};
 
 use super::budget::Budget;
@@ -43,9 +44,9 @@ impl RowTable {
     fn new(index: &Index, times: Vec<i64>, order: Vec<u32>) -> Self {
         let mut starts = Vec::with_capacity(index.shapes.len() + 1);
         let mut sum = 0;
-        for shape in &index.shapes {
+        for shape in &index.shapes.heads {
             starts.push(sum);
-            sum += shape.rows as u32;
+            sum += shape.rows;
         }
         starts.push(sum);
         let mut next = starts.clone();
@@ -213,19 +214,20 @@ impl<'s> SegmentView<'s> {
         let mut of_shape = ShapeVerdicts::new(wanted.query, &self.index);
         let none = Labels::default();
         let verdict = |kind: &Kind| {
-            let Some(shape) = self.index.shapes.get(kind.shape as usize) else { return Verdict::None };
+            let Some(shape) = self.index.shapes.heads.get(kind.shape as usize) else { return Verdict::None };
             let labels = self.index.streams.get(kind.stream as usize).unwrap_or(&none);
-            let (level, template) = (level_of(kind.level), shape.shape.template);
+            let (level, template) = (level_of(kind.level), shape.template);
             if !wanted.selects(labels, level, template) {
                 return Verdict::None;
             }
-            let mut found = of_shape.get(kind.shape, shape);
+            let mut found = of_shape.get(kind.shape);
             let mut extracts = false;
             for stage in &wanted.query.stages {
                 match stage {
                     Stage::Json | Stage::Logfmt => extracts = true,
                     Stage::Labels(condition) => {
-                        let is_known = !extracts && asks_only_streams(condition, shape);
+                        let is_known =
+                            !extracts && (!shape.has_fields || self.asks_only_streams(condition, kind.shape));
                         let holds = is_known.then(|| {
                             condition.holds(&mut |n| {
                                 Cow::Owned(stream_label(labels, level, template, n).into_owned())
@@ -239,6 +241,14 @@ impl<'s> SegmentView<'s> {
             found
         };
         self.index.kinds.iter().map(verdict).collect()
+    }
+
+    /// Whether a condition asks only for what the stream, level and template say.
+    fn asks_only_streams(&self, condition: &Condition, shape: u32) -> bool {
+        let Some(shape) = self.index.shapes.get(shape as usize) else { return false };
+        let mut only = true;
+        condition.names(&mut |name| only &= !shape.keys.iter().any(|k| k == name));
+        only
     }
 
     /// Hands on the lines that fit, by time.
@@ -272,7 +282,7 @@ impl<'s> SegmentView<'s> {
                 return ControlFlow::Continue(());
             };
             let at = table.times.get(row).copied().unwrap_or(0);
-            let has_fields = index.shapes.get(kind.shape as usize).is_some_and(|s| !s.keys.is_empty());
+            let has_fields = index.shapes.heads.get(kind.shape as usize).is_some_and(|s| s.has_fields);
             let need_text = verdict == Verdict::Maybe
                 || wanted.need.text
                 || (wanted.need.fields && has_fields)
@@ -456,57 +466,53 @@ impl<'s> SegmentView<'s> {
     }
 }
 
-/// Whether a condition asks only for what the stream, level and template say.
-fn asks_only_streams(condition: &Condition, shape: &SegmentShape) -> bool {
-    let mut only = true;
-    condition.names(&mut |name| only &= !shape.keys.iter().any(|k| k == name));
-    only
-}
-
-/// What the texts and patterns of a query say of each shape; each shape is judged once.
+/// What the texts and patterns of a query say of each shape.
 struct ShapeVerdicts<'a> {
-    stages: Vec<(&'a Stage, Vec<Needle<'a>>)>,
-    known: Vec<Option<Verdict>>,
+    patterns: Vec<(&'a Regex, bool)>,
+    index: &'a Index,
+    known: Vec<Verdict>,
+    /// Which shapes the patterns have judged.
+    judged: Vec<bool>,
 }
 
 impl<'a> ShapeVerdicts<'a> {
-    fn new(query: &'a LineQuery, index: &Index) -> Self {
-        let needles = |stage: &'a Stage| match stage {
-            Stage::Contains { texts, .. } => texts.iter().map(|t| Needle::new(t, &index.filter)).collect(),
-            _ => Vec::new(),
-        };
-        Self {
-            stages: query.stages.iter().map(|s| (s, needles(s))).collect(),
-            known: vec![None; index.shapes.len()],
-        }
-    }
-
-    fn get(&mut self, number: u32, shape: &SegmentShape) -> Verdict {
-        if let Some(Some(known)) = self.known.get(number as usize) {
-            return *known;
-        }
-        let mut found = Verdict::All;
-        for (stage, needles) in &mut self.stages {
-            let verdict = match stage {
-                Stage::Contains { negated, .. } => {
-                    let any = needles.iter_mut().map(|n| n.verdict(shape)).fold(Verdict::None, Verdict::or);
-                    if *negated { any.not() } else { any }
+    fn new(query: &'a LineQuery, index: &'a Index) -> Self {
+        let n = index.shapes.len();
+        let mut out =
+            Self { patterns: Vec::new(), index, known: vec![Verdict::All; n], judged: vec![false; n] };
+        for stage in &query.stages {
+            match stage {
+                Stage::Contains { texts, negated } => {
+                    let mut any = vec![Verdict::None; n];
+                    for text in texts {
+                        let found = Needle::new(text, &index.filter).verdicts(&index.shapes);
+                        any.iter_mut().zip(found).for_each(|(a, f)| *a = a.or(f));
+                    }
+                    for (known, any) in out.known.iter_mut().zip(any) {
+                        *known = known.and(if *negated { any.not() } else { any });
+                    }
                 }
-                Stage::Pattern { regex, negated } => match fixed_text(shape) {
-                    Some(text) => Verdict::from(regex.is_match(&text) != *negated),
-                    None => Verdict::Maybe,
-                },
-                Stage::Json | Stage::Logfmt | Stage::Labels(_) => Verdict::All,
-            };
-            found = found.and(verdict);
-            if found == Verdict::None {
-                break;
+                Stage::Pattern { regex, negated } => out.patterns.push((regex, *negated)),
+                Stage::Json | Stage::Logfmt | Stage::Labels(_) => {}
             }
         }
-        if let Some(place) = self.known.get_mut(number as usize) {
-            *place = Some(found);
+        out
+    }
+
+    fn get(&mut self, number: u32) -> Verdict {
+        let number = number as usize;
+        let (Some(known), Some(judged)) = (self.known.get_mut(number), self.judged.get_mut(number)) else {
+            return Verdict::None;
+        };
+        if !*judged && *known != Verdict::None && !self.patterns.is_empty() {
+            let text = self.index.shapes.get(number).and_then(fixed_text);
+            for (regex, negated) in &self.patterns {
+                let verdict = text.as_ref().map(|t| Verdict::from(regex.is_match(t) != *negated));
+                *known = known.and(verdict.unwrap_or(Verdict::Maybe));
+            }
         }
-        found
+        *judged = true;
+        *known
     }
 }
 
@@ -542,7 +548,7 @@ impl LineBuffer {
             text: &self.text,
             labels: index.streams.get(kind.stream as usize).unwrap_or(&self.none),
             level: level_of(kind.level),
-            template: index.shapes.get(kind.shape as usize).map_or(TemplateId(0), |s| s.shape.template),
+            template: index.shapes.heads.get(kind.shape as usize).map_or(TemplateId(0), |s| s.template),
             fields: &self.fields,
         }
     }
