@@ -7,6 +7,7 @@
 mod lexer;
 mod parser;
 mod condition;
+mod required;
 
 pub use condition::{Comparison, Condition, Operand};
 pub use parser::{parse, parse_lines};
@@ -72,6 +73,8 @@ pub enum Stage {
     Pattern {
         /// Compiled, over bytes.
         regex: Regex,
+        /// What matches holds one of these; none when nothing is known.
+        required: Vec<Vec<u8>>,
         /// `!~`
         negated: bool,
     },

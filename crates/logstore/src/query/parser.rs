@@ -5,6 +5,7 @@ use wellkept_model::{MatchOp, Matcher};
 
 use super::condition::{duration_s, size};
 use super::lexer::{Token, tokens};
+use super::required::required;
 use super::{
     AggregateFunction, Comparison, Condition, DEPTH_MAX, Grouping, LineQuery, LogQuery, MetricQuery, Operand,
     QUERY_MAX, QueryError, REGEX_SIZE_MAX, RangeFunction, STAGES_MAX, Stage,
@@ -235,7 +236,7 @@ impl Parser {
                     "a regular expression without look-around that compiles to at most 1 MiB ({e})"
                 ),
             })?;
-        Ok(Stage::Pattern { regex, negated })
+        Ok(Stage::Pattern { required: required(&pattern), regex, negated })
     }
 
     fn condition(&mut self, depth: usize) -> Result<Condition, QueryError> {

@@ -60,7 +60,7 @@ impl<'a> LineView<'a> {
         extracted.clear();
         query.stages.iter().all(|stage| match stage {
             Stage::Contains { texts, negated } => texts.iter().any(|t| holds(self.text, t)) != *negated,
-            Stage::Pattern { regex, negated } => regex.is_match(self.text) != *negated,
+            Stage::Pattern { regex, negated, .. } => regex.is_match(self.text) != *negated,
             Stage::Json => {
                 json(self.text, extracted);
                 true

@@ -468,7 +468,8 @@ impl<'s> SegmentView<'s> {
 
 /// What the texts and patterns of a query say of each shape.
 struct ShapeVerdicts<'a> {
-    patterns: Vec<(&'a Regex, bool)>,
+    /// Each with where its texts may stand.
+    patterns: Vec<(&'a Regex, bool, Vec<Verdict>)>,
     index: &'a Index,
     known: Vec<Verdict>,
     /// Which shapes the patterns have judged.
@@ -483,16 +484,22 @@ impl<'a> ShapeVerdicts<'a> {
         for stage in &query.stages {
             match stage {
                 Stage::Contains { texts, negated } => {
-                    let mut any = vec![Verdict::None; n];
-                    for text in texts {
-                        let found = Needle::new(text, &index.filter).verdicts(&index.shapes);
-                        any.iter_mut().zip(found).for_each(|(a, f)| *a = a.or(f));
-                    }
+                    let any = any_of(texts, index);
                     for (known, any) in out.known.iter_mut().zip(any) {
                         *known = known.and(if *negated { any.not() } else { any });
                     }
                 }
-                Stage::Pattern { regex, negated } => out.patterns.push((regex, *negated)),
+                Stage::Pattern { regex, negated, required } => {
+                    // Where the texts that the pattern needs cannot stand, it does not match.
+                    let any =
+                        if required.is_empty() { vec![Verdict::Maybe; n] } else { any_of(required, index) };
+                    for (known, any) in out.known.iter_mut().zip(&any) {
+                        if *any == Verdict::None {
+                            *known = known.and(Verdict::from(*negated));
+                        }
+                    }
+                    out.patterns.push((regex, *negated, any));
+                }
                 Stage::Json | Stage::Logfmt | Stage::Labels(_) => {}
             }
         }
@@ -506,7 +513,8 @@ impl<'a> ShapeVerdicts<'a> {
         };
         if !*judged && *known != Verdict::None && !self.patterns.is_empty() {
             let text = self.index.shapes.get(number).and_then(fixed_text);
-            for (regex, negated) in &self.patterns {
+            let open = self.patterns.iter().filter(|(.., may)| may.get(number) != Some(&Verdict::None));
+            for (regex, negated, _) in open {
                 let verdict = text.as_ref().map(|t| Verdict::from(regex.is_match(t) != *negated));
                 *known = known.and(verdict.unwrap_or(Verdict::Maybe));
             }
@@ -514,6 +522,16 @@ impl<'a> ShapeVerdicts<'a> {
         *judged = true;
         *known
     }
+}
+
+/// For each shape which lines hold one of the texts.
+fn any_of(texts: &[Vec<u8>], index: &Index) -> Vec<Verdict> {
+    let mut any = vec![Verdict::None; index.shapes.len()];
+    for text in texts {
+        let found = Needle::new(text, &index.filter).verdicts(&index.shapes);
+        any.iter_mut().zip(found).for_each(|(a, f)| *a = a.or(f));
+    }
+    any
 }
 
 /// The text of all lines of a shape, when they are all alike.
