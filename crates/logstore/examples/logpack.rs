@@ -1,7 +1,7 @@
 //! Packs a raw log file into a store and searches it: for measuring against `zstd` and `ripgrep`.
 //!
 //! `logpack pack RAW STORE` packs a file, line by line; a line that begins with seconds since the epoch has that time.
-//! `logpack count STORE WORD` prints how many lines hold a word. `logpack query STORE QUERY` prints how many lines fit,
+//! `logpack count STORE WORD` prints how many lines hold a word. `logpack time STORE WORD` prints how long that takes. `logpack query STORE QUERY` prints how many lines fit,
 //! the newest of them, and how long it took; `logpack dump STORE` prints all lines in order of their times.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the command line")]
 #![expect(clippy::disallowed_methods, reason = "measures time")]
@@ -28,9 +28,9 @@ fn main() -> Result<(), Failure> {
         ["pack", raw, store] => pack(raw, store),
         ["count", store, word] => count(store, word),
         ["query", store, query] => find(store, query),
-        ["bench", store, word] => tmp_bench(store, word),
+        ["time", store, word] => time(store, word),
         ["dump", store] => dump(store),
-        _ => Err("use: logpack pack RAW STORE | count STORE WORD | query STORE QUERY | dump STORE".into()),
+        _ => Err("use: logpack pack RAW STORE | count STORE WORD | time STORE WORD | query STORE QUERY | dump STORE".into()),
     }
 }
 
@@ -89,14 +89,18 @@ fn time_of(text: &[u8]) -> Option<i64> {
 }
 
 fn count(store: &str, word: &str) -> Result<(), Failure> {
-    let texts = vec![word.as_bytes().to_vec()];
-    let query = LineQuery { stages: vec![Stage::Contains { texts, negated: false }], ..LineQuery::default() };
-    let (lines, stopped, _) = open(store)?.count(&query, i64::MIN, i64::MAX, SearchLimits::default());
+    let (lines, stopped, _) = open(store)?.count(&holding(word), i64::MIN, i64::MAX, SearchLimits::default());
     if let Some(stopped) = stopped {
         return Err(format!("stopped: {stopped:?}").into());
     }
     println!("{lines}");
     Ok(())
+}
+
+/// All lines that hold a word.
+fn holding(word: &str) -> LineQuery {
+    let texts = vec![word.as_bytes().to_vec()];
+    LineQuery { stages: vec![Stage::Contains { texts, negated: false }], ..LineQuery::default() }
 }
 
 fn find(store: &str, text: &str) -> Result<(), Failure> {
@@ -162,16 +166,16 @@ fn dump(store: &str) -> Result<(), Failure> {
         }
     }
 }
-fn tmp_bench(store: &str, word: &str) -> Result<(), Failure> {
-    let b = Instant::now();
+/// Times without the start of a process: opening, the first count and later ones.
+fn time(store: &str, word: &str) -> Result<(), Failure> {
+    let begin = Instant::now();
     let store = open(store)?;
-    println!("open {:?}", b.elapsed());
-    let texts = vec![word.as_bytes().to_vec()];
-    let query = LineQuery { stages: vec![Stage::Contains { texts, negated: false }], ..LineQuery::default() };
-    for _ in 0..4 {
-        let b = Instant::now();
-        let r = store.count(&query, i64::MIN, i64::MAX, SearchLimits::default());
-        println!("{:?} {:?}", b.elapsed(), r);
+    println!("opened in {:?}", begin.elapsed());
+    let query = holding(word);
+    for _ in 0..5 {
+        let begin = Instant::now();
+        let (lines, ..) = store.count(&query, i64::MIN, i64::MAX, SearchLimits::default());
+        println!("{lines} lines in {:?}", begin.elapsed());
     }
     Ok(())
 }

@@ -9,6 +9,8 @@ mod line;
 mod needle;
 mod source;
 mod segment_view;
+mod verdicts;
+mod rows;
 mod entries;
 mod counts;
 mod facets;

@@ -21,9 +21,7 @@ pub(crate) fn required(pattern: &str) -> Vec<Vec<u8>> {
     let shortest = |texts: &[Vec<u8>]| texts.iter().map(Vec::len).min().unwrap_or(0);
     // Longer texts rule out more; each further one costs a search.
     let score = |texts: &Vec<Vec<u8>>| (shortest(texts) * 8 + TEXTS_MAX).saturating_sub(texts.len());
-    let mut best = candidates.into_iter().max_by_key(score).unwrap_or_default();
-    best.retain(|t| t.len() >= LENGTH_MIN);
-    best
+    candidates.into_iter().max_by_key(score).unwrap_or_default()
 }
 
 /// Sets of texts, one of each of which every match holds.
