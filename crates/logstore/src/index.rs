@@ -28,9 +28,11 @@ pub(crate) enum Param {
     Constant(Vec<u8>),
     /// A column holds the values.
     Column {
-        /// The bytes that occur.
+        /// All values begin with it.
+        prefix: Vec<u8>,
+        /// The bytes that occur behind it.
         bytes: Charset,
-        /// Shortest and longest value.
+        /// Shortest and longest value, without it.
         lengths: (usize, usize),
     },
 }
@@ -116,7 +118,7 @@ pub(crate) struct ShapeHead {
 /// The shapes of a segment.
 #[derive(Debug, Default)]
 pub(crate) struct Shapes {
-    /// Literals and constant parameters of all shapes, without anything between them.
+    /// Literals, constant parameters and what others begin with, of all shapes, without anything between them.
     pub(crate) texts: Vec<u8>,
     names: Vec<u8>,
     numbers: Vec<u8>,
@@ -251,10 +253,14 @@ fn write_shape(
                     put_bytes(names, value);
                 }
             }
-            Param::Column { bytes, lengths } => {
+            Param::Column { prefix, bytes, lengths } => {
                 put_varint(numbers, sets.get(bytes).map_or(1, |&i| i as u64 + 1));
                 put_varint(numbers, lengths.0 as u64);
                 put_varint(numbers, (lengths.1 - lengths.0) as u64);
+                if i < n {
+                    put_varint(numbers, prefix.len() as u64);
+                    texts.extend_from_slice(prefix);
+                }
             }
         }
         if i < n {
@@ -402,7 +408,8 @@ trait TakeShape {
     fn key(&mut self, key: &str);
     fn literal(&mut self, literal: &[u8]);
     fn constant(&mut self, value: &[u8]);
-    fn column(&mut self, set: usize, shortest: usize, longest: usize, in_text: bool) -> Result<(), Corrupt>;
+    /// `prefix`: none for fields.
+    fn column(&mut self, set: usize, lengths: (usize, usize), prefix: Option<&[u8]>) -> Result<(), Corrupt>;
 }
 
 /// Reads one shape as [`write_shape`] wrote it.
@@ -433,7 +440,13 @@ fn walk(
             set => {
                 let shortest = numbers.size()?;
                 let longest = shortest.saturating_add(numbers.size()?);
-                out.column(set - 1, shortest, longest, i < n)?;
+                let prefix = if i < n {
+                    let len = numbers.size()?;
+                    Some(texts.take(len)?)
+                } else {
+                    None
+                };
+                out.column(set - 1, (shortest, longest), prefix)?;
             }
         }
         if i < n {
@@ -461,13 +474,13 @@ impl TakeShape for Gaps<'_> {
 
     fn constant(&mut self, _: &[u8]) {}
 
-    fn column(&mut self, set: usize, shortest: usize, _: usize, in_text: bool) -> Result<(), Corrupt> {
+    fn column(&mut self, set: usize, lengths: (usize, usize), prefix: Option<&[u8]>) -> Result<(), Corrupt> {
         if set >= self.sets {
             return Err(Corrupt("a column names an unknown set of bytes"));
         }
-        if in_text {
+        if prefix.is_some() {
             self.head.sets |= set_bit(set);
-            self.head.may_vanish |= shortest == 0;
+            self.head.may_vanish |= lengths.0 == 0;
         }
         Ok(())
     }
@@ -496,9 +509,10 @@ impl TakeShape for Whole<'_> {
         self.out.params.push(Param::Constant(value.to_vec()));
     }
 
-    fn column(&mut self, set: usize, shortest: usize, longest: usize, _: bool) -> Result<(), Corrupt> {
+    fn column(&mut self, set: usize, lengths: (usize, usize), prefix: Option<&[u8]>) -> Result<(), Corrupt> {
         let bytes = *self.sets.get(set).ok_or(Corrupt("a column names an unknown set of bytes"))?;
-        self.out.params.push(Param::Column { bytes, lengths: (shortest, longest) });
+        let prefix = prefix.unwrap_or_default().to_vec();
+        self.out.params.push(Param::Column { prefix, bytes, lengths });
         Ok(())
     }
 }

@@ -19,6 +19,9 @@ use crate::strings::Strings;
 /// Bytes at which a pack is ended. Larger ones shrink better, smaller ones cost a search less.
 const PACK_BYTES: usize = 1 << 20;
 
+/// Longest beginning of values that is kept in the index, bytes.
+const PREFIX_MAX: usize = 64;
+
 /// How hard zstd tries with the order of kinds.
 const ZSTD_LEVEL: i32 = 19;
 
@@ -201,12 +204,17 @@ impl Builder<'_> {
                 shape.params.push(Param::Constant(first.to_vec()));
                 continue;
             }
+            // Fields are not part of the text that is searched.
+            let prefix =
+                if shape.params.len() < n_params { common_prefix(&column).to_vec() } else { Vec::new() };
             let mut bytes = Charset::default();
-            bytes.add(column.joined());
-            let lengths = column.iter().map(<[u8]>::len);
-            let lengths = lengths.fold((usize::MAX, 0), |(lo, hi), l| (lo.min(l), hi.max(l)));
-            column.iter().for_each(|v| self.filter.add(v));
-            shape.params.push(Param::Column { bytes, lengths });
+            let mut lengths = (usize::MAX, 0);
+            for rest in column.iter().map(|v| v.get(prefix.len()..).unwrap_or_default()) {
+                bytes.add(rest);
+                lengths = (rest.len().min(lengths.0), rest.len().max(lengths.1));
+                self.filter.add(rest);
+            }
+            shape.params.push(Param::Column { prefix, bytes, lengths });
             varying.push(column);
         }
         if !varying.is_empty() {
@@ -271,6 +279,15 @@ impl Default for SegmentShape {
         };
         Self { shape, keys: Vec::new(), params: Vec::new(), pack: 0, place: Default::default(), rows: 0 }
     }
+}
+
+/// What all values begin with, up to a bound.
+fn common_prefix(values: &Strings) -> &[u8] {
+    let first = values.get(0);
+    let first = first.get(..PREFIX_MAX).unwrap_or(first);
+    let shared = |len: usize, v: &[u8]| first.iter().take(len).zip(v).take_while(|(a, b)| a == b).count();
+    let len = values.iter().fold(first.len(), shared);
+    first.get(..len).unwrap_or_default()
 }
 
 fn gcd(mut a: u64, mut b: u64) -> u64 {

@@ -47,6 +47,7 @@ impl LogStore {
             sum += 1;
             ControlFlow::Continue(())
         });
+        snapshot.warm(self, &wanted);
         for segment in &snapshot.segments {
             if budget.is_stopped() {
                 break;

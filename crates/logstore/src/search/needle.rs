@@ -121,7 +121,8 @@ impl<'a> Needle<'a> {
                     fixed.extend_from_slice(value);
                     continue;
                 }
-                Some(Param::Column { bytes, lengths }) => {
+                Some(Param::Column { prefix, bytes, lengths }) => {
+                    fixed.extend_from_slice(prefix);
                     found = found.or(self.through_fixed(&fixed));
                     if found != Verdict::All {
                         found = found.or(self.through_gap(bytes, *lengths));
@@ -226,11 +227,19 @@ mod tests {
                 params.push(Param::Constant(values[0].as_bytes().to_vec()));
                 continue;
             }
+            let first = values[0];
+            let same = |len: usize, v: &&str| {
+                first.bytes().take(len).zip(v.bytes()).take_while(|(a, b)| a == b).count()
+            };
+            let prefix = values.iter().fold(first.len(), same);
+            let values: Vec<&str> = values.iter().map(|v| &v[prefix..]).collect();
+            let prefix = first.as_bytes()[..prefix].to_vec();
             let mut bytes = Charset::default();
             values.iter().for_each(|v| bytes.add(v.as_bytes()));
             values.iter().for_each(|v| filter.add(v.as_bytes()));
             let lengths = values.iter().map(|v| v.len());
             params.push(Param::Column {
+                prefix,
                 bytes,
                 lengths: (lengths.clone().min().unwrap(), lengths.max().unwrap()),
             });

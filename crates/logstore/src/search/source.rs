@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wellkept_model::{Labels, Level, TemplateId};
 
@@ -91,7 +92,33 @@ impl LogStore {
     }
 }
 
+/// Most threads that read indexes.
+const THREADS_MAX: usize = 4;
+
+/// Most indexes that are read ahead: they must all fit into the cache.
+const AHEAD_MAX: usize = 48;
+
 impl Snapshot {
+    /// Reads the indexes that will be needed, on all processors: unpacking them is most of a search for a rare word.
+    pub(crate) fn warm(&self, store: &LogStore, wanted: &Wanted<'_>) {
+        let is_needed = |s: &&Arc<Segment>| s.header.max >= wanted.from && s.header.min < wanted.to;
+        let segments: Vec<&Arc<Segment>> = self.segments.iter().filter(is_needed).take(AHEAD_MAX).collect();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+        if threads < 2 || segments.len() < threads * 2 {
+            return;
+        }
+        let next = AtomicUsize::new(0);
+        let read = || {
+            while let Some(segment) = segments.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let _ = store.index_or_set_aside(segment);
+            }
+        };
+        std::thread::scope(|scope| {
+            (1..threads).for_each(|_| drop(scope.spawn(read)));
+            read();
+        });
+    }
+
     /// Hands on every line that fits, source by source; within a source by time. Sources that lie outside of the time
     /// are not opened.
     pub(crate) fn scan(
@@ -101,6 +128,7 @@ impl Snapshot {
         budget: &mut Budget<'_>,
         take: &mut Take<'_>,
     ) {
+        self.warm(store, wanted);
         for segment in &self.segments {
             if segment.header.max < wanted.from || segment.header.min >= wanted.to {
                 budget.cost.segments_skipped += 1;
