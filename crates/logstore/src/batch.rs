@@ -25,7 +25,7 @@ pub const LABELS_MAX: usize = 64 << 10;
 pub const NOTE_KEY_MAX: usize = 4 << 10;
 
 /// Most bytes of a note.
-pub const NOTE_MAX: usize = 64 << 10;
+pub const NOTE_MAX: usize = 4 << 10;
 
 /// Most bytes of one record, unpacked.
 const PLAIN_MAX: usize = 256 << 20;
@@ -38,10 +38,13 @@ const NOTE: u8 = 2;
 pub struct LogBatch {
     streams: Vec<Labels>,
     by_stream: HashMap<Labels, usize>,
+    /// Bytes of the streams' labels.
+    streams_bytes: usize,
     body: Vec<u8>,
     lines: usize,
     refused: u64,
     notes: Vec<(String, Vec<u8>)>,
+    notes_bytes: usize,
 }
 
 impl LogBatch {
@@ -59,7 +62,7 @@ impl LogBatch {
             && line.fields.len() <= FIELDS_MAX
             && fields <= LABELS_MAX
             && line.labels.packed().len() <= LABELS_MAX
-            && self.body.len() + line.text.len() + fields <= BATCH_MAX;
+            && self.size() + line.text.len() + fields + line.labels.packed().len() <= BATCH_MAX;
         if !fits {
             self.refused += 1;
             return false;
@@ -86,6 +89,7 @@ impl LogBatch {
         let next = self.streams.len();
         let stream = *self.by_stream.entry_ref(labels).or_insert(next);
         if stream == next {
+            self.streams_bytes += labels.packed().len() + 64;
             self.streams.push(labels.clone());
         }
         stream
@@ -95,8 +99,10 @@ impl LogBatch {
     /// crash neither a line is missing nor one is there twice. An empty value forgets the key. A key or value beyond
     /// [`NOTE_KEY_MAX`] or [`NOTE_MAX`] is refused; gives whether it was taken.
     pub fn note(&mut self, key: &str, value: &[u8]) -> bool {
-        let fits = key.len() <= NOTE_KEY_MAX && value.len() <= NOTE_MAX;
+        let size = key.len() + value.len();
+        let fits = key.len() <= NOTE_KEY_MAX && value.len() <= NOTE_MAX && self.size() + size <= BATCH_MAX;
         if fits {
+            self.notes_bytes += size;
             self.notes.push((key.to_owned(), value.to_vec()));
         }
         fits
@@ -117,9 +123,7 @@ impl LogBatch {
     /// Bytes in memory, roughly.
     #[must_use]
     pub fn size(&self) -> usize {
-        let notes: usize = self.notes.iter().map(|(k, v)| k.len() + v.len()).sum();
-        let streams: usize = self.streams.iter().map(|s| s.packed().len() + 64).sum();
-        self.body.len() + streams + notes
+        self.body.len() + self.streams_bytes + self.notes_bytes
     }
 
     /// Lines that were too large to be taken.
@@ -134,7 +138,7 @@ impl LogBatch {
         self.by_stream.clear();
         self.body.clear();
         self.notes.clear();
-        (self.lines, self.refused) = (0, 0);
+        (self.lines, self.refused, self.streams_bytes, self.notes_bytes) = (0, 0, 0, 0);
     }
 
     /// Calls `take` for each line, in order.

@@ -24,7 +24,8 @@ use crate::wal::{self, Wal};
 const SET_ASIDE_MAX: usize = 1000;
 
 /// Most notes, counting those of one batch as new. A tail keeps one for each file.
-const NOTES_MAX: usize = 100_000;
+/// All of them must fit into one record.
+const NOTES_MAX: usize = 20_000;
 
 /// What can be set.
 #[derive(Debug, Clone)]
@@ -235,11 +236,12 @@ impl LogStore {
             state.counters.unsplit += unsplit;
             LogTicket(state.last_ticket)
         };
-        if self.tails.any() {
+        let tails = self.tails.active();
+        if !tails.is_empty() {
             let mut splits = splits.iter();
             batch.for_each(|line| {
                 if let Some(split) = splits.next() {
-                    self.tails.offer(line, split.shape.template);
+                    tails.iter().for_each(|tail| self.tails.offer(tail, line, split.shape.template));
                 }
             });
         }

@@ -22,7 +22,7 @@ const WAITING_BYTES_MAX: usize = 16 << 20;
 /// Is called when lines come for a tail whose queue was empty. Must not block.
 pub type Wake = Box<dyn Fn() + Send + Sync>;
 
-struct Shared {
+pub(crate) struct Shared {
     query: LineQuery,
     lines_max: usize,
     queue: Mutex<Queue>,
@@ -105,28 +105,23 @@ impl Tails {
         Some(tail)
     }
 
-    pub(crate) fn any(&self) -> bool {
-        self.count.load(Ordering::Acquire) > 0
+    /// Tails that somebody still reads.
+    pub(crate) fn active(&self) -> Vec<Arc<Shared>> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|t| t.strong_count() > 0);
+        self.count.store(all.len(), Ordering::Release);
+        all.iter().filter_map(Weak::upgrade).collect()
     }
 
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Gives a line to all tails that want it.
-    pub(crate) fn offer(&self, line: &LogLine<'_>, template: TemplateId) {
-        let tails: Vec<Arc<Shared>> = {
-            let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|t| t.strong_count() > 0);
-            self.count.store(all.len(), Ordering::Release);
-            all.iter().filter_map(Weak::upgrade).collect()
-        };
-        for tail in tails {
-            self.offer_one(&tail, line, template);
-        }
-    }
-
-    fn offer_one(&self, tail: &Shared, line: &LogLine<'_>, template: TemplateId) {
+    /// Gives a line to a tail, when it wants it.
+    pub(crate) fn offer(&self, tail: &Shared, line: &LogLine<'_>, template: TemplateId) {
         if !selects(&tail.query, line.labels, line.level, template) {
             return;
         }

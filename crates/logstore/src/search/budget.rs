@@ -97,6 +97,11 @@ impl<'a> Budget<'a> {
         ControlFlow::Continue(())
     }
 
+    /// Bytes that the caller may still get.
+    pub(crate) fn result_left(&self) -> usize {
+        usize::try_from(self.limits.result_bytes_max.saturating_sub(self.result_bytes)).unwrap_or(usize::MAX)
+    }
+
     /// Counts bytes that the caller gets.
     pub(crate) fn result(&mut self, bytes: usize) -> ControlFlow<()> {
         self.result_bytes += bytes as u64;

@@ -15,6 +15,9 @@ use crate::store::LogStore;
 /// Most lines of one page.
 pub const PAGE_MAX: usize = 50_000;
 
+/// Most lines of one time that pages go through.
+const GIVEN_MAX: usize = 1_000_000;
+
 /// Which end comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Direction {
@@ -163,7 +166,17 @@ impl LogStore {
                 Direction::Forward => wanted.from = wanted.from.max(cursor.at_ns),
             }
         }
-        let skip = range.cursor.map_or(0, |c| c.given);
+        let mut left_out = None;
+        let mut skip = range.cursor.map_or(0, |c| c.given);
+        if let Some(cursor) = range.cursor.filter(|c| c.given > GIVEN_MAX) {
+            // Too many lines of one time to page through: the rest of them is left out, and that is said.
+            match range.direction {
+                Direction::Backward => wanted.to = wanted.to.min(cursor.at_ns),
+                Direction::Forward => wanted.from = cursor.at_ns.saturating_add(1),
+            }
+            left_out = Some(Stopped::Lines);
+            skip = 0;
+        }
         let snapshot = self.snapshot();
         let mut finder =
             Finder { keys: Vec::new(), wanted_keys: limit.saturating_add(skip), direction: range.direction };
@@ -181,7 +194,7 @@ impl LogStore {
             looked += 1;
             page.lines.extend(entry);
         }
-        page.stopped = budget.stopped;
+        page.stopped = budget.stopped.or(left_out);
         page.cost = budget.cost;
         let given = keys.get(..looked).unwrap_or_default();
         if let Some(&(at_ns, ..)) = given.last().filter(|_| !found_all || looked < keys.len()) {

@@ -16,6 +16,9 @@ const NAMES_MAX: usize = 32;
 /// Most different values of one label; lines with further ones are counted together.
 const VALUES_MAX: usize = 10_000;
 
+/// Bytes of all values beyond which further ones are counted together.
+const BYTES_MAX: usize = 16 << 20;
+
 /// Values of one label.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facet {
@@ -53,6 +56,7 @@ impl LogStore {
     ) -> Facets {
         let names: Vec<&str> = names.iter().copied().take(NAMES_MAX).collect();
         let mut counts: Vec<(HashMap<String, u64>, u64)> = vec![Default::default(); names.len()];
+        let mut bytes = 0;
         let mut budget = Budget::new(limits);
         let mut out = Facets::default();
         let snapshot = self.snapshot();
@@ -62,10 +66,11 @@ impl LogStore {
             out.lines += 1;
             for (name, (values, others)) in names.iter().zip(&mut counts) {
                 let value = hit.view.label(hit.extracted, name);
-                let has_room = values.len() < VALUES_MAX;
+                let has_room = values.len() < VALUES_MAX && bytes < BYTES_MAX;
                 match values.get_mut(value.as_ref()) {
                     Some(count) => *count += 1,
                     None if has_room => {
+                        bytes += value.len() + 48;
                         values.insert(value.into_owned(), 1);
                     }
                     None => *others += 1,

@@ -149,9 +149,10 @@ impl LogStore {
         // Differences between neighbouring steps: a line counts in all steps whose window holds it.
         let mut table: HashMap<Labels, Vec<f64>> = HashMap::new();
         let mut too_many = false;
+        let most = (budget.result_left() / (steps.count * 32 + 256)).min(SERIES_MAX);
         self.snapshot().scan(self, &wanted, budget, &mut |hit| {
             let labels = series_labels(hit, grouping);
-            if table.len() >= SERIES_MAX && !table.contains_key(&labels) {
+            if table.len() >= most && !table.contains_key(&labels) {
                 too_many = true;
                 return ControlFlow::Break(());
             }

@@ -7,7 +7,7 @@ use wellkept_model::{Shape, TemplateId};
 
 use super::budget::{Budget, SearchCost, SearchLimits, Stopped};
 use super::entries::{Direction, LogEntry};
-use super::source::{Need, Wanted, memory_row};
+use super::source::{Need, Wanted};
 use crate::query::LineQuery;
 use crate::store::LogStore;
 
@@ -75,6 +75,7 @@ impl LogStore {
         let bars = bars.clamp(1, BARS_MAX);
         let mut found: HashMap<TemplateId, Found> = HashMap::new();
         let mut budget = Budget::new(limits);
+        let most = (budget.result_left() / (bars * 8 + 64)).min(TEMPLATES_MAX);
         let mut out = Patterns::default();
         let wanted =
             Wanted { query, stream: None, from, to, direction: Direction::Forward, need: Need::default() };
@@ -83,7 +84,7 @@ impl LogStore {
         snapshot.scan(self, &wanted, &mut budget, &mut |hit| {
             out.lines += 1;
             let template = hit.view.template;
-            if found.len() >= TEMPLATES_MAX && !found.contains_key(&template) {
+            if found.len() >= most && !found.contains_key(&template) {
                 return ControlFlow::Continue(());
             }
             let found = found.entry(template).or_insert_with(|| Found {
@@ -157,7 +158,6 @@ impl LogStore {
             heads.filter_map(|(i, _)| index.shapes.get(i)).for_each(|s| put(&s.shape));
         }
         snapshot.memory.iter().flat_map(|p| &p.shapes).for_each(|s| put(s));
-        debug_assert!(memory_row(&snapshot.memory, u32::MAX).is_none());
         out
     }
 }
