@@ -36,8 +36,9 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    pub(crate) fn new(next_segment: u64) -> Self {
-        Self { next_segment, last_now: None, hold_until: None, head_since: None, leftovers: Vec::new() }
+    /// `last_now`: when the newest segment was made, so that a clock that is wrong from the start is not trusted either.
+    pub(crate) fn new(next_segment: u64, last_now: Option<i64>) -> Self {
+        Self { next_segment, last_now, hold_until: None, head_since: None, leftovers: Vec::new() }
     }
 
     /// Whether the clock may be trusted with removing things.
@@ -78,6 +79,7 @@ impl LogStore {
         if upkeep.may_remove(now_ns) {
             self.expire(&mut upkeep, now_ns, &mut done)?;
         }
+        self.shrink(&mut done)?;
         Ok(done)
     }
 
@@ -227,6 +229,11 @@ impl LogStore {
             done.removed_segments += 1;
             done.removed_lines += gone;
         }
+        Ok(())
+    }
+
+    /// Removes the oldest segments beyond the size that is allowed. No clock is asked.
+    fn shrink(&self, done: &mut Maintained) -> Result<(), LogStoreError> {
         let mut segments = self.state().segments.clone();
         segments.sort_by_key(|s| (s.header.max.min(s.header.made), s.header.number));
         let mut bytes: u64 = segments.iter().map(|s| s.bytes).sum();

@@ -52,12 +52,13 @@ impl LogStore {
         remove_covered(disk.as_ref(), covers)?;
         let replayed = replay_into(disk.as_ref(), covers, &mut state, miner.as_mut())?;
         let wal = Wal::new(Arc::clone(&disk), replayed.good, replayed.last_number + 1, replayed.notes);
+        let last_made = state.segments.iter().map(|s| s.header.made).max();
         Ok(Self {
             disk,
             state: RwLock::new(state),
             miner: Mutex::new(miner),
             log: Mutex::new(Log { wal, durable: 0 }),
-            upkeep: Mutex::new(Upkeep::new(last_segment + 1)),
+            upkeep: Mutex::new(Upkeep::new(last_segment + 1, last_made)),
             cache: Cache::new(config.cache_bytes),
             tails: Tails::default(),
             config,

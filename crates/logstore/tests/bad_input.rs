@@ -94,6 +94,32 @@ fn too_many_fields_and_too_long_labels_are_refused() {
     assert_eq!(batch.refused(), 2);
 }
 
+#[test]
+fn a_flood_of_streams_ends_where_the_batch_is_full() {
+    let mut batch = LogBatch::new();
+    let long = "x".repeat(60_000);
+    let taken = (0..2000).filter(|i| {
+        let labels = Labels::new([("n", i.to_string()), ("v", long.clone())]);
+        batch.push(&LogLine { at_ns: 0, labels: &labels, level: None, text: b"x", fields: &[] })
+    });
+    let taken = taken.count();
+    assert!(taken > 1000 && taken < 1200, "{taken}");
+    assert!(batch.size() <= wellkept_logstore::BATCH_MAX && batch.refused() == 2000 - taken as u64);
+}
+
+#[test]
+fn a_cursor_that_no_page_gave_says_that_lines_are_left_out() {
+    let store = open(SimDisk::new());
+    let mut batch = LogBatch::new();
+    (0..9).for_each(|i| assert!(push(&mut batch, i, b"x")));
+    store.append(&batch).unwrap();
+    let cursor = Some(wellkept_logstore::Cursor { at_ns: 5, given: usize::MAX });
+    let direction = wellkept_logstore::Direction::Forward;
+    let range = wellkept_logstore::LogRange { from_ns: 0, to_ns: 99, direction, limit: 5, cursor };
+    let page = store.search(&common::query("{}"), &range, SearchLimits::default());
+    assert_eq!((page.lines.len(), page.stopped), (3, Some(Stopped::Lines)));
+}
+
 /// Every line is a template of its own.
 struct EveryLine(u64);
 

@@ -189,6 +189,15 @@ fn retention_goes_by_age_by_stream_and_by_size() {
     hours(400, 402).for_each(|now| upkeep(&store, now));
     assert_eq!(count(&store, "app"), 0);
 
+    // Not even one that is wrong from the start.
+    let disk = SimDisk::new();
+    let store = open(disk.clone());
+    store.append(&batch("app", 0, &["kept"])).unwrap();
+    store.flush(0).unwrap();
+    let store = open(disk.fork());
+    store.maintain(400 * DAY * SECOND).unwrap();
+    assert_eq!(count(&store, "app"), 1);
+
     let config = LogStoreConfig { bytes_max: 3000, ..LogStoreConfig::default() };
     let store = open_with(SimDisk::new(), config).unwrap();
     for n in 0..20 {
