@@ -124,7 +124,7 @@ pub(crate) struct Shapes {
     numbers: Vec<u8>,
     pub(crate) sets: Vec<Charset>,
     pub(crate) heads: Vec<ShapeHead>,
-    full: Vec<OnceLock<Option<SegmentShape>>>,
+    full: Vec<OnceLock<Option<Box<SegmentShape>>>>,
 }
 
 /// Bit of a set of bytes in [`ShapeHead::sets`].
@@ -387,9 +387,9 @@ impl Shapes {
             let mut name = Reader::new(self.names.get(head.names as usize..)?);
             let mut numbers = Reader::new(self.numbers.get(head.numbers as usize..)?);
             walk(&mut numbers, &mut text, &mut name, &mut whole).ok()?;
-            Some(whole.out)
+            Some(Box::new(whole.out))
         };
-        self.full.get(number)?.get_or_init(read).as_ref()
+        self.full.get(number)?.get_or_init(read).as_deref()
     }
 
     pub(crate) fn len(&self) -> usize {
