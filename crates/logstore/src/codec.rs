@@ -3,6 +3,8 @@
 //! All reading goes through [`Reader`], which never trusts a length: it gives [`Corrupt`] where the bytes end, and
 //! takes no memory that a claimed length alone would ask for.
 
+use zstd::bulk::Decompressor;
+
 /// Bytes that do not mean what they should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes are damaged: {0}")]
@@ -145,13 +147,26 @@ pub(crate) fn put_squeezed(out: &mut Vec<u8>, plain: &[u8], level: i32) -> std::
 
 /// Reads what [`put_squeezed`] wrote; never more than `limit` bytes.
 pub(crate) fn read_squeezed(r: &mut Reader<'_>, limit: usize) -> Result<Vec<u8>, Corrupt> {
+    read_squeezed_with(&mut decompressor()?, r, limit)
+}
+
+/// What unpacks; worth keeping for several parts, because making it costs more than unpacking a small one.
+pub(crate) fn decompressor() -> Result<Decompressor<'static>, Corrupt> {
+    Decompressor::new().map_err(|_| Corrupt("there is no memory to unpack them"))
+}
+
+/// As [`read_squeezed`].
+pub(crate) fn read_squeezed_with(
+    unpack: &mut Decompressor<'_>,
+    r: &mut Reader<'_>,
+    limit: usize,
+) -> Result<Vec<u8>, Corrupt> {
     let len = r.size()?;
     if len > limit {
         return Err(Corrupt("a compressed part claims to be larger than it may be"));
     }
     let packed = r.bytes()?;
-    let plain =
-        zstd::bulk::decompress(packed, len).map_err(|_| Corrupt("compressed bytes do not decompress"))?;
+    let plain = unpack.decompress(packed, len).map_err(|_| Corrupt("compressed bytes do not decompress"))?;
     if plain.len() == len { Ok(plain) } else { Err(Corrupt("a compressed part is too short")) }
 }
 

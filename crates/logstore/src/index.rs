@@ -11,7 +11,9 @@ use hashbrown::HashMap;
 use wellkept_model::{Labels, ParamKind, Shape, TemplateId};
 
 use crate::charset::Charset;
-use crate::codec::{Corrupt, Reader, put_bytes, put_signed, put_squeezed, put_varint, read_squeezed};
+use crate::codec::{
+    Corrupt, Reader, decompressor, put_bytes, put_signed, put_squeezed, put_varint, read_squeezed_with,
+};
 use crate::filter::Filter;
 use crate::pack::PackPlace;
 
@@ -273,7 +275,8 @@ impl Index {
     /// Reads what [`Self::write`] wrote.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Corrupt> {
         let mut r = Reader::new(bytes);
-        let mut part = || read_squeezed(&mut r, PART_MAX);
+        let mut unpack = decompressor()?;
+        let mut part = || read_squeezed_with(&mut unpack, &mut r, PART_MAX);
         let (ids, numbers, names, shapes, texts) = (part()?, part()?, part()?, part()?, part()?);
         let filter = Filter::read(&mut r)?;
         let (mut ids, mut numbers, mut pairs) =

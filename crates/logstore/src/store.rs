@@ -52,9 +52,9 @@ pub struct LogStoreConfig {
 impl Default for LogStoreConfig {
     fn default() -> Self {
         Self {
-            segment_bytes: 96 << 20,
+            segment_bytes: 128 << 20,
             segment_age: Duration::from_secs(24 * 3600),
-            head_bytes_max: 256 << 20,
+            head_bytes_max: 320 << 20,
             pending_bytes_max: 128 << 20,
             retention: Duration::from_secs(30 * 86_400),
             rules: Vec::new(),
