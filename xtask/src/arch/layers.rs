@@ -36,6 +36,8 @@ const PLACES: &[Place] = &[
     does_io("wellkept-egress", 1),
     does_io("wellkept-tsdb", 1),
     does_io("wellkept-collect", 2),
+    does_io("wellkept-discover", 2),
+    does_io("wellkept-logstore", 2),
     does_io("wellkept-doors", 2),
     pure("wellkept-keep", 2),
     pure("wellkept-logintake", 2),

@@ -1,0 +1,521 @@
+//! The index of a segment: its streams, its shapes with what is known of their parameters, and how many lines there
+//! are of each kind. A search reads it first and often needs nothing else.
+//!
+//! Reading it must be cheap: the fixed text of all shapes stays one piece of memory that is searched at once, and what
+//! else there is to a shape is only read for those that are looked at.
+
+use std::io;
+use std::sync::OnceLock;
+
+use hashbrown::HashMap;
+use wellkept_model::{Labels, ParamKind, Shape, TemplateId};
+
+use crate::charset::Charset;
+use crate::codec::{
+    Corrupt, Reader, decompressor, put_bytes, put_signed, put_squeezed, put_varint, read_squeezed_with,
+};
+use crate::filter::Filter;
+use crate::pack::PackPlace;
+
+/// Largest part of an index, unpacked, bytes.
+const PART_MAX: usize = 1 << 30;
+
+/// How hard zstd tries.
+const ZSTD_LEVEL: i32 = 19;
+
+/// What is known of a parameter in a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Param {
+    /// Every line has this value.
+    Constant(Vec<u8>),
+    /// A column holds the values.
+    Column {
+        /// All values begin with it.
+        prefix: Vec<u8>,
+        /// The bytes that occur behind it.
+        bytes: Charset,
+        /// Shortest and longest value, without it.
+        lengths: (usize, usize),
+    },
+}
+
+/// A shape, with the names of the fields that its lines carry beside their text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SegmentShape {
+    pub(crate) shape: Shape,
+    /// Names of fields; their values are further parameters, behind those of the text.
+    pub(crate) keys: Vec<String>,
+    pub(crate) params: Vec<Param>,
+    /// Pack and place of its columns.
+    pub(crate) pack: usize,
+    pub(crate) place: PackPlace,
+    /// Lines.
+    pub(crate) rows: usize,
+}
+
+/// Lines that share shape, stream and level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Kind {
+    pub(crate) shape: u32,
+    pub(crate) stream: u32,
+    /// As `head::level_number` gives it.
+    pub(crate) level: u8,
+    pub(crate) rows: u32,
+}
+
+/// A stretch of the file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) offset: u64,
+    pub(crate) len: u32,
+    pub(crate) crc: u32,
+}
+
+/// What a segment's writer knows of it.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) streams: Vec<Labels>,
+    pub(crate) shapes: Vec<SegmentShape>,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) filter: Filter,
+    pub(crate) packs: Vec<Stretch>,
+    pub(crate) times: Stretch,
+    pub(crate) order: Stretch,
+    pub(crate) rows: usize,
+}
+
+/// The index of one segment.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    pub(crate) streams: Vec<Labels>,
+    pub(crate) shapes: Shapes,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) filter: Filter,
+    pub(crate) packs: Vec<Stretch>,
+    pub(crate) times: Stretch,
+    pub(crate) order: Stretch,
+    pub(crate) rows: usize,
+}
+
+/// What is read of every shape.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ShapeHead {
+    pub(crate) template: TemplateId,
+    /// Lines.
+    pub(crate) rows: u32,
+    /// Where its fixed text begins.
+    pub(crate) text: u32,
+    names: u32,
+    numbers: u32,
+    /// Sets of bytes of its gaps, one bit each; the last bit stands for all further ones.
+    pub(crate) sets: u64,
+    /// Whether a gap may be empty.
+    pub(crate) may_vanish: bool,
+    /// Whether its lines carry fields.
+    pub(crate) has_fields: bool,
+    pack: u32,
+    place: PackPlace,
+}
+
+/// The shapes of a segment.
+#[derive(Debug, Default)]
+pub(crate) struct Shapes {
+    /// Literals, constant parameters and what others begin with, of all shapes, without anything between them.
+    pub(crate) texts: Vec<u8>,
+    names: Vec<u8>,
+    numbers: Vec<u8>,
+    pub(crate) sets: Vec<Charset>,
+    pub(crate) heads: Vec<ShapeHead>,
+    full: Vec<OnceLock<Option<Box<SegmentShape>>>>,
+}
+
+/// Bit of a set of bytes in [`ShapeHead::sets`].
+pub(crate) fn set_bit(set: usize) -> u64 {
+    1 << set.min(63)
+}
+
+const KINDS: [ParamKind; 9] = [
+    ParamKind::Number,
+    ParamKind::Hex,
+    ParamKind::Address,
+    ParamKind::Path,
+    ParamKind::Id,
+    ParamKind::Duration,
+    ParamKind::Size,
+    ParamKind::Time,
+    ParamKind::Text,
+];
+
+impl Draft {
+    /// The index as bytes.
+    pub(crate) fn write(&self) -> io::Result<Vec<u8>> {
+        let (mut ids, mut texts, mut names, mut numbers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut shapes = Vec::new();
+        put_varint(&mut numbers, self.rows as u64);
+        put_varint(&mut numbers, self.streams.len() as u64);
+        for labels in &self.streams {
+            put_varint(&mut numbers, labels.len() as u64);
+            for (name, value) in labels.iter() {
+                put_bytes(&mut names, name.as_bytes());
+                put_bytes(&mut names, value.as_bytes());
+            }
+        }
+        self.write_shapes(&mut ids, &mut texts, &mut names, &mut shapes);
+        put_varint(&mut numbers, self.kinds.len() as u64);
+        let mut before = 0;
+        for kind in &self.kinds {
+            put_signed(&mut numbers, i64::from(kind.shape) - before);
+            before = i64::from(kind.shape);
+            put_varint(&mut numbers, u64::from(kind.stream));
+            numbers.push(kind.level);
+            put_varint(&mut numbers, u64::from(kind.rows));
+        }
+        put_varint(&mut numbers, self.packs.len() as u64);
+        for stretch in self.packs.iter().chain([&self.times, &self.order]) {
+            put_varint(&mut numbers, stretch.offset);
+            put_varint(&mut numbers, u64::from(stretch.len));
+            ids.extend_from_slice(&stretch.crc.to_le_bytes());
+        }
+        let mut out = Vec::new();
+        for part in [&ids, &numbers, &names, &shapes, &texts] {
+            put_squeezed(&mut out, part, ZSTD_LEVEL)?;
+        }
+        self.filter.write(&mut out);
+        Ok(out)
+    }
+
+    fn write_shapes(
+        &self,
+        ids: &mut Vec<u8>,
+        texts: &mut Vec<u8>,
+        names: &mut Vec<u8>,
+        numbers: &mut Vec<u8>,
+    ) {
+        let mut sets: Vec<Charset> = Vec::new();
+        let mut known: HashMap<Charset, usize> = HashMap::new();
+        for param in self.shapes.iter().flat_map(|s| &s.params) {
+            if let Param::Column { bytes, .. } = param {
+                known.entry(*bytes).or_insert_with(|| {
+                    sets.push(*bytes);
+                    sets.len() - 1
+                });
+            }
+        }
+        put_varint(numbers, sets.len() as u64);
+        sets.iter().flat_map(|s| s.0).for_each(|w| numbers.extend_from_slice(&w.to_le_bytes()));
+        put_varint(numbers, self.shapes.len() as u64);
+        let mut place = PackPlace::default();
+        let mut pack = 0;
+        for shape in &self.shapes {
+            ids.extend_from_slice(&shape.shape.template.0.to_le_bytes());
+            // Places rise within a pack and begin at 0 in the next.
+            if shape.pack != pack {
+                place = PackPlace::default();
+            }
+            put_varint(numbers, (shape.pack - pack) as u64);
+            put_varint(numbers, (shape.place.text - place.text) as u64);
+            put_varint(numbers, (shape.place.numbers - place.numbers) as u64);
+            (pack, place) = (shape.pack, shape.place);
+            write_shape(shape, &known, texts, names, numbers);
+        }
+    }
+}
+
+fn write_shape(
+    shape: &SegmentShape,
+    sets: &HashMap<Charset, usize>,
+    texts: &mut Vec<u8>,
+    names: &mut Vec<u8>,
+    numbers: &mut Vec<u8>,
+) {
+    let n = shape.shape.kinds.len();
+    put_varint(numbers, n as u64);
+    put_varint(numbers, shape.keys.len() as u64);
+    for kind in &shape.shape.kinds {
+        numbers.push(KINDS.iter().position(|k| k == kind).unwrap_or(0) as u8);
+    }
+    for key in &shape.keys {
+        put_bytes(names, key.as_bytes());
+    }
+    let mut literals = shape.shape.literals.iter();
+    let mut put_literal = |texts: &mut Vec<u8>, numbers: &mut Vec<u8>| {
+        let literal = literals.next().map_or(&[][..], AsRef::as_ref);
+        put_varint(numbers, literal.len() as u64);
+        texts.extend_from_slice(literal);
+    };
+    put_literal(texts, numbers);
+    for (i, param) in shape.params.iter().enumerate() {
+        match param {
+            Param::Constant(value) => {
+                numbers.push(0);
+                if i < n {
+                    put_varint(numbers, value.len() as u64);
+                    texts.extend_from_slice(value);
+                } else {
+                    put_bytes(names, value);
+                }
+            }
+            Param::Column { prefix, bytes, lengths } => {
+                put_varint(numbers, sets.get(bytes).map_or(1, |&i| i as u64 + 1));
+                put_varint(numbers, lengths.0 as u64);
+                put_varint(numbers, (lengths.1 - lengths.0) as u64);
+                if i < n {
+                    put_varint(numbers, prefix.len() as u64);
+                    texts.extend_from_slice(prefix);
+                }
+            }
+        }
+        if i < n {
+            put_literal(texts, numbers);
+        }
+    }
+}
+
+impl Index {
+    /// Reads what [`Self::write`] wrote.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let mut r = Reader::new(bytes);
+        let mut unpack = decompressor()?;
+        let mut part = || read_squeezed_with(&mut unpack, &mut r, PART_MAX);
+        let (ids, numbers, names, shapes, texts) = (part()?, part()?, part()?, part()?, part()?);
+        let filter = Filter::read(&mut r)?;
+        let (mut ids, mut numbers, mut pairs) =
+            (Reader::new(&ids), Reader::new(&numbers), Reader::new(&names));
+        let mut out = Self { filter, rows: numbers.size()?, ..Self::default() };
+        for _ in 0..numbers.count()? {
+            let mut labels = Vec::new();
+            for _ in 0..numbers.size()?.min(pairs.rest().len()) {
+                labels.push((pairs.text()?, pairs.text()?));
+            }
+            out.streams.push(Labels::new(labels));
+        }
+        let names = pairs.rest().to_vec();
+        out.shapes = Shapes::read(&mut ids, texts, names, shapes)?;
+        let mut before = 0_i64;
+        for _ in 0..numbers.count()? {
+            before = before.saturating_add(numbers.signed()?);
+            let shape = u32::try_from(before).map_err(|_| Corrupt("a kind names no shape"))?;
+            let kind = Kind {
+                shape,
+                stream: numbers.varint()? as u32,
+                level: numbers.u8()?,
+                rows: numbers.varint()? as u32,
+            };
+            let of = out.shapes.heads.get_mut(shape as usize).ok_or(Corrupt("a kind names no shape"))?;
+            of.rows = of.rows.saturating_add(kind.rows);
+            if kind.stream as usize >= out.streams.len() {
+                return Err(Corrupt("a kind names no stream"));
+            }
+            out.kinds.push(kind);
+        }
+        let count = numbers.count()?;
+        let mut stretches = Vec::with_capacity(count);
+        for _ in 0..count.saturating_add(2) {
+            stretches.push(Stretch {
+                offset: numbers.varint()?,
+                len: numbers.varint()? as u32,
+                crc: ids.u32()?,
+            });
+        }
+        out.order = stretches.pop().unwrap_or_default();
+        out.times = stretches.pop().unwrap_or_default();
+        out.packs = stretches;
+        let sum: usize = out.kinds.iter().map(|k| k.rows as usize).sum();
+        if sum == out.rows { Ok(out) } else { Err(Corrupt("the kinds of an index do not add up")) }
+    }
+
+    /// Memory, bytes, roughly.
+    pub(crate) fn memory(&self) -> usize {
+        let shapes = self.shapes.texts.len() + self.shapes.names.len() + self.shapes.numbers.len();
+        shapes + self.shapes.heads.len() * 256 + self.kinds.len() * size_of::<Kind>()
+    }
+}
+
+impl Shapes {
+    fn read(ids: &mut Reader<'_>, texts: Vec<u8>, names: Vec<u8>, numbers: Vec<u8>) -> Result<Self, Corrupt> {
+        let mut out = Self::default();
+        let mut r = Reader::new(&numbers);
+        for _ in 0..r.count()? {
+            out.sets.push(Charset([r.u64()?, r.u64()?, r.u64()?, r.u64()?]));
+        }
+        let count = r.count()?;
+        let (mut text, mut name) = (Reader::new(&texts), Reader::new(&names));
+        let mut place = PackPlace::default();
+        let mut pack = 0_usize;
+        for _ in 0..count {
+            let template = TemplateId(ids.u64()?);
+            let skipped = r.size()?;
+            if skipped > 0 {
+                place = PackPlace::default();
+            }
+            pack = pack.saturating_add(skipped);
+            place = PackPlace {
+                text: place.text.saturating_add(r.size()?),
+                numbers: place.numbers.saturating_add(r.size()?),
+            };
+            let mut head = ShapeHead {
+                template,
+                rows: 0,
+                text: (texts.len() - text.rest().len()) as u32,
+                names: (names.len() - name.rest().len()) as u32,
+                numbers: (numbers.len() - r.rest().len()) as u32,
+                sets: 0,
+                may_vanish: false,
+                has_fields: false,
+                pack: pack as u32,
+                place,
+            };
+            let mut gaps = Gaps { head: &mut head, sets: out.sets.len() };
+            walk(&mut r, &mut text, &mut name, &mut gaps)?;
+            out.heads.push(head);
+        }
+        out.full = (0..count).map(|_| OnceLock::new()).collect();
+        (out.texts, out.names, out.numbers) = (texts, names, numbers);
+        Ok(out)
+    }
+
+    /// All that is known of a shape; none when there is no such shape.
+    pub(crate) fn get(&self, number: usize) -> Option<&SegmentShape> {
+        let head = self.heads.get(number)?;
+        let read = || {
+            let mut out = SegmentShape {
+                pack: head.pack as usize,
+                place: head.place,
+                rows: head.rows as usize,
+                ..SegmentShape::default()
+            };
+            out.shape.template = head.template;
+            let mut whole = Whole { out, sets: &self.sets };
+            let mut text = Reader::new(self.texts.get(head.text as usize..)?);
+            let mut name = Reader::new(self.names.get(head.names as usize..)?);
+            let mut numbers = Reader::new(self.numbers.get(head.numbers as usize..)?);
+            walk(&mut numbers, &mut text, &mut name, &mut whole).ok()?;
+            Some(Box::new(whole.out))
+        };
+        self.full.get(number)?.get_or_init(read).as_deref()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// All shapes in full.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &SegmentShape> {
+        (0..self.len()).filter_map(|i| self.get(i))
+    }
+}
+
+/// Takes what stands in the index about one shape, piece by piece.
+trait TakeShape {
+    fn kind(&mut self, kind: ParamKind);
+    fn key(&mut self, key: &str);
+    fn literal(&mut self, literal: &[u8]);
+    fn constant(&mut self, value: &[u8]);
+    /// `prefix`: none for fields.
+    fn column(&mut self, set: usize, lengths: (usize, usize), prefix: Option<&[u8]>) -> Result<(), Corrupt>;
+}
+
+/// Reads one shape as [`write_shape`] wrote it.
+fn walk(
+    numbers: &mut Reader<'_>,
+    texts: &mut Reader<'_>,
+    names: &mut Reader<'_>,
+    out: &mut impl TakeShape,
+) -> Result<(), Corrupt> {
+    let n = numbers.count()?;
+    let keys = numbers.count()?;
+    for _ in 0..n {
+        let kind = KINDS.get(usize::from(numbers.u8()?));
+        out.kind(*kind.ok_or(Corrupt("a parameter has an unknown type"))?);
+    }
+    for _ in 0..keys {
+        out.key(names.text()?);
+    }
+    let len = numbers.size()?;
+    out.literal(texts.take(len)?);
+    for i in 0..n + keys {
+        match numbers.size()? {
+            0 if i < n => {
+                let len = numbers.size()?;
+                out.constant(texts.take(len)?);
+            }
+            0 => out.constant(names.bytes()?),
+            set => {
+                let shortest = numbers.size()?;
+                let longest = shortest.saturating_add(numbers.size()?);
+                let prefix = if i < n {
+                    let len = numbers.size()?;
+                    Some(texts.take(len)?)
+                } else {
+                    None
+                };
+                out.column(set - 1, (shortest, longest), prefix)?;
+            }
+        }
+        if i < n {
+            let len = numbers.size()?;
+            out.literal(texts.take(len)?);
+        }
+    }
+    Ok(())
+}
+
+/// Takes what a head keeps.
+struct Gaps<'a> {
+    head: &'a mut ShapeHead,
+    sets: usize,
+}
+
+impl TakeShape for Gaps<'_> {
+    fn kind(&mut self, _: ParamKind) {}
+
+    fn key(&mut self, _: &str) {
+        self.head.has_fields = true;
+    }
+
+    fn literal(&mut self, _: &[u8]) {}
+
+    fn constant(&mut self, _: &[u8]) {}
+
+    fn column(&mut self, set: usize, lengths: (usize, usize), prefix: Option<&[u8]>) -> Result<(), Corrupt> {
+        if set >= self.sets {
+            return Err(Corrupt("a column names an unknown set of bytes"));
+        }
+        if prefix.is_some() {
+            self.head.sets |= set_bit(set);
+            self.head.may_vanish |= lengths.0 == 0;
+        }
+        Ok(())
+    }
+}
+
+/// Takes everything.
+struct Whole<'a> {
+    out: SegmentShape,
+    sets: &'a [Charset],
+}
+
+impl TakeShape for Whole<'_> {
+    fn kind(&mut self, kind: ParamKind) {
+        self.out.shape.kinds.push(kind);
+    }
+
+    fn key(&mut self, key: &str) {
+        self.out.keys.push(key.to_owned());
+    }
+
+    fn literal(&mut self, literal: &[u8]) {
+        self.out.shape.literals.push(literal.into());
+    }
+
+    fn constant(&mut self, value: &[u8]) {
+        self.out.params.push(Param::Constant(value.to_vec()));
+    }
+
+    fn column(&mut self, set: usize, lengths: (usize, usize), prefix: Option<&[u8]>) -> Result<(), Corrupt> {
+        let bytes = *self.sets.get(set).ok_or(Corrupt("a column names an unknown set of bytes"))?;
+        let prefix = prefix.unwrap_or_default().to_vec();
+        self.out.params.push(Param::Column { prefix, bytes, lengths });
+        Ok(())
+    }
+}
