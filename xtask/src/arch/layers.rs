@@ -27,6 +27,7 @@ const PLACES: &[Place] = &[
     pure("wellkept-detect", 1),
     pure("wellkept-diagnose", 1),
     pure("wellkept-intake", 1),
+    pure("wellkept-inventory", 1),
     pure("wellkept-keep", 1),
     pure("wellkept-promql", 1),
     pure("wellkept-recover", 1),
