@@ -85,7 +85,7 @@ fn quoted(text: &str) -> String {
     out
 }
 
-/// YAML in block style with keys in order; texts that could be read as something else are quoted.
+/// YAML in block style; maps keep their order, because the order of hosts is the order of work. Texts that could be read as something else are quoted.
 pub(crate) fn to_yaml(value: &Value) -> String {
     let mut out = String::new();
     match value {
@@ -99,12 +99,9 @@ pub(crate) fn to_yaml(value: &Value) -> String {
 }
 
 fn yaml_map(entries: &[(Value, Value)], indent: usize, out: &mut String) {
-    let mut sorted: Vec<(String, &Value)> =
-        entries.iter().map(|(key, value)| (yaml_scalar(key), value)).collect();
-    sorted.sort_by(|a, b| a.0.cmp(&b.0));
-    for (key, value) in sorted {
+    for (key, value) in entries {
         out.push_str(&"  ".repeat(indent));
-        out.push_str(&key);
+        out.push_str(&yaml_scalar(key));
         out.push(':');
         yaml_below(value, indent, out);
     }

@@ -183,6 +183,7 @@ impl Reader<'_> {
     /// Quoted texts; those that stand side by side are one.
     fn texts(&mut self) -> Option<Value> {
         let mut whole = String::new();
+        let mut bytes = false;
         loop {
             let len = self.rest.find(['\'', '"'])?;
             let prefix = self.rest.get(..len)?.to_ascii_lowercase();
@@ -191,12 +192,14 @@ impl Reader<'_> {
                 "r" | "br" | "rb" => true,
                 _ => return None,
             };
+            bytes |= prefix.contains('b');
             self.rest = self.rest.get(len..)?;
             whole.push_str(&self.quoted(raw)?);
             self.space();
             let next = self.rest.trim_start_matches(|c: char| "rRuUbB".contains(c));
             if self.rest.len() - next.len() > 2 || !next.starts_with(['\'', '"']) {
-                return Some(Value::Text(whole));
+                // Ansible trusts no template that came as bytes.
+                return Some(if bytes { Value::Unsafe(whole) } else { Value::Text(whole) });
             }
         }
     }

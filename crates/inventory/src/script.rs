@@ -75,6 +75,7 @@ fn group(inventory: &mut Inventory, name: &str, data: Value, place: &Place) -> R
         map @ Value::Map(_) if known => map,
         // A map of variables alone stands for a host of the same name.
         map @ Value::Map(_) => {
+            let map = untrusted(map);
             let own = Value::List(vec![Value::Text(name.to_owned())]);
             Value::Map(vec![(Value::Text("hosts".to_owned()), own), (Value::Text("vars".to_owned()), map)])
         }
@@ -99,6 +100,18 @@ fn group(inventory: &mut Inventory, name: &str, data: Value, place: &Place) -> R
         inventory.add_child(group, child, place)?;
     }
     Ok(hosts)
+}
+
+/// Ansible renders no templates in variables that were given in this old form.
+fn untrusted(value: Value) -> Value {
+    match value {
+        Value::Text(text) => Value::Unsafe(text),
+        Value::List(items) => Value::List(items.into_iter().map(untrusted).collect()),
+        Value::Map(entries) => {
+            Value::Map(entries.into_iter().map(|(key, value)| (key, untrusted(value))).collect())
+        }
+        other => other,
+    }
 }
 
 fn names(data: &Value, key: &str, place: &Place) -> Result<Vec<String>> {

@@ -143,6 +143,13 @@ impl Reader<'_> {
                 (_, "!vault" | "!vault-encrypted") => return Value::Vault(own()),
                 (_, "!unsafe") => return Value::Unsafe(own()),
                 (Some("str"), _) => return Value::Text(own()),
+                (Some("float"), _) => {
+                    return match plain(text) {
+                        Value::Int(number) => Value::Float(number as f64),
+                        other => other,
+                    };
+                }
+                (Some("int" | "bool" | "null"), _) => return plain(text),
                 (_, "!") => return Value::Text(own()),
                 _ => {}
             }
