@@ -6,8 +6,12 @@ pub const FILE_BYTES_MAX: u64 = 32 << 20;
 pub const HOSTS_MAX: usize = 100_000;
 /// Most groups.
 pub const GROUPS_MAX: usize = 20_000;
-/// Most memberships and child links together; ranges listed under many groups make these.
-pub(crate) const LINKS_MAX: usize = 2_000_000;
+/// Most memberships of hosts in groups; ranges listed under many groups make these.
+pub(crate) const MEMBERS_MAX: usize = 2_000_000;
+/// Most links from groups to groups below them.
+pub(crate) const CHILD_LINKS_MAX: usize = 100_000;
+/// Most lines of a drawn graph: a group is drawn again under each group above it.
+pub(crate) const GRAPH_LINES_MAX: usize = 1_000_000;
 /// Most variables of all hosts and groups together.
 pub const VARIABLES_MAX: usize = 2_000_000;
 /// Most levels of lists and maps within each other, and of groups and folders.

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
+use crate::bounds::GRAPH_LINES_MAX;
 use crate::inventory::{ALL, GroupId, HostId, Inventory};
 use crate::json::{to_json, to_yaml};
+use crate::problem::{Problem, short};
 use crate::value::{Value, Vars};
 
 /// Which variables an export holds.
@@ -41,24 +43,29 @@ impl Inventory {
         to_yaml(&Value::Map(all.into_iter().collect()))
     }
 
-    /// As `ansible-inventory --graph` writes it, from the group of this name down; `None` for an unknown group.
-    pub fn to_graph(&self, group: &str) -> Option<String> {
-        let mut out = String::new();
-        self.graph(self.group_id(group)?, 0, &mut out);
-        Some(out)
+    /// As `ansible-inventory --graph` writes it, from the group of this name down.
+    ///
+    /// # Errors
+    /// [`Problem::UndefinedGroup`]; [`Problem::TooMany`] when groups under many groups make it endless.
+    pub fn to_graph(&self, group: &str) -> Result<String, Problem> {
+        let id = self.group_id(group).ok_or_else(|| Problem::UndefinedGroup { group: short(group) })?;
+        let mut graph = Graph { out: String::new(), n_lines: 0 };
+        self.graph(id, 0, &mut graph)?;
+        Ok(graph.out)
     }
 
-    fn graph(&self, id: GroupId, depth: usize, out: &mut String) {
-        let Some(group) = self.groups.get(id) else { return };
-        graph_line(&format!("@{}:", group.name), depth, out);
+    fn graph(&self, id: GroupId, depth: usize, graph: &mut Graph) -> Result<(), Problem> {
+        let Some(group) = self.groups.get(id) else { return Ok(()) };
+        graph.line(&format!("@{}:", group.name), depth)?;
         for child in &group.children {
-            self.graph(*child, depth + 1, out);
+            self.graph(*child, depth + 1, graph)?;
         }
         for host in group.hosts.iter().filter(|_| id != ALL) {
             if let Some(host) = self.hosts.get(*host) {
-                graph_line(&host.name, depth + 1, out);
+                graph.line(&host.name, depth + 1)?;
             }
         }
+        Ok(())
     }
 
     fn exported(&self, host: HostId, detail: Detail) -> Vars {
@@ -142,13 +149,25 @@ impl Inventory {
     }
 }
 
-fn graph_line(name: &str, depth: usize, out: &mut String) {
-    if depth > 0 {
-        out.push_str(&"  |".repeat(depth));
-        out.push_str("--");
+struct Graph {
+    out: String,
+    n_lines: usize,
+}
+
+impl Graph {
+    fn line(&mut self, name: &str, depth: usize) -> Result<(), Problem> {
+        self.n_lines += 1;
+        if self.n_lines > GRAPH_LINES_MAX {
+            return Err(Problem::TooMany { what: "lines in a graph", max: GRAPH_LINES_MAX });
+        }
+        if depth > 0 {
+            self.out.push_str(&"  |".repeat(depth));
+            self.out.push_str("--");
+        }
+        self.out.push_str(name);
+        self.out.push('\n');
+        Ok(())
     }
-    out.push_str(name);
-    out.push('\n');
 }
 
 fn text(text: &str) -> Value {

@@ -3,6 +3,8 @@
 //! Host lines are split as a shell would split them, so quotes are gone before a value gets its type: `a="1"` is
 //! the number 1 there. In `:vars` sections the whole right side is the literal: `a="1"` is the text 1.
 
+use std::collections::HashMap;
+
 use crate::inventory::{GroupId, Inventory, UNGROUPED};
 use crate::literal::from_ini;
 use crate::names::expand;
@@ -21,14 +23,13 @@ enum Section {
 /// A group that was mentioned before its own section was seen.
 struct Pending {
     place: Place,
-    name: String,
     /// The groups that list it; empty when only its `:vars` were seen.
     parents: Vec<GroupId>,
 }
 
 /// Reads an INI inventory into what is there already.
 pub(crate) fn read(inventory: &mut Inventory, text: &str, file: &Place) -> Result<()> {
-    let mut reader = Reader { inventory, group: UNGROUPED, section: Section::Hosts, pending: Vec::new() };
+    let mut reader = Reader { inventory, group: UNGROUPED, section: Section::Hosts, pending: HashMap::new() };
     for (number, line) in text.lines().enumerate() {
         let trimmed = line.trim();
         let indent = line.chars().take_while(|c| c.is_whitespace()).count();
@@ -37,8 +38,8 @@ pub(crate) fn read(inventory: &mut Inventory, text: &str, file: &Place) -> Resul
             reader.line(trimmed, &place)?;
         }
     }
-    match reader.pending.first() {
-        Some(pending) => Err(pending.place.problem(Problem::UndefinedGroup { group: short(&pending.name) })),
+    match reader.pending.iter().min_by_key(|(_, pending)| pending.place.line) {
+        Some((name, pending)) => Err(pending.place.problem(Problem::UndefinedGroup { group: short(name) })),
         None => Ok(()),
     }
 }
@@ -47,7 +48,7 @@ struct Reader<'i> {
     inventory: &'i mut Inventory,
     group: GroupId,
     section: Section,
-    pending: Vec<Pending>,
+    pending: HashMap<String, Pending>,
 }
 
 impl Reader<'_> {
@@ -76,9 +77,9 @@ impl Reader<'_> {
             }
         };
         let known = self.inventory.group_id(name);
-        let waits = self.pending.iter().any(|pending| pending.name == name);
+        let waits = self.pending.contains_key(name);
         if known.is_none() && self.section == Section::Vars && !waits {
-            self.pending.push(Pending { place: place.clone(), name: name.to_owned(), parents: Vec::new() });
+            self.pending.insert(name.to_owned(), Pending { place: place.clone(), parents: Vec::new() });
         }
         self.group = self.inventory.add_group(name, place)?;
         if self.section != Section::Vars {
@@ -89,8 +90,7 @@ impl Reader<'_> {
 
     /// A group's own section was seen: links that waited for it are made.
     fn resolve(&mut self, name: &str) -> Result<()> {
-        let Some(at) = self.pending.iter().position(|pending| pending.name == name) else { return Ok(()) };
-        let pending = self.pending.remove(at);
+        let Some(pending) = self.pending.remove(name) else { return Ok(()) };
         for parent in pending.parents {
             self.inventory.add_child(parent, self.group, &pending.place)?;
         }
@@ -143,13 +143,11 @@ impl Reader<'_> {
             // A group of which only `:vars` were seen is known and still waits for its section.
             return self.inventory.add_child(self.group, child, place);
         }
-        match self.pending.iter_mut().find(|pending| pending.name == name) {
-            Some(pending) => pending.parents.push(self.group),
-            None => {
-                let parents = vec![self.group];
-                self.pending.push(Pending { place: place.clone(), name: name.to_owned(), parents });
-            }
-        }
+        let pending = self.pending.entry(name.to_owned());
+        pending
+            .or_insert_with(|| Pending { place: place.clone(), parents: Vec::new() })
+            .parents
+            .push(self.group);
         Ok(())
     }
 }

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::bounds::{GROUPS_MAX, HOSTS_MAX, LINKS_MAX, VARIABLES_MAX};
+use crate::bounds::{CHILD_LINKS_MAX, DEPTH_MAX, GROUPS_MAX, HOSTS_MAX, MEMBERS_MAX, VARIABLES_MAX};
 use crate::names::{check_group_name, check_host_name};
-use crate::problem::{Notice, Place, Problem, Result, short};
+use crate::problem::{InventoryError, Notice, Place, Problem, Result, short};
 use crate::value::{Value, Var, Vars};
 
 /// The number of a host in its inventory, in the order of first mention.
@@ -57,7 +57,7 @@ pub struct Inventory {
     host_ids: HashMap<String, HostId>,
     group_ids: HashMap<String, GroupId>,
     members: HashSet<(GroupId, HostId)>,
-    links: HashSet<(GroupId, GroupId)>,
+    links: HashMap<(GroupId, GroupId), Place>,
     n_variables: usize,
     /// The sources that were read, as given.
     pub(crate) sources: Vec<crate::load::SourceRead>,
@@ -194,7 +194,9 @@ impl Inventory {
         if !self.members.insert((group, host)) {
             return Ok(());
         }
-        self.check_links(place)?;
+        if self.members.len() > MEMBERS_MAX {
+            return Err(place.problem(Problem::TooMany { what: "memberships", max: MEMBERS_MAX }));
+        }
         if let (Some(group), Some(host_entry)) = (self.groups.get_mut(group), self.hosts.get_mut(host)) {
             group.hosts.push(host);
             host_entry.groups.push(self.group_ids.get(&group.name).copied().unwrap_or(ALL));
@@ -202,25 +204,18 @@ impl Inventory {
         Ok(())
     }
 
-    fn check_links(&self, place: &Place) -> Result<()> {
-        if self.members.len() + self.links.len() > LINKS_MAX {
-            return Err(place.problem(Problem::TooMany { what: "memberships", max: LINKS_MAX }));
-        }
-        Ok(())
-    }
-
-    /// Puts a group below another.
+    /// Puts a group below another. Circles through several groups are found by [`Self::reconcile`].
     pub(crate) fn add_child(&mut self, parent: GroupId, child: GroupId, place: &Place) -> Result<()> {
-        if self.links.contains(&(parent, child)) {
+        if self.links.contains_key(&(parent, child)) {
             return Ok(());
         }
-        let circle = parent == child || self.walk(&[parent], |group| &group.parents).contains(&child);
-        if circle {
-            let name = |id: GroupId| self.groups.get(id).map_or(String::new(), |group| short(&group.name));
-            return Err(place.problem(Problem::Circle { parent: name(parent), child: name(child) }));
+        if parent == child {
+            return Err(self.circle(parent, child, place));
         }
-        self.links.insert((parent, child));
-        self.check_links(place)?;
+        if self.links.len() >= CHILD_LINKS_MAX {
+            return Err(place.problem(Problem::TooMany { what: "children of groups", max: CHILD_LINKS_MAX }));
+        }
+        self.links.insert((parent, child), place.clone());
         if let Some(group) = self.groups.get_mut(parent) {
             group.children.push(child);
         }
@@ -301,14 +296,14 @@ impl Inventory {
         if let Some(ungrouped) = self.groups.get_mut(UNGROUPED) {
             ungrouped.hosts.retain(|host| members.contains(&(UNGROUPED, *host)));
         }
-        self.measure_depths();
-        Ok(())
+        self.measure_depths()
     }
 
-    /// Each group's depth, parents before children (the graph has no circles).
-    fn measure_depths(&mut self) {
+    /// Each group's depth, parents before children; groups that never come up lie on circles or below them.
+    fn measure_depths(&mut self) -> Result<()> {
         let mut waiting: Vec<usize> = self.groups.iter().map(|group| group.parents.len()).collect();
-        let mut ready: Vec<GroupId> = vec![ALL];
+        let mut ready: Vec<GroupId> =
+            waiting.first().filter(|left| **left == 0).map(|_| ALL).into_iter().collect();
         while let Some(id) = ready.pop() {
             let Some((depth, children)) = self.groups.get(id).map(|g| (g.depth + 1, g.children.clone()))
             else {
@@ -326,6 +321,45 @@ impl Inventory {
                 }
             }
         }
+        if let Some(stuck) = waiting.iter().position(|left| *left > 0) {
+            return Err(self.find_circle(stuck, &waiting));
+        }
+        let deepest = self.groups.iter().max_by_key(|group| group.depth);
+        match deepest.filter(|group| group.depth > DEPTH_MAX) {
+            Some(group) => {
+                let parent = group.parents.first().copied().unwrap_or(ALL);
+                let child = self.group_id(&group.name).unwrap_or(ALL);
+                Err(self.link_place(parent, child).problem(Problem::TooDeep { max: DEPTH_MAX }))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Goes up from a stuck group among stuck groups until one comes again: that link closes a circle.
+    fn find_circle(&self, stuck: GroupId, waiting: &[usize]) -> InventoryError {
+        let mut seen = HashSet::new();
+        let mut child = stuck;
+        loop {
+            seen.insert(child);
+            let parents = self.groups.get(child).map_or(&[][..], |group| &group.parents);
+            let parent = parents.iter().find(|id| waiting.get(**id).is_some_and(|left| *left > 0));
+            match parent {
+                Some(parent) if !seen.contains(parent) => child = *parent,
+                other => {
+                    let parent = other.copied().unwrap_or(ALL);
+                    return self.circle(parent, child, &self.link_place(parent, child));
+                }
+            }
+        }
+    }
+
+    fn circle(&self, parent: GroupId, child: GroupId, place: &Place) -> InventoryError {
+        let name = |id: GroupId| self.groups.get(id).map_or(String::new(), |group| short(&group.name));
+        place.problem(Problem::Circle { parent: name(parent), child: name(child) })
+    }
+
+    fn link_place(&self, parent: GroupId, child: GroupId) -> Place {
+        self.links.get(&(parent, child)).cloned().unwrap_or_else(|| Place::file(""))
     }
 }
 

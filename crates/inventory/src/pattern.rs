@@ -47,7 +47,8 @@ impl Inventory {
         let mut hosts = search.evaluate(&[pattern])?;
         if let Some(limit) = limit {
             let within: HashSet<Selected> = search.evaluate(limit)?.into_iter().collect();
-            hosts.retain(|host| within.contains(host));
+            let here = within.iter().any(|host| matches!(host, Selected::Localhost(_)));
+            hosts.retain(|host| within.contains(host) || (here && matches!(host, Selected::Localhost(_))));
         }
         Ok(Selection { hosts, unmatched: search.unmatched })
     }

@@ -104,8 +104,8 @@ struct Reader<'f> {
     file: &'f Place,
     json: bool,
     nodes: usize,
-    /// Finished nodes under an anchor, and how many nodes each holds.
-    anchors: HashMap<usize, (Node, usize)>,
+    /// Finished nodes under an anchor.
+    anchors: HashMap<usize, (Node, Size)>,
     open: Vec<Open>,
     root: Option<Node>,
 }
@@ -122,7 +122,10 @@ impl Reader<'_> {
             Event::MappingStart(_, anchor, _) => self.start(line, column, anchor, true),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
-                Some((node, size)) => self.push(node, 0, size),
+                Some((_, size)) if self.open.len() + size.depth > DEPTH_MAX => {
+                    Err(self.file.at(line, column).problem(Problem::TooDeep { max: DEPTH_MAX }))
+                }
+                Some((node, size)) => self.push(node, 0, size.nodes),
                 None => {
                     let detail = "an alias may not stand inside the value it names".to_owned();
                     Err(self.file.at(line, column).problem(Problem::Yaml { detail }))
@@ -185,9 +188,9 @@ impl Reader<'_> {
             return Err(node.place(self.file).problem(problem));
         }
         if anchor != 0 {
-            let size = count(&node);
+            let size = measure(&node);
             // The copy that is kept counts too, so anchors within anchors cannot grow beyond the bound.
-            self.nodes += size;
+            self.nodes += size.nodes;
             self.anchors.insert(anchor, (node.clone(), size));
         }
         match self.open.last_mut() {
@@ -238,11 +241,28 @@ impl Reader<'_> {
     }
 }
 
-fn count(node: &Node) -> usize {
-    1 + match &node.kind {
-        Kind::Scalar(_) => 0,
-        Kind::List(items) => items.iter().map(count).sum(),
-        Kind::Map(entries) => entries.iter().map(|(key, value)| count(key) + count(value)).sum(),
+/// How large a node is with everything below it.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    /// Levels of lists and maps.
+    depth: usize,
+}
+
+fn measure(node: &Node) -> Size {
+    let sum = |sizes: &mut dyn Iterator<Item = Size>| {
+        let below = sizes.fold(Size::default(), |sum, size| Size {
+            nodes: sum.nodes + size.nodes,
+            depth: sum.depth.max(size.depth),
+        });
+        Size { nodes: below.nodes + 1, depth: below.depth + 1 }
+    };
+    match &node.kind {
+        Kind::Scalar(_) => Size { nodes: 1, depth: 0 },
+        Kind::List(items) => sum(&mut items.iter().map(measure)),
+        Kind::Map(entries) => {
+            sum(&mut entries.iter().flat_map(|(key, value)| [measure(key), measure(value)]))
+        }
     }
 }
 
@@ -383,6 +403,12 @@ mod tests {
         }
         let error = read(&bomb, &Place::file("f.yml")).expect_err("a bomb");
         assert!(matches!(error.problem, Problem::TooMany { .. }), "{error}");
+        let mut chain = "a0: &a0 [x]\n".to_owned();
+        for n in 1..100 {
+            chain += &format!("a{n}: &a{n} [*a{}]\n", n - 1);
+        }
+        let error = read(&chain, &Place::file("f.yml")).expect_err("a chain of aliases");
+        assert!(matches!(error.problem, Problem::TooDeep { .. }), "{error}");
         let error = read(&"[".repeat(5000), &Place::file("f.yml")).expect_err("too deep");
         assert!(matches!(error.problem, Problem::TooDeep { .. } | Problem::Yaml { .. }), "{error}");
     }
