@@ -3,6 +3,7 @@
 //! INI, YAML, JSON, folders, scripts and lists of hosts; `group_vars` and `host_vars`; host patterns; export. The
 //! crate does no IO: the caller gives it files through [`Files`] and runs scripts. Rendering templates, opening
 //! vault texts and connecting are left to others.
+#![forbid(unsafe_code)]
 
 mod bounds;
 mod export;
