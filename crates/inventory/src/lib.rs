@@ -4,6 +4,8 @@
 //! crate does no IO: the caller gives it files through [`Files`] and runs scripts. Rendering templates, opening
 //! vault texts and connecting are left to others.
 
+#![forbid(unsafe_code)]
+
 mod bounds;
 mod export;
 mod groups;
