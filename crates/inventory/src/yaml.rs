@@ -211,6 +211,11 @@ impl Reader<'_> {
         let mut merged = Vec::new();
         let mut items = items.into_iter();
         while let (Some(key), Some(value)) = (items.next(), items.next()) {
+            if !matches!(key.kind, Kind::Scalar(_)) {
+                let detail =
+                    "a list or map is no key; accepted: a text, and templates in quotes: \"{{ … }}\"";
+                return Err(key.place(self.file).problem(Problem::Yaml { detail: detail.to_owned() }));
+            }
             if !matches!(&key.kind, Kind::Scalar(Value::Text(text)) if text == "<<") {
                 own.push((key, value));
                 continue;
@@ -390,6 +395,8 @@ mod tests {
         assert!(error.to_string().starts_with("f.yml:"), "{error}");
         let error = read("a: &x [*x]\n", &Place::file("f.yml")).expect_err("alias in itself");
         assert_eq!((error.place.line, error.place.column), (1, 8));
+        let error = read("a:\n  b: {{ x }}\n", &Place::file("f.yml")).expect_err("a bare template");
+        assert_eq!((error.place.line, error.place.column), (2, 7));
         let error = read("a: 1\n---\nb: 1\n", &Place::file("f.yml")).expect_err("two documents");
         assert_eq!(error.place.line, 2);
     }

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use wellkept_inventory::{Files, Meta};
 
-pub fn case_path(path: &str) -> PathBuf {
+pub(crate) fn case_path(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(path)
 }
 
 /// The folder `tests/cases`. Owner and mode are made up, so that the checkout's do not matter; scripts do not run:
 /// what they print is in `answers`.
-pub struct Case;
+pub(crate) struct Case;
 
 impl Files for Case {
     fn stat(&self, path: &str) -> Result<Option<Meta>, String> {
@@ -40,12 +40,12 @@ impl Files for Case {
 
 /// Files in memory; each folder that a path names is there.
 #[derive(Default)]
-pub struct Memory {
-    pub files: BTreeMap<String, (Meta, Vec<u8>)>,
+pub(crate) struct Memory {
+    pub(crate) files: BTreeMap<String, (Meta, Vec<u8>)>,
 }
 
 impl Memory {
-    pub fn new(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         let mut memory = Self::default();
         for (path, text) in files {
             memory.put(path, text.as_bytes(), 0, 0o644);
@@ -53,7 +53,7 @@ impl Memory {
         memory
     }
 
-    pub fn put(&mut self, path: &str, bytes: &[u8], owner: u32, mode: u32) {
+    pub(crate) fn put(&mut self, path: &str, bytes: &[u8], owner: u32, mode: u32) {
         let meta = Meta { folder: false, owner, group: owner, mode, size: bytes.len() as u64 };
         self.files.insert(path.to_owned(), (meta, bytes.to_vec()));
     }
