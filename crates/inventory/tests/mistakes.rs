@@ -200,3 +200,29 @@ fn patterns_that_cannot_be_run_in_bounded_time_are_refused() {
     assert!(inventory.select(&many, None).is_err());
     assert_eq!(inventory.select("ghost:web1", None).expect("good").unmatched, ["ghost"]);
 }
+
+#[test]
+fn plays_add_hosts_and_groups_with_their_variable_files() {
+    let files = Memory::new(&[
+        ("inv/hosts", "[web]\nw1\n"),
+        ("inv/group_vars/new.yml", "g: 1\n"),
+        ("inv/host_vars/late.yml", "h: 2\n"),
+    ]);
+    let mut inventory = read(&files, "inv").expect("good");
+    let place = wellkept_inventory::Place::file("site.yml");
+    let none = wellkept_inventory::Vars::new();
+    let (host, changed) =
+        inventory.add_at_run(&files, "late", &["new", "web"], &none, &place).expect("a good host");
+    assert!(changed);
+    assert_eq!(inventory.magic(host).group_names, ["new", "web"]);
+    assert_eq!(inventory.magic(host).inventory_file, None);
+    let vars = inventory.host_vars(host);
+    assert_eq!(vars.keys().collect::<Vec<_>>(), ["g", "h"]);
+    let again = inventory.add_at_run(&files, "late", &["web"], &none, &place).expect("the same host");
+    assert_eq!(again, (host, false));
+    assert!(inventory.add_at_run(&files, "-x", &[], &none, &place).is_err());
+    inventory.add_child_at_run("top", "new", &place).expect("no circle");
+    assert_eq!(inventory.magic(host).group_names, ["new", "top", "web"]);
+    assert!(inventory.add_child_at_run("new", "top", &place).is_err());
+    inventory.add_child_at_run("top", "web", &place).expect("the refused link left nothing behind");
+}
