@@ -19,6 +19,7 @@ mod names;
 mod pattern;
 mod problem;
 mod run_time;
+mod scalar;
 mod script;
 mod source;
 mod told;
