@@ -353,7 +353,7 @@ impl Inventory {
         }
     }
 
-    fn circle(&self, parent: GroupId, child: GroupId, place: &Place) -> InventoryError {
+    pub(crate) fn circle(&self, parent: GroupId, child: GroupId, place: &Place) -> InventoryError {
         let name = |id: GroupId| self.groups.get(id).map_or(String::new(), |group| short(&group.name));
         place.problem(Problem::Circle { parent: name(parent), child: name(child) })
     }

@@ -169,5 +169,5 @@ fn is_plain(text: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '@');
     text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '/'))
         && text.chars().all(word)
-        && matches!(crate::yaml::plain(text), Value::Text(_))
+        && matches!(crate::scalar::plain(text), Value::Text(_))
 }

@@ -5,6 +5,8 @@
 //! vault texts and connecting are left to others.
 #![forbid(unsafe_code)]
 
+#![forbid(unsafe_code)]
+
 mod bounds;
 mod export;
 mod groups;
@@ -17,8 +19,11 @@ mod merge;
 mod names;
 mod pattern;
 mod problem;
+mod run_time;
+mod scalar;
 mod script;
 mod source;
+mod told;
 mod value;
 mod vars_files;
 mod words;

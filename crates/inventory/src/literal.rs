@@ -149,6 +149,11 @@ impl Reader<'_> {
     fn signed(&mut self) -> Option<Value> {
         let minus = self.rest.starts_with('-');
         self.rest = self.rest.get(1..)?;
+        self.space();
+        // Python's literals have one sign at most.
+        if self.rest.starts_with(['+', '-']) {
+            return None;
+        }
         match self.value()? {
             Value::Int(number) if minus => Some(Value::Int(number.checked_neg()?)),
             Value::Float(number) if minus => Some(Value::Float(-number)),
@@ -360,7 +365,7 @@ mod tests {
     fn all_else_stays_text_as_it_stands() {
         for written in [
             "true", "yes", "null", "010", "08", "1.2.3", "10.0.0.1", "a b # c", "1 2", "'open", "[1",
-            "{{ x }}", "_1", "1__0", "f'x'", "1-2", "",
+            "{{ x }}", "_1", "1__0", "f'x'", "1-2", "--1", "",
         ] {
             assert_eq!(from_ini(written), text(written), "{written}");
         }

@@ -100,8 +100,7 @@ pub(crate) fn stat(files: &dyn Files, path: &str) -> Result<Option<Meta>> {
 /// The names in a folder, sorted by their bytes as Ansible does.
 pub(crate) fn list(files: &dyn Files, path: &str, user: u32) -> Result<Vec<String>> {
     if let Some(meta) = stat(files, path)? {
-        // A sticky folder such as /tmp is open to all, and each file in it is checked by itself; but in a folder
-        // that others can write they could put files of root's, by links.
+        // In a folder that others can write they could put links to files that are believed.
         check_trust(path, &meta, user, false)?;
     }
     let mut names = files.list(path).map_err(|detail| unreadable(path, &detail))?;

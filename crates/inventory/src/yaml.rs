@@ -5,13 +5,12 @@
 //! copies and count against [`NODES_MAX`].
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
-use regex::Regex;
 
 use crate::bounds::{DEPTH_MAX, NODES_MAX};
 use crate::problem::{Place, Problem, Result, short};
+use crate::scalar::plain;
 use crate::value::{MapBuilder, Value};
 
 /// One node and its place.
@@ -211,6 +210,11 @@ impl Reader<'_> {
         let mut merged = Vec::new();
         let mut items = items.into_iter();
         while let (Some(key), Some(value)) = (items.next(), items.next()) {
+            if !matches!(key.kind, Kind::Scalar(_)) {
+                let detail =
+                    "a list or map is no key; accepted: a text, and templates in quotes: \"{{ … }}\"";
+                return Err(key.place(self.file).problem(Problem::Yaml { detail: detail.to_owned() }));
+            }
             if !matches!(&key.kind, Kind::Scalar(Value::Text(text)) if text == "<<") {
                 own.push((key, value));
                 continue;
@@ -264,76 +268,6 @@ fn measure(node: &Node) -> Size {
             sum(&mut entries.iter().flat_map(|(key, value)| [measure(key), measure(value)]))
         }
     }
-}
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("the pattern is fixed and tested")
-}
-
-static INT: LazyLock<Regex> = LazyLock::new(|| {
-    pattern("^[-+]?(?:0b[01_]+|0[0-7_]+|0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|[1-9][0-9_]*(?::[0-5]?[0-9])+)$")
-});
-static FLOAT: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*)$",
-    )
-});
-
-/// The type of a plain word by YAML 1.1. Dates stay text.
-pub(crate) fn plain(text: &str) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Value::Bool(true),
-        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
-            return Value::Bool(false);
-        }
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Value::Float(f64::INFINITY),
-        "-.inf" | "-.Inf" | "-.INF" => return Value::Float(f64::NEG_INFINITY),
-        ".nan" | ".NaN" | ".NAN" => return Value::Float(f64::NAN),
-        _ => {}
-    }
-    let numeric = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
-    let number = if !numeric {
-        None
-    } else if INT.is_match(text) {
-        int(text)
-    } else if FLOAT.is_match(text) {
-        float(text)
-    } else {
-        None
-    };
-    number.unwrap_or_else(|| Value::Text(text.to_owned()))
-}
-
-fn signed(text: &str) -> (bool, String) {
-    let digits = text.trim_start_matches(['-', '+']).replace('_', "");
-    (text.starts_with('-'), digits)
-}
-
-fn int(text: &str) -> Option<Value> {
-    let (minus, digits) = signed(text);
-    let size = if let Some(binary) = digits.strip_prefix("0b") {
-        i128::from_str_radix(binary, 2).ok()?
-    } else if let Some(hex) = digits.strip_prefix("0x") {
-        i128::from_str_radix(hex, 16).ok()?
-    } else if digits.contains(':') {
-        digits.split(':').try_fold(0i128, |sum, part| sum.checked_mul(60)?.checked_add(part.parse().ok()?))?
-    } else if digits.len() > 1 && digits.starts_with('0') {
-        i128::from_str_radix(&digits, 8).ok()?
-    } else {
-        digits.parse().ok()?
-    };
-    Some(Value::Int(if minus { size.checked_neg()? } else { size }))
-}
-
-fn float(text: &str) -> Option<Value> {
-    let (minus, digits) = signed(text);
-    let size = if digits.contains(':') {
-        digits.split(':').try_fold(0f64, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok()?))?
-    } else {
-        digits.parse().ok()?
-    };
-    Some(Value::Float(if minus { -size } else { size }))
 }
 
 #[cfg(test)]
@@ -390,6 +324,8 @@ mod tests {
         assert!(error.to_string().starts_with("f.yml:"), "{error}");
         let error = read("a: &x [*x]\n", &Place::file("f.yml")).expect_err("alias in itself");
         assert_eq!((error.place.line, error.place.column), (1, 8));
+        let error = read("a:\n  b: {{ x }}\n", &Place::file("f.yml")).expect_err("a bare template");
+        assert_eq!((error.place.line, error.place.column), (2, 7));
         let error = read("a: 1\n---\nb: 1\n", &Place::file("f.yml")).expect_err("two documents");
         assert_eq!(error.place.line, 2);
     }
