@@ -5,7 +5,6 @@
 //! vault texts and connecting are left to others.
 #![forbid(unsafe_code)]
 
-
 mod bounds;
 mod export;
 mod groups;
