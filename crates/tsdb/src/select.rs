@@ -67,7 +67,8 @@ impl SeriesSource for Store {
     ) -> Result<Selected, SourceError> {
         let reading = Reading::new(self, from, to, limits);
         let aggregate = rollup::aggregate_for(&hints.func);
-        let chosen = self.resolution_for(hints);
+        let resolutions: Vec<i64> = self.resolutions().collect();
+        let chosen = resolution_for(hints, &resolutions);
         let (found, parts) = self.plan(matchers, chosen, from, to);
         let mut gathered = reading.run(&parts, aggregate, found.len())?;
         let mut used = Used::default();
@@ -75,10 +76,11 @@ impl SeriesSource for Store {
         if chosen == 0 && aggregate == Aggregate::Count {
             gathered.iter_mut().for_each(Gathered::count_each);
         }
-        let covered = self.covered(chosen, from.0, to.0);
-        if chosen > 0 && covered.1 < to.0 {
+        // Samples as they came need no second look.
+        let covered_to = if chosen > 0 { self.covered(chosen, from.0, to.0).1 } else { to.0 };
+        if covered_to < to.0 {
             // What has no rows yet: samples as they came.
-            let after = TimestampMs(from.0.max(covered.1.saturating_add(1)));
+            let after = TimestampMs(from.0.max(covered_to.saturating_add(1)));
             let mut newer = again(&reading, &found, 0, after, to, aggregate)?;
             used.note(0, &newer);
             if aggregate == Aggregate::Count {
@@ -86,7 +88,7 @@ impl SeriesSource for Store {
             }
             gathered.iter_mut().zip(newer).for_each(|(all, newer)| all.append(newer));
         }
-        for coarser in self.resolutions().filter(|&r| r > chosen) {
+        for coarser in resolutions.into_iter().filter(|&r| r > chosen) {
             // A window may have to be as long as two rows, and an instant selector looks back by one.
             let back = match hints.range_ms {
                 0 => coarser.saturating_sub(hints.lookback_ms.max(1)),
@@ -182,19 +184,6 @@ impl Store {
         all.into_iter()
     }
 
-    /// The coarsest resolution that a query cannot tell from the samples themselves.
-    fn resolution_for(&self, hints: &Hints) -> i64 {
-        let fits = |&r: &i64| {
-            let range = if hints.range_ms > 0 {
-                hints.range_ms >= r.saturating_mul(3)
-            } else {
-                hints.lookback_ms >= r
-            };
-            hints.step_ms >= r && range
-        };
-        self.resolutions().filter(fits).last().unwrap_or(0)
-    }
-
     /// From where to where there are rows of a resolution, within a range.
     fn covered(&self, resolution: i64, from: i64, to: i64) -> (i64, i64) {
         let state = self.state();
@@ -242,6 +231,16 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The coarsest resolution that a query cannot tell from the samples themselves; `all` rise.
+fn resolution_for(hints: &Hints, all: &[i64]) -> i64 {
+    let fits = |&&r: &&i64| {
+        let range =
+            if hints.range_ms > 0 { hints.range_ms >= r.saturating_mul(3) } else { hints.lookback_ms >= r };
+        hints.step_ms >= r && range
+    };
+    all.iter().rfind(fits).copied().unwrap_or(0)
 }
 
 /// What is put before the first samples.
