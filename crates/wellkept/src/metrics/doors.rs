@@ -11,6 +11,7 @@ use wellkept_tsdb::{OsDisk, Store};
 
 use crate::clock::now;
 use crate::commands::store::copies::put_back;
+use crate::exit::Failure;
 
 /// The doors of the store behind HTTP.
 pub(crate) struct HttpDoors {
@@ -88,14 +89,8 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn not_copied(error: &(impl std::error::Error + ?Sized)) -> Refusal {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        told.push_str(": ");
-        told.push_str(&cause.to_string());
-        source = cause.source();
-    }
+fn not_copied(error: &dyn std::error::Error) -> Refusal {
+    let told = Failure::of(0, error).message;
     Refusal { kind: RefusalKind::Unavailable, text: Text::new("refused.snapshot").with("error", told) }
 }
 
