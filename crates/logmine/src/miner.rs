@@ -137,6 +137,22 @@ impl Miner {
         }
     }
 
+    /// The same with ids from `first` on: what was known is lost, and the ids that it gave must not name others.
+    #[must_use]
+    pub fn starting_at(bounds: Bounds, first: TemplateId) -> Self {
+        Self { next_id: first.0.max(1), ..Self::new(bounds) }
+    }
+
+    /// All ids that stand for the same template as `id`, in order: lines keep the id that they were given.
+    #[must_use]
+    pub fn aliases(&self, id: TemplateId) -> Vec<TemplateId> {
+        let id = self.resolve(id);
+        let others = self.now_called.keys().copied().filter(|&old| self.resolve(old) == id);
+        let mut all: Vec<TemplateId> = others.chain([id]).collect();
+        all.sort_unstable();
+        all
+    }
+
     /// The id that stands for `id` now.
     #[must_use]
     pub fn resolve(&self, id: TemplateId) -> TemplateId {

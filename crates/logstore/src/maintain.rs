@@ -71,10 +71,24 @@ impl LogStore {
     /// # Errors
     /// The disk's. Nothing is lost then and the next call tries again.
     pub fn maintain(&self, now_ns: i64) -> Result<Maintained, LogStoreError> {
+        self.maintain_with(now_ns, &mut || Ok(()))
+    }
+
+    /// As [`Self::maintain`]. `before` is called when lines are about to leave the write-ahead log for a segment: after
+    /// it, whatever the miner must remember of their ids has to be on disk, because they are never split again. Its
+    /// error puts the segment off.
+    ///
+    /// # Errors
+    /// As [`Self::maintain`], and those of `before`.
+    pub fn maintain_with(
+        &self,
+        now_ns: i64,
+        before: &mut dyn FnMut() -> std::io::Result<()>,
+    ) -> Result<Maintained, LogStoreError> {
         let mut upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
         let mut done = Maintained::default();
         if self.is_due(&mut upkeep, now_ns) {
-            done.written_lines = self.flush_with(&mut upkeep, now_ns)?;
+            done.written_lines = self.flush_with(&mut upkeep, now_ns, before)?;
         }
         if upkeep.may_remove(now_ns) {
             self.expire(&mut upkeep, now_ns, &mut done)?;
@@ -89,7 +103,7 @@ impl LogStore {
     /// As [`Self::maintain`].
     pub fn flush(&self, now_ns: i64) -> Result<u64, LogStoreError> {
         let mut upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
-        self.flush_with(&mut upkeep, now_ns)
+        self.flush_with(&mut upkeep, now_ns, &mut || Ok(()))
     }
 
     fn is_due(&self, upkeep: &mut Upkeep, now: i64) -> bool {
@@ -109,10 +123,16 @@ impl LogStore {
             || now.saturating_sub(since) >= nanos(self.config.segment_age)
     }
 
-    fn flush_with(&self, upkeep: &mut Upkeep, now: i64) -> Result<u64, LogStoreError> {
+    fn flush_with(
+        &self,
+        upkeep: &mut Upkeep,
+        now: i64,
+        before: &mut dyn FnMut() -> std::io::Result<()>,
+    ) -> Result<u64, LogStoreError> {
         let mut written = 0;
         // A head that could not be written before goes first.
         while let Some(frozen) = self.freeze()? {
+            before().map_err(LogStoreError::io("remember templates of", segment::DIR))?;
             let birth = Birth { number: upkeep.next_segment, covers: frozen.covers, made: now, replaces: 0 };
             upkeep.next_segment += 1;
             let segment = Arc::new(self.write_segment(upkeep, &frozen.pieces, birth)?);

@@ -148,6 +148,24 @@ impl Watch {
         self.tell(found, out);
     }
 
+    /// Whether a rate that was told is still odd, or a beat that was told still missing. What is new or a value of one
+    /// line does not last.
+    #[must_use]
+    pub fn lasts(&self, template: TemplateId, kind: Kind) -> bool {
+        let track = self.tracks.get(&template);
+        match kind {
+            Kind::Rate => track.is_some_and(|t| t.rate.is_odd()),
+            Kind::MissingBeat => track.is_some_and(|t| t.beat.is_missing()),
+            Kind::NewTemplate | Kind::Value(_) => false,
+        }
+    }
+
+    /// Whether so many templates are known that further ones are told as new each time they come.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.known.len() >= self.config.templates
+    }
+
     /// From now on `kind` of `template` is known and harmless.
     pub fn mark_harmless(&mut self, template: TemplateId, kind: Kind) {
         self.harmless.insert((template, kind));

@@ -40,6 +40,10 @@ impl Beat {
         self.told = false;
     }
 
+    pub(super) fn is_missing(&self) -> bool {
+        self.told
+    }
+
     pub(super) fn write(&self, out: &mut Writer) {
         out.number(u64::from(self.last_ns.is_some()));
         out.signed(self.last_ns.unwrap_or_default());

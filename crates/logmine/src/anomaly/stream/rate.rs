@@ -36,6 +36,10 @@ impl Rate {
         self.running = self.running.saturating_add(1);
     }
 
+    pub(super) fn is_odd(&self) -> bool {
+        self.odd
+    }
+
     /// Closes the buckets that end at or before `now_ns`.
     pub(super) fn until(&mut self, now_ns: i64, template: TemplateId, found: &mut Vec<Oddity>) {
         let passed = now_ns.saturating_sub(self.start_ns) / self.bucket_ns;
