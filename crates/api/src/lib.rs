@@ -21,6 +21,7 @@ mod finish;
 mod body;
 mod promql_door;
 mod prom;
+mod logs;
 mod handlers;
 mod views;
 mod patience;
@@ -29,6 +30,9 @@ mod serve;
 pub use command::{Command, Refusal, RefusalKind, Reply};
 pub use doors::{Door, Doors, NoDoors, Push, PushReply};
 pub use host::allowed_hosts;
+pub use logs::{
+    Harmless, LogDoor, LogPush, LogStatus, LogViews, NoLogs, OddityView, SourceCount, TemplateKnown,
+};
 pub use permission::Permission;
 pub use prom::views::{ExemplarQuery, NoViews, PrometheusViews, RuleFilter, TargetState};
 pub use routes::{router, routes};

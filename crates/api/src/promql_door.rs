@@ -15,7 +15,7 @@ pub(crate) use wellkept_promql::{Outcome, PointValue, Value, histogram_buckets};
 const MESSAGE_MAX: usize = 1000;
 
 /// When an evaluation shall end early.
-pub(crate) type Stop<'a> = &'a dyn Fn() -> bool;
+pub(crate) type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
 pub(crate) fn instant(
     text: &str,

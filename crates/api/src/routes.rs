@@ -14,6 +14,7 @@ use crate::error::ApiError;
 use crate::finish::finish;
 use crate::gate::{Gate, gate};
 use crate::handlers::{acts, changes, console, events, incidents, own, push};
+use crate::logs;
 use crate::permission::Permission::{self, Act, Public, Push, Read, Stream};
 use crate::prom::{federate, http as prometheus, status};
 
@@ -38,6 +39,12 @@ fn post<H: Handler<T, App>, T: 'static>(path: &'static str, permission: Permissi
     Route { method, name: Method::POST, path, permission, handler: on(method, handler) }
 }
 
+/// Answers PUT.
+fn put<H: Handler<T, App>, T: 'static>(path: &'static str, permission: Permission, handler: H) -> Route {
+    let method = MethodFilter::PUT;
+    Route { method, name: Method::PUT, path, permission, handler: on(method, handler) }
+}
+
 #[rustfmt::skip]
 fn table() -> Vec<Route> {
     vec![
@@ -49,6 +56,7 @@ fn table() -> Vec<Route> {
         get("/alerts", Public, console::page),
         get("/targets", Public, console::page),
         get("/store", Public, console::page),
+        get("/logs", Public, console::page),
         get("/assets/{*path}", Public, console::file),
         get("/{file}", Public, console::file),
         get("/-/healthy", Public, own::healthy),
@@ -91,6 +99,33 @@ fn table() -> Vec<Route> {
         get("/api/v1/status/flags", Read, status::flags),
         get("/api/v1/status/runtimeinfo", Read, status::runtime),
         get("/api/v1/status/tsdb", Read, status::tsdb),
+        get("/api/v1/logs/search", Read, logs::search),
+        get("/api/v1/logs/histogram", Read, logs::histogram),
+        get("/api/v1/logs/facets", Read, logs::facets),
+        get("/api/v1/logs/patterns", Read, logs::patterns),
+        get("/api/v1/logs/context", Read, logs::context),
+        get("/api/v1/logs/tail", Stream, logs::tail),
+        get("/api/v1/logs/labels", Read, logs::labels),
+        get("/api/v1/logs/label/{name}/values", Read, logs::values),
+        get("/api/v1/logs/oddities", Read, logs::oddities),
+        get("/api/v1/logs/harmless", Read, logs::harmless),
+        post("/api/v1/logs/harmless", Act, logs::mark),
+        get("/api/v1/logs/status", Read, logs::status),
+        post("/api/v1/otlp/v1/logs", Push, logs::otlp),
+        post("/loki/api/v1/push", Push, logs::loki_push),
+        get("/loki/api/v1/query", Read, logs::loki_query),
+        post("/loki/api/v1/query", Read, logs::loki_query),
+        get("/loki/api/v1/query_range", Read, logs::loki_query_range),
+        post("/loki/api/v1/query_range", Read, logs::loki_query_range),
+        get("/loki/api/v1/labels", Read, logs::loki_labels),
+        get("/loki/api/v1/label/{name}/values", Read, logs::loki_values),
+        get("/loki/api/v1/series", Read, logs::loki_series),
+        post("/loki/api/v1/series", Read, logs::loki_series),
+        get("/elasticsearch", Read, logs::elastic_root),
+        get("/elasticsearch/", Read, logs::elastic_root),
+        get("/elasticsearch/{*path}", Read, logs::elastic),
+        put("/elasticsearch/{*path}", Push, logs::elastic_write),
+        post("/elasticsearch/{*path}", Push, logs::elastic_write),
         post("/api/v1/write", Push, push::remote_write),
         post("/api/v1/import/prometheus", Push, push::import),
         post("/api/v1/otlp/v1/metrics", Push, push::otlp),

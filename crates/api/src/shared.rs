@@ -9,6 +9,7 @@ use wellkept_model::{Change, Incident, Overview, SeriesSource, TimestampMs};
 
 use crate::Command;
 use crate::doors::Doors;
+use crate::logs::LogViews;
 use crate::prom::views::PrometheusViews;
 
 /// Everything that the API reads from and sends to; the engine owns the other ends. Cheap to clone.
@@ -30,6 +31,8 @@ pub struct Shared {
     pub views: Arc<dyn PrometheusViews>,
     /// Where pushed samples go.
     pub doors: Arc<dyn Doors>,
+    /// Lines of logs.
+    pub logs: Arc<dyn LogViews>,
     /// Metrics of the process in Prometheus' text format; the API adds its own.
     pub own_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// A file of the console by its path without leading slash; `index.html` is the page itself.

@@ -11,6 +11,7 @@ mod command;
 pub mod discover;
 mod filesystem;
 mod health;
+mod logs;
 mod metrics;
 mod problem;
 mod read;
@@ -28,7 +29,8 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 7] = ["services", "filesystems", "automation", "changes", "unusual", "source", "metrics"];
+const KEYS: [&str; 8] =
+    ["services", "filesystems", "automation", "changes", "unusual", "source", "metrics", "logs"];
 
 /// Reads and checks a keep file. `file_name` is only used in messages.
 ///
@@ -79,6 +81,7 @@ fn read_keep(text: &str, problems: &mut Problems) -> Keep {
     keep.unusual = fields.get("unusual").map(|n| automation::unusual(n, problems)).unwrap_or_default();
     keep.source = fields.get("source").and_then(|n| metrics::source(n, problems));
     keep.metrics = fields.get("metrics").map(|n| metrics::metrics(n, problems)).unwrap_or_default();
+    keep.logs = fields.get("logs").map(|n| logs::logs(n, problems)).unwrap_or_default();
     keep.services = services.into_iter().filter_map(|s| Some((s.name, s.service?))).collect();
     keep.filesystems =
         filesystems.into_iter().map(|f| (f.filesystem.mountpoint.clone(), f.filesystem)).collect();

@@ -57,7 +57,8 @@ fn rows(node: &Node, problems: &mut Problems) -> Option<Option<Duration>> {
     })
 }
 
-fn size(node: &Node, problems: &mut Problems) -> Option<u64> {
+/// Bytes with a unit.
+pub(crate) fn size(node: &Node, problems: &mut Problems) -> Option<u64> {
     let parse = |t: &str| {
         let (number, unit) = t.split_at(t.find(|c: char| !c.is_ascii_digit())?);
         let unit = match unit.trim_start() {
@@ -81,8 +82,18 @@ fn series(node: &Node, least: Duration, problems: &mut Problems) -> Option<Serie
     };
     let (raw, five_minutes, hours) =
         (kept("raw", least), kept("5m", BEFORE_ROWS_MIN), kept("1h", BEFORE_ROWS_MIN));
-    let Some(wanted) = fields.get("match") else {
-        read::missing(&node.at, "match", Text::new("keep.accept.match"), problems);
+    let matchers = matchers(node, fields.get("match"), problems)?;
+    Some(SeriesRetention { matchers, raw, five_minutes, hours })
+}
+
+/// Labels with their values, all of which must fit.
+pub(crate) fn matchers(
+    rule: &Node,
+    wanted: Option<&Node>,
+    problems: &mut Problems,
+) -> Option<Vec<(String, MatchOp, String)>> {
+    let Some(wanted) = wanted else {
+        read::missing(&rule.at, "match", Text::new("keep.accept.match"), problems);
         return None;
     };
     let entries = read::map(wanted, "job, instance, __name__, …", problems)?;
@@ -97,8 +108,7 @@ fn series(node: &Node, least: Duration, problems: &mut Problems) -> Option<Serie
         });
         matcher.map(|(op, value)| (key.text.clone(), op, value))
     };
-    let matchers: Vec<_> = entries.iter().map(one).collect::<Option<_>>()?;
-    Some(SeriesRetention { matchers, raw, five_minutes, hours })
+    entries.iter().map(one).collect()
 }
 
 /// `web`, `!web`, `=~web.*`, `!~web.*`.

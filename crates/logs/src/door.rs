@@ -113,7 +113,8 @@ impl Logs {
                 loki_reply(&decoder.decode(format, encoding, body.bytes, &arrival, &mut mapped)?)
             }
             LogFormat::Otlp => {
-                let format = OtlpFormat::from_content_type(Some(body.content_type).filter(|t| !t.is_empty()))?;
+                let format =
+                    OtlpFormat::from_content_type(Some(body.content_type).filter(|t| !t.is_empty()))?;
                 let plain = unpacker.unpack(encoding, body.bytes, &limits.unpacking())?;
                 let tally = otlp::Decoder::new(limits).decode(format, plain, &arrival, &mut mapped)?;
                 let content_type = if format == OtlpFormat::Json { JSON } else { PROTOBUF };
@@ -138,7 +139,12 @@ fn loki_reply(tally: &Tally) -> LogReply {
     if tally.refused == 0 {
         return LogReply { status: 204, ..LogReply::default() };
     }
-    let told = format!("{} of {} lines were left out; {}\n", tally.refused, tally.refused + tally.accepted, tally.first_reason());
+    let told = format!(
+        "{} of {} lines were left out; {}\n",
+        tally.refused,
+        tally.refused + tally.accepted,
+        tally.first_reason()
+    );
     LogReply { status: 400, content_type: TEXT, body: told.into_bytes(), ..LogReply::default() }
 }
 
@@ -149,16 +155,22 @@ fn shake_hands(method: &str, path: &str) -> LogReply {
             let body = if method == "HEAD" { Vec::new() } else { answer.body.into_bytes() };
             LogReply { status: answer.status, headers, content_type: handshake::CONTENT_TYPE, body }
         }
-        None => LogReply { status: 404, headers, content_type: JSON, body: br#"{"error":"not here","status":404}"#.to_vec() },
+        None => LogReply {
+            status: 404,
+            headers,
+            content_type: JSON,
+            body: br#"{"error":"not here","status":404}"#.to_vec(),
+        },
     }
 }
 
 fn refused(format: &LogFormat, failure: &Failure) -> LogReply {
     let (status, told) = match failure {
         Failure::Decode(e) => (e.status(), e.to_string()),
-        Failure::Busy { lines } => {
-            (429, format!("these {lines} lines are more than this source may send now; send them again later"))
-        }
+        Failure::Busy { lines } => (
+            429,
+            format!("these {lines} lines are more than this source may send now; send them again later"),
+        ),
         Failure::Store(e) => (503, chain(e)),
     };
     let mut headers = Vec::new();

@@ -130,12 +130,7 @@ impl Logs {
             limiter: config.rate.map(|rate| Mutex::new(Limiter::new(rate, SOURCES_MAX))),
             config,
             dropped: Mutex::default(),
-            upkeep: Mutex::new(Upkeep {
-                opened_ns: now_ns,
-                saved_ns: now_ns,
-                saved_lines,
-                settled_lines: 0,
-            }),
+            upkeep: Mutex::new(Upkeep { opened_ns: now_ns, saved_ns: now_ns, saved_lines, settled_lines: 0 }),
         })
     }
 
@@ -186,7 +181,8 @@ impl Logs {
     /// Lines that a source lost elsewhere, to be told with the others.
     pub fn note_dropped(&self, source: &str, lines: u64) {
         let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = if dropped.len() < DROPPED_MAX || dropped.contains_key(source) { source } else { "others" };
+        let name =
+            if dropped.len() < DROPPED_MAX || dropped.contains_key(source) { source } else { "others" };
         *dropped.entry(name.to_owned()).or_default() += lines;
     }
 
@@ -383,7 +379,10 @@ fn read_learned(disk: &dyn Disk) -> std::io::Result<Option<Vec<learned::Part>>> 
     match learned::read(disk)? {
         Ok(parts) => Ok(parts),
         Err(why) => {
-            tracing::warn!(why, "what was learned from logs cannot be read and is set aside; it is learned anew");
+            tracing::warn!(
+                why,
+                "what was learned from logs cannot be read and is set aside; it is learned anew"
+            );
             learned::set_aside(disk)?;
             Ok(Some(Vec::new()))
         }

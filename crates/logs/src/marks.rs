@@ -36,7 +36,9 @@ pub struct Mark {
 #[derive(Debug, thiserror::Error)]
 pub enum MarkError {
     /// Nothing is called so.
-    #[error("`{0}` is no kind of oddity; accepted: new_template, rate, missing_beat, value (with `parameter`)")]
+    #[error(
+        "`{0}` is no kind of oddity; accepted: new_template, rate, missing_beat, value (with `parameter`)"
+    )]
     Kind(String),
     /// No line had it.
     #[error("no template has the id {0}")]

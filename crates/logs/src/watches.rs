@@ -126,9 +126,8 @@ impl Watches {
             self.tell(&service, oddity, now_ns);
         }
         let services = &self.services;
-        let lasts = |t: &Told| {
-            services.get(&t.service).is_some_and(|w| w.lasts(t.oddity.template, t.oddity.kind))
-        };
+        let lasts =
+            |t: &Told| services.get(&t.service).is_some_and(|w| w.lasts(t.oddity.template, t.oddity.kind));
         self.oddities.tick(now_ns, &lasts);
     }
 
@@ -179,7 +178,11 @@ impl Watches {
     }
 
     /// Takes up what was learned. A part that cannot be read is told and begins anew.
-    pub(crate) fn load(parts: &[Part], config: WatchConfig, marks: &[Mark]) -> (Self, Vec<(String, StateError)>) {
+    pub(crate) fn load(
+        parts: &[Part],
+        config: WatchConfig,
+        marks: &[Mark],
+    ) -> (Self, Vec<(String, StateError)>) {
         let mut watches = Self::new(config);
         let mut failed = Vec::new();
         for (name, bytes) in parts {

@@ -29,8 +29,13 @@ fn batch(lines: &[(&str, i64, Level)]) -> LogBatch {
     let labels = Labels::new([("service", "app")]);
     let mut batch = LogBatch::new();
     for (text, at_ns, level) in lines {
-        let line =
-            LogLine { at_ns: *at_ns, labels: &labels, level: Some(*level), text: text.as_bytes(), fields: &[] };
+        let line = LogLine {
+            at_ns: *at_ns,
+            labels: &labels,
+            level: Some(*level),
+            text: text.as_bytes(),
+            fields: &[],
+        };
         assert!(batch.push(&line));
     }
     batch
@@ -42,13 +47,8 @@ fn take(logs: &Logs, texts: &[&str], at_ns: i64) {
 }
 
 fn all(logs: &Logs) -> Vec<LogEntry> {
-    let range = LogRange {
-        from_ns: 0,
-        to_ns: i64::MAX,
-        direction: Direction::Forward,
-        limit: 10_000,
-        cursor: None,
-    };
+    let range =
+        LogRange { from_ns: 0, to_ns: i64::MAX, direction: Direction::Forward, limit: 10_000, cursor: None };
     logs.store().search(&parse_lines("{}").unwrap(), &range, SearchLimits::default()).lines
 }
 
@@ -87,7 +87,11 @@ fn a_template_keeps_its_id_over_restarts_and_kills() {
             // A segment, then lines that are in the write-ahead log only.
             logs.upkeep(now + 10 * S);
         }
-        take(&logs, &[["alpha begins", "beta begins", "gamma begins", "delta begins"][round as usize]], now + 11 * S);
+        take(
+            &logs,
+            &[["alpha begins", "beta begins", "gamma begins", "delta begins"][round as usize]],
+            now + 11 * S,
+        );
         one_each(&ids(&logs));
         if round == 1 {
             logs.close(now + 12 * S);
@@ -114,7 +118,10 @@ fn ids_are_not_given_twice_when_what_was_learned_is_lost() {
 }
 
 fn short_learning() -> LogsConfig {
-    LogsConfig { watch: WatchConfig { learning_ns: 10 * S, ..WatchConfig::default() }, ..LogsConfig::default() }
+    LogsConfig {
+        watch: WatchConfig { learning_ns: 10 * S, ..WatchConfig::default() },
+        ..LogsConfig::default()
+    }
 }
 
 #[test]
@@ -157,7 +164,8 @@ fn a_history_that_is_read_in_one_go_is_no_finding() {
     let logs = open_with(folder.path(), short_learning(), NOW);
     for minute in 0..120 {
         let at = NOW - 86_400 * S + minute * 60 * S;
-        let text = format!("failed in a way that is new: {}", ["alpha", "beta", "gamma"][minute as usize % 3]);
+        let text =
+            format!("failed in a way that is new: {}", ["alpha", "beta", "gamma"][minute as usize % 3]);
         logs.commit(&batch(&[(&text, at, Level::Error)]), NOW).unwrap();
     }
     logs.upkeep(NOW + 61 * S);
@@ -180,7 +188,8 @@ fn push(logs: &Logs, format: LogFormat, content_type: &str, body: &[u8], now_ns:
 fn each_protocol_gets_its_own_answer_and_the_lines_are_there() {
     let folder = tempfile::tempdir().unwrap();
     let logs = open_with(folder.path(), LogsConfig::default(), NOW);
-    let loki = br#"{"streams":[{"stream":{"service":"a"},"values":[["1789999999000000000","one"],["x","two"]]}]}"#;
+    let loki =
+        br#"{"streams":[{"stream":{"service":"a"},"values":[["1789999999000000000","one"],["x","two"]]}]}"#;
     let (status, told) = push(&logs, LogFormat::Loki, "application/json", loki, NOW);
     assert_eq!(status, 400, "{told}");
     let loki = br#"{"streams":[{"stream":{"service":"a"},"values":[["1789999999000000000","one"]]}]}"#;

@@ -48,7 +48,7 @@ pub use error::{LogStoreError, SetAside};
 pub use maintain::Maintained;
 pub use search::{
     BARS_MAX, Cursor, Direction, Facet, Facets, Histogram, LogEntry, LogPage, LogRange, MetricResult,
-    MetricSeries, PAGE_MAX, Pattern, Patterns, SearchCost, SearchLimits, Stopped,
+    MetricSeries, PAGE_MAX, Pattern, Patterns, SearchCost, SearchLimits, Stopped, template_word,
 };
 pub use store::{LogStats, LogStore, LogStoreConfig, LogTicket, RetentionRule, Seen};
 pub use tail::{TAILS_MAX, Tail, Tailed, Wake};

@@ -8,6 +8,7 @@ mod budget;
 mod line;
 mod needle;
 mod source;
+mod streams;
 mod segment_view;
 mod verdicts;
 mod rows;
@@ -23,6 +24,8 @@ pub use entries::{Cursor, Direction, LogEntry, LogPage, LogRange, PAGE_MAX};
 pub use facets::{Facet, Facets};
 pub use metric::{MetricResult, MetricSeries};
 pub use patterns::{Pattern, Patterns};
+
+pub use line::template_word;
 
 pub(crate) use line::LineView;
 pub(crate) use source::selects;

@@ -55,11 +55,13 @@ pub enum FindingKind {
     Silent,
     /// An alerting rule fires; the subject names the alert.
     Alert,
+    /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
+    LogUnusual,
 }
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -70,6 +72,7 @@ impl FindingKind {
         Self::Unusual,
         Self::Silent,
         Self::Alert,
+        Self::LogUnusual,
     ];
 
     /// The word of the API and of message keys.
@@ -86,6 +89,7 @@ impl FindingKind {
             Self::Unusual => "unusual",
             Self::Silent => "silent",
             Self::Alert => "alert",
+            Self::LogUnusual => "log_unusual",
         }
     }
 }

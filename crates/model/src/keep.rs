@@ -25,6 +25,98 @@ pub struct Keep {
     pub source: Option<Upstream>,
     /// Samples from elsewhere: scraped and pushed ones, rules over them, and how long they are kept.
     pub metrics: Metrics,
+    /// Lines of logs: where they come from, whose they are, and how long they are kept.
+    pub logs: Logs,
+}
+
+/// Lines of logs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Logs {
+    /// Files that are followed; not said: those that hosts usually have.
+    pub files: Option<Vec<LogFiles>>,
+    /// Whether the journal is followed; not said: where there is one.
+    pub journal: Option<bool>,
+    /// Whether logs of containers are followed; not said: where there are some.
+    pub containers: Option<bool>,
+    /// Where syslog is heard.
+    pub syslog: Syslog,
+    /// Whose lines they are, for lines that do not say it; the first rule that fits counts.
+    pub entities: Vec<LogEntity>,
+    /// How long lines are kept.
+    pub retention: Option<Duration>,
+    /// Bytes on disk beyond which the oldest go.
+    pub size: Option<u64>,
+    /// Other times for some lines; the first rule whose matchers all fit counts.
+    pub streams: Vec<StreamRetention>,
+    /// Lines that one source may bring in a second.
+    pub lines_per_second: Option<u32>,
+    /// How long everything is new after the first line of a service.
+    pub learning: Option<Duration>,
+}
+
+/// Files whose lines are followed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LogFiles {
+    /// Patterns of paths.
+    pub paths: Vec<String>,
+    /// Patterns of paths that are left out.
+    pub exclude: Vec<String>,
+    /// Whose they are.
+    pub service: Option<String>,
+    /// Labels of every line.
+    pub labels: BTreeMap<String, String>,
+    /// What begins a new line: `auto`, `off`, `stamp`, or an expression.
+    pub multiline: Option<String>,
+    /// Only what is added from now on.
+    pub from_end: bool,
+    /// Lines of one file in a second beyond which they are dropped and counted.
+    pub lines_per_second: Option<u32>,
+}
+
+/// Where syslog is heard.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Syslog {
+    /// Datagrams.
+    pub udp: Option<std::net::SocketAddr>,
+    /// Connections.
+    pub tcp: Option<std::net::SocketAddr>,
+    /// Encrypted connections.
+    pub tls: Option<SyslogTls>,
+}
+
+/// Where encrypted syslog is heard, and with which certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyslogTls {
+    /// Address.
+    pub listen: std::net::SocketAddr,
+    /// File with the certificate and those that lead to a known one.
+    pub certificate: PathBuf,
+    /// File with its key.
+    pub key: PathBuf,
+    /// File with the certificates that clients must be signed by; nobody needs one when it is not said.
+    pub clients_ca: Option<PathBuf>,
+}
+
+/// Whose lines they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogEntity {
+    /// Pattern of the file.
+    pub path: Option<String>,
+    /// Patterns of labels.
+    pub labels: BTreeMap<String, String>,
+    /// The service; `${label}` and `${1}` are filled in.
+    pub service: Option<String>,
+    /// The host.
+    pub host: Option<String>,
+}
+
+/// How long some lines are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamRetention {
+    /// Label, operator, value: all must match.
+    pub matchers: Vec<(String, MatchOp, String)>,
+    /// How long.
+    pub keep: Duration,
 }
 
 /// A Prometheus-compatible server to read from. Secrets are named by file, never held here.

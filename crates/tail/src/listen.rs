@@ -25,6 +25,7 @@ use wellkept_logintake::{Arrival, Limits, Zone, syslog};
 use crate::batch::{Batch, Outlet};
 use crate::source::{Clock, commit};
 pub use tls::{TlsError, server_config};
+pub use tokio_rustls::rustls::ServerConfig;
 
 /// Longest datagram.
 const DATAGRAM_BYTES: usize = 65_535;

@@ -26,6 +26,7 @@ use tokio::time::MissedTickBehavior;
 use wellkept_api::Command;
 use wellkept_collect::{Collector, ServiceEvent};
 use wellkept_detect::Detectors;
+use wellkept_logs::Logs;
 use wellkept_model::keep::Keep;
 use wellkept_model::observe::Observation;
 use wellkept_model::{Batch, Change, SeriesSource, TimestampMs, Topology};
@@ -34,6 +35,7 @@ use wellkept_remote::LocalHands;
 use wellkept_state::{FileVersions, StateDb};
 
 use crate::clock::now;
+use crate::logs::Sources;
 use crate::metrics::Intake;
 use files::FileKeeper;
 pub(crate) use own_metrics::OwnMetrics;
@@ -63,6 +65,8 @@ pub(crate) struct Parts {
     pub(crate) collect: bool,
     /// Alerts that fire are findings.
     pub(crate) intake: Arc<Intake>,
+    /// Lines that are odd, grave and go on are findings.
+    pub(crate) logs: (Arc<Logs>, Arc<Sources>),
     pub(crate) data_dir: PathBuf,
     pub(crate) state: StateDb,
     pub(crate) versions: FileVersions,
@@ -89,6 +93,7 @@ pub(crate) struct Engine {
     collector: Collector,
     collect: bool,
     intake: Arc<Intake>,
+    logs: (Arc<Logs>, Arc<Sources>),
     events: mpsc::Receiver<ServiceEvent>,
     detectors: Detectors,
     book: Book,
@@ -135,6 +140,7 @@ impl Engine {
             collector,
             collect: parts.collect,
             intake: parts.intake,
+            logs: parts.logs,
             events,
             detectors: Detectors::new(),
             book,

@@ -10,6 +10,7 @@ mod commands;
 mod elsewhere;
 mod engine;
 mod exit;
+mod logs;
 mod metrics;
 mod say;
 

@@ -154,7 +154,7 @@ impl Parts {
 }
 
 /// A place among those who push; a sender that finds none tries again, as its protocol says.
-async fn place(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
+pub(crate) async fn place(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
     let wait = tokio::time::timeout(app.limits.body_time, app.inner().pushes.clone().acquire_owned());
     match wait.await {
         Ok(Ok(place)) => Ok(place),
@@ -165,7 +165,9 @@ async fn place(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         tracing::error!(%error, "a push broke off");
         ApiError::internal(Text::new("api.internal"))
@@ -186,16 +188,16 @@ fn push_of(app: &App, door: Door, head: &axum::http::request::Parts, body: Bytes
     }
 }
 
-fn encoding(headers: &HeaderMap) -> String {
+pub(crate) fn encoding(headers: &HeaderMap) -> String {
     let name = text(headers, &CONTENT_ENCODING).to_ascii_lowercase();
     if name == "identity" { String::new() } else { name }
 }
 
-fn text(headers: &HeaderMap, name: &HeaderName) -> String {
+pub(crate) fn text(headers: &HeaderMap, name: &HeaderName) -> String {
     headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-fn answer(reply: PushReply) -> Response {
+pub(crate) fn answer(reply: PushReply) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, reply.body).into_response();
     let headers = response.headers_mut();

@@ -7,3 +7,5 @@ pub(crate) mod views;
 mod answer;
 mod params;
 mod run;
+pub(crate) use params::duration;
+pub(crate) use run::run;

@@ -26,7 +26,7 @@ impl Drop for StopOnDrop {
 
 /// Runs `work` on a thread that may block and answers with the JSON it gives. The permit is held until the work
 /// has really ended, also when nobody waits for it any more.
-pub(super) async fn run<W>(app: App, time: Duration, work: W) -> Result<Response, ApiError>
+pub(crate) async fn run<W>(app: App, time: Duration, work: W) -> Result<Response, ApiError>
 where
     W: FnOnce(&App, Stop<'_>) -> Result<Vec<u8>, ApiError> + Send + 'static,
 {

@@ -61,6 +61,7 @@ impl World {
             source: Arc::new(Rows(rows())),
             views: Arc::new(NoViews),
             doors: Arc::new(NoDoors),
+            logs: Arc::new(wellkept_api::NoLogs),
             own_metrics: Arc::new(|| "wellkept_up 1".to_owned()),
             console,
             token_sha256: Sha256::digest(TOKEN).into(),

@@ -23,7 +23,8 @@ pub(crate) struct LineView<'a> {
 pub(crate) type Extracted = Vec<(String, String)>;
 
 /// A template's id as queries and labels write it.
-pub(crate) fn template_word(template: TemplateId) -> String {
+#[must_use]
+pub fn template_word(template: TemplateId) -> String {
     format!("{:016x}", template.0)
 }
 

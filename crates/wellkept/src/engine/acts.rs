@@ -110,6 +110,16 @@ impl Engine {
             kind: RefusalKind::BadData,
             text: Text::new("refused.bad_keep_file").with("problems", format!("{e:#}")),
         })?;
+        let prepared_logs = self.logs.1.prepare(&keep).map_err(|e| Refusal {
+            kind: RefusalKind::BadData,
+            text: Text::new("refused.bad_keep_file").with("problems", format!("{e:#}")),
+        })?;
+        let (old, new) = (&self.keep.logs, &keep.logs);
+        if (old.retention, old.size, &old.streams) != (new.retention, new.size, &new.streams) {
+            tracing::warn!(
+                "`logs.retention`, `size` and `streams` of the keep file take effect at the next start"
+            );
+        }
         let (old, new) = (&self.keep.metrics, &keep.metrics);
         if (&old.retention, old.out_of_order, old.limits) != (&new.retention, new.out_of_order, new.limits) {
             tracing::warn!(
@@ -117,6 +127,7 @@ impl Engine {
             );
         }
         self.intake.apply(&keep, prepared).await;
+        self.logs.1.apply(&keep, prepared_logs).await;
         let keep = Arc::new(keep);
         self.topology = Topology::from_keep(&keep, &self.host);
         self.collector.set_keep(Arc::clone(&keep));

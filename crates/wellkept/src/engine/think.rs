@@ -23,6 +23,8 @@ impl Engine {
         };
         let mut findings = self.detectors.observe(&self.keep, &round);
         findings.extend(self.intake.firing().into_iter().map(|f| Finding { at, ..f }));
+        let services = self.keep.services.keys().cloned().collect();
+        findings.extend(crate::logs::findings(&self.logs.0, &self.host, &services, at));
         OwnMetrics::set(&self.metrics.findings, findings.len());
         self.book.handle_round(at, findings, &self.seen, &self.topology, &self.keep);
         self.diagnose_due(at, &file_changes).await;

@@ -1,0 +1,19 @@
+//! Lines of logs, wired: where they come from, where they go, what of them is a finding.
+//!
+//! Wiring only: decoding, following, mining and storing have crates of their own.
+
+mod findings;
+mod outlet;
+mod settings;
+mod sources;
+mod upkeep;
+mod views;
+
+pub(crate) use findings::findings;
+pub(crate) use settings::config;
+pub(crate) use sources::{Sockets, Sources};
+pub(crate) use upkeep::Upkeep;
+pub(crate) use views::LogHouse;
+
+/// Folder of the log store below the data directory. `logs` holds the outputs of services.
+pub(crate) const FOLDER: &str = "logstore";
