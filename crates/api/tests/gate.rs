@@ -180,11 +180,12 @@ fn only_what_says_nothing_is_public_and_events_are_a_stream() {
         "/alerts",
         "/targets",
         "/store",
+        "/logs",
         "/assets/{*path}",
         "/{file}",
     ];
     assert_eq!(with(Permission::Public), [&files[..], &["/-/healthy", "/-/ready"]].concat());
-    assert_eq!(with(Permission::Stream), ["/api/v1/events"]);
+    assert_eq!(with(Permission::Stream), ["/api/v1/events", "/api/v1/logs/tail"]);
     let pushes = [
         "/api/v1/write",
         "/api/v1/import/prometheus",
@@ -193,7 +194,9 @@ fn only_what_says_nothing_is_public_and_events_are_a_stream() {
         "/api/v2/write",
         "/api/v1/admin/flush",
     ];
-    assert_eq!(with(Permission::Push), pushes);
+    let of_logs =
+        ["/api/v1/otlp/v1/logs", "/loki/api/v1/push", "/elasticsearch/{*path}", "/elasticsearch/{*path}"];
+    assert_eq!(with(Permission::Push), [&of_logs[..], &pushes].concat());
     for (method, path, permission) in routes() {
         let queries = [
             "/api/v1/query",
@@ -203,6 +206,9 @@ fn only_what_says_nothing_is_public_and_events_are_a_stream() {
             "/api/v1/query_exemplars",
             "/api/v1/format_query",
             "/api/v1/parse_query",
+            "/loki/api/v1/query",
+            "/loki/api/v1/query_range",
+            "/loki/api/v1/series",
         ];
         if method == Method::POST && !queries.contains(&path) {
             assert!(matches!(permission, Permission::Act | Permission::Push), "{path}");

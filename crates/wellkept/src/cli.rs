@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::store::{Place, What};
 
@@ -199,8 +200,87 @@ pub(crate) enum DiagnoseCommand {
     },
 }
 
+/// Which lines, and of which time.
+#[derive(Debug, Args)]
+pub(crate) struct WhichLines {
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// For example '{service="app"} |= "timeout" | level="error"'; all lines when left out.
+    #[arg(default_value = "")]
+    pub(crate) query: String,
+    /// How far back: 15m, 1h30m, 2d.
+    #[arg(long, default_value = "1h", value_parser = back)]
+    pub(crate) since: Duration,
+    /// From this time on instead: RFC 3339 or seconds since 1970.
+    #[arg(long, conflicts_with = "since")]
+    pub(crate) from: Option<String>,
+    /// Up to this time instead of now.
+    #[arg(long)]
+    pub(crate) to: Option<String>,
+}
+
+/// A time such as 15m, 1h30m or 2d.
+fn back(text: &str) -> Result<Duration, String> {
+    let span = text.parse::<jiff::Span>().ok();
+    let duration = span.and_then(|s| s.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
+    let duration = duration.and_then(|d| Duration::try_from(d).ok()).filter(|d| !d.is_zero());
+    duration.ok_or_else(|| "a time such as 15m, 1h30m or 2d is accepted".to_owned())
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogsCommand {
+    /// Search the lines that a running Wellkept keeps; the newest that fit, oldest first.
+    Search {
+        #[command(flatten)]
+        which: WhichLines,
+        /// Most lines.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        /// Lines of the same stream before and after each.
+        #[arg(short = 'C', long, default_value_t = 0)]
+        context: usize,
+    },
+    /// Lines as they come, until interrupted.
+    Tail {
+        #[command(flatten)]
+        remote: Remote,
+        /// As for search.
+        #[arg(default_value = "")]
+        query: String,
+    },
+    /// Templates of lines: how many, since when, whether new.
+    Patterns {
+        #[command(flatten)]
+        which: WhichLines,
+        /// Most templates.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        /// Only those that are new.
+        #[arg(long)]
+        new: bool,
+    },
+    /// What was odd: new templates, rates, missing beats, values.
+    Unusual {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// What was marked as harmless, and marking.
+    Harmless {
+        #[command(flatten)]
+        remote: Remote,
+        /// Mark this template (its id, as patterns and unusual tell it).
+        #[arg(long)]
+        template: Option<String>,
+        /// What about it: new_template, rate, missing_beat, value.
+        #[arg(long, requires = "template", default_value = "new_template")]
+        kind: String,
+        /// Which parameter, counted from 0, for value.
+        #[arg(long, requires = "template")]
+        parameter: Option<u8>,
+        /// Take the mark back.
+        #[arg(long, requires = "template")]
+        undo: bool,
+    },
     /// Find the templates of a file; with --output json each line with its template and parameters.
     Mine {
         /// The file, also packed (.gz); - for standard input.

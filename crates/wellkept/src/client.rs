@@ -84,6 +84,31 @@ impl Client {
         Err(self.failure(text))
     }
 
+    /// Reads server-sent events until the server ends them; `take` gets the name and the data of each.
+    pub(crate) async fn events(
+        &self,
+        path: &str,
+        take: &mut (dyn FnMut(&str, &str) + Send),
+    ) -> Result<(), Failure> {
+        let stream = async {
+            let answer = self.open("GET", path, None).await?;
+            let status = answer.status();
+            let mut body = answer.into_body();
+            let mut events = Events::default();
+            while let Some(frame) = body.frame().await {
+                if let Ok(data) = frame?.into_data() {
+                    if !status.is_success() {
+                        let told: Value = serde_json::from_slice(&data).unwrap_or_default();
+                        anyhow::bail!("{}", told["error"].as_str().unwrap_or(status.as_str()));
+                    }
+                    events.push(&data, take);
+                }
+            }
+            Ok(())
+        };
+        stream.await.map_err(|error: anyhow::Error| self.unreachable(&format!("{error:#}")))
+    }
+
     fn unreachable(&self, why: &str) -> Failure {
         self.failure(Text::new("cli.error.unreachable").with("why", why))
     }
@@ -99,6 +124,19 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let answer = self.open(method, path, body).await?;
+        let status = answer.status();
+        let collected = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
+        let bytes = collected.map_err(|e| anyhow::anyhow!("{e}"))?.to_bytes();
+        Ok((status, bytes))
+    }
+
+    async fn open(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<hyper::Response<hyper::body::Incoming>> {
         let stream = TcpStream::connect(self.address).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
@@ -117,10 +155,53 @@ impl Client {
             }
             None => Vec::new(),
         };
-        let answer = sender.send_request(request.body(Full::new(Bytes::from(bytes)))?).await?;
-        let status = answer.status();
-        let collected = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
-        let bytes = collected.map_err(|e| anyhow::anyhow!("{e}"))?.to_bytes();
-        Ok((status, bytes))
+        Ok(sender.send_request(request.body(Full::new(Bytes::from(bytes)))?).await?)
+    }
+}
+
+/// Longest line of an event; a longer one is thrown away.
+const EVENT_MAX: usize = 4 << 20;
+
+/// Takes a stream of events apart.
+#[derive(Debug, Default)]
+struct Events {
+    rest: Vec<u8>,
+    name: String,
+}
+
+impl Events {
+    fn push(&mut self, bytes: &[u8], take: &mut (dyn FnMut(&str, &str) + Send)) {
+        self.rest.extend_from_slice(bytes);
+        while let Some(end) = self.rest.iter().position(|b| *b == b'\n') {
+            let later = self.rest.split_off(end + 1);
+            let line = std::mem::replace(&mut self.rest, later);
+            let line = String::from_utf8_lossy(&line);
+            let line = line.trim_end_matches(['\n', '\r']);
+            if let Some(name) = line.strip_prefix("event:") {
+                name.trim().clone_into(&mut self.name);
+            } else if let Some(data) = line.strip_prefix("data:") {
+                take(&self.name, data.trim_start());
+            }
+        }
+        if self.rest.len() > EVENT_MAX {
+            self.rest.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_told_whole_however_they_are_cut() {
+        let text = b": still here\n\nevent: line\ndata: {\"a\":1}\n\nevent: dropped\ndata: {\"count\":3}\n\n";
+        for cut in 0..text.len() {
+            let (mut events, mut seen) = (Events::default(), Vec::new());
+            let mut take = |name: &str, data: &str| seen.push(format!("{name} {data}"));
+            events.push(&text[..cut], &mut take);
+            events.push(&text[cut..], &mut take);
+            assert_eq!(seen, ["line {\"a\":1}", "dropped {\"count\":3}"]);
+        }
     }
 }

@@ -64,7 +64,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Rules(RulesCommand::Test { files }) => rules::test(context, &files),
         Command::Promql(PromqlCommand::Test { files }) => promql::test(context, &files),
         Command::Diagnose(DiagnoseCommand::Rank { cases }) => diagnose::rank_cases(context, &cases),
-        Command::Logs(command) => logs::run(context, command),
+        Command::Logs(command) => block_on(logs::run(context, command)),
         Command::Store(command) => store::run(context, command),
         Command::Discover { to } => discover::run(context, to.as_deref()),
         Command::Doctor { data_dir } => doctor::run(context, &data_dir.unwrap_or_else(default_data_dir)),

@@ -1,7 +1,8 @@
-//! `wellkept logs …`: templates of a log file, and what is odd in one file against another.
+//! `wellkept logs …`: the lines that a running Wellkept keeps; templates of a file, and what is odd in it.
 
 mod anomalies;
 mod mine;
+mod kept;
 mod sessions;
 
 use std::fs::File;
@@ -19,12 +20,23 @@ use crate::say;
 const FILE_MAX: u64 = 8 << 30;
 
 /// Runs one of them.
-pub(super) fn run(context: Context, command: LogsCommand) -> anyhow::Result<u8> {
+pub(super) async fn run(context: Context, command: LogsCommand) -> anyhow::Result<u8> {
     match command {
         LogsCommand::Mine { file, without_header, templates } => {
             mine::run(context, &file, mine::Options { without_header, templates })
         }
         LogsCommand::Anomalies { train, test } => anomalies::run(context, &train, &test),
+        LogsCommand::Search { which, limit, context: around } => {
+            kept::search(context, &which, limit, around).await
+        }
+        LogsCommand::Tail { remote, query } => kept::tail(context, &remote, &query).await,
+        LogsCommand::Patterns { which, limit, new } => kept::patterns(context, &which, limit, new).await,
+        LogsCommand::Unusual { remote } => kept::unusual(context, &remote).await,
+        LogsCommand::Harmless { remote, template: None, .. } => kept::marks(context, &remote).await,
+        LogsCommand::Harmless { remote, template: Some(template), kind, parameter, undo } => {
+            let mark = kept::Mark { template, kind, parameter, harmless: !undo };
+            kept::mark(context, &remote, &mark).await
+        }
     }
 }
 
