@@ -88,7 +88,8 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         host: host_name(),
     })
     .await?;
-    let sources = Sources::start(&lines, &keep, log_sockets, dir.path(), &host_name()).await?;
+    let sources =
+        Sources::start(&lines, &keep, log_sockets, (dir.path(), &host_name()), !options.no_collect).await?;
     let upkeep = logs::Upkeep::start(&lines, &store, &wellkept_collect::identity(&host_name()))?;
     let source = intake.source();
     let views = views(&intake, &doors, &store, &options, &keep);

@@ -46,17 +46,17 @@ pub(crate) struct Plan {
     pub(crate) journal: bool,
 }
 
-/// What is to be followed on this host, checked.
+/// What is to be followed on this host, checked. `usual`: what is not said is what hosts usually have; else nothing.
 ///
 /// # Errors
 /// A rule or a pattern that cannot be used.
-pub(crate) fn plan(keep: &Keep, data_dir: &Path) -> anyhow::Result<Plan> {
-    let has_journal = || JOURNALS.iter().any(|f| Path::new(f).is_dir());
+pub(crate) fn plan(keep: &Keep, data_dir: &Path, usual: bool) -> anyhow::Result<Plan> {
+    let has_journal = || usual && JOURNALS.iter().any(|f| Path::new(f).is_dir());
     let journal = keep.logs.journal.unwrap_or_else(has_journal);
     let mut files = match &keep.logs.files {
         Some(files) => files.iter().map(|f| source(f, keep)).collect(),
         // The journal has the same lines.
-        None if journal => Vec::new(),
+        None if journal || !usual => Vec::new(),
         None => vec![FileSource {
             include: USUAL_FILES.map(str::to_owned).to_vec(),
             start: Start::End,
@@ -64,7 +64,7 @@ pub(crate) fn plan(keep: &Keep, data_dir: &Path) -> anyhow::Result<Plan> {
         }],
     };
     for (folder, pattern) in CONTAINERS {
-        if keep.logs.containers.unwrap_or_else(|| Path::new(folder).is_dir()) {
+        if keep.logs.containers.unwrap_or_else(|| usual && Path::new(folder).is_dir()) {
             let lines_per_second = rate_of(keep).map(|r| r.per_second);
             let include = vec![pattern.to_owned()];
             files.push(FileSource { include, start: Start::End, lines_per_second, ..FileSource::default() });
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn outputs_of_services_are_always_followed_and_carry_the_service() {
-        let plan = plan(&Keep::default(), Path::new("/var/lib/wellkept")).unwrap();
+        let plan = plan(&Keep::default(), Path::new("/var/lib/wellkept"), false).unwrap();
         let last = plan.files.last().unwrap();
         assert_eq!(last.include, ["/var/lib/wellkept/logs/*.log"]);
         let mapping = mapping(&Keep::default()).unwrap();
@@ -214,7 +214,7 @@ mod tests {
         let mut keep = Keep::default();
         let files = LogFiles { paths: vec!["/a".into()], multiline: Some("(".into()), ..LogFiles::default() };
         keep.logs.files = Some(vec![files]);
-        let error = plan(&keep, Path::new("/d")).unwrap_err().to_string();
+        let error = plan(&keep, Path::new("/d"), true).unwrap_err().to_string();
         assert!(error.starts_with("logs.files: file source 1: `(` is no pattern"), "{error}");
     }
 }

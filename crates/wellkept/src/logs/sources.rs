@@ -70,6 +70,8 @@ pub(crate) struct Sources {
     logs: Arc<Logs>,
     host: String,
     data_dir: PathBuf,
+    /// Whether what hosts usually have is followed.
+    usual: bool,
     running: tokio::sync::Mutex<Running>,
     seen: Arc<Mutex<FilesCounts>>,
     journal: Arc<JournalCounts>,
@@ -95,13 +97,14 @@ impl Sources {
         logs: &Arc<Logs>,
         keep: &Keep,
         sockets: Sockets,
-        data_dir: &Path,
-        host: &str,
+        (data_dir, host): (&Path, &str),
+        usual: bool,
     ) -> anyhow::Result<Arc<Self>> {
         let sources = Self {
             logs: Arc::clone(logs),
             host: host.to_owned(),
             data_dir: std::path::absolute(data_dir)?,
+            usual,
             running: tokio::sync::Mutex::new(Running::none()),
             seen: Arc::default(),
             journal: Arc::default(),
@@ -116,7 +119,7 @@ impl Sources {
     /// # Errors
     /// A rule or a pattern that cannot be used.
     pub(crate) fn prepare(&self, keep: &Keep) -> anyhow::Result<Prepared> {
-        plan(keep, &self.data_dir).map(Prepared)
+        plan(keep, &self.data_dir, self.usual).map(Prepared)
     }
 
     /// From now on it is as the keep file says; how long lines are kept takes effect at the next start.
