@@ -37,6 +37,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         program: "prometheus-node-exporter",
         reason: "scraped by the tests",
     },
+    Package {
+        name: "rsyslog-elasticsearch",
+        program: "rsyslogd",
+        reason: "a shipper of lines that is not ours: syslog and _bulk",
+    },
 ];
 
 /// Compared with by `cargo xtask bench`.

@@ -124,6 +124,7 @@ fn table() -> Vec<Route> {
         get("/elasticsearch", Read, logs::elastic_root),
         get("/elasticsearch/", Read, logs::elastic_root),
         get("/elasticsearch/{*path}", Read, logs::elastic),
+        post("/_bulk", Push, logs::bulk),
         put("/elasticsearch/{*path}", Push, logs::elastic_write),
         post("/elasticsearch/{*path}", Push, logs::elastic_write),
         post("/api/v1/write", Push, push::remote_write),

@@ -402,3 +402,72 @@ fn a_file_that_shrinks_is_followed_on() {
     std::fs::File::open(&log).unwrap().read_to_string(&mut content).unwrap();
     assert_eq!(content, "three\n", "a tail never writes");
 }
+
+/// A program that ends with the test.
+struct Ends(std::process::Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_real_rsyslog_brings_its_lines_by_syslog_and_by_bulk() {
+    let home = Home::new();
+    let tcp = free_address();
+    let keep = home.keep(format!(
+        "logs: {{ files: [], journal: false, containers: false, syslog: {{ tcp: '{tcp}' }} }}\n"
+    ));
+    let up = Up::start(&home, Some(&keep));
+    let input = home.path("in.log");
+    append(&input, b"");
+    let has_bulk = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"]
+        .iter()
+        .any(|lib| Path::new(lib).join("rsyslog/omelasticsearch.so").exists());
+    let mut config = format!(
+        r#"global(workDirectory="{work}")
+module(load="imfile")
+input(type="imfile" File="{input}" Tag="shipped:")
+action(type="omfwd" target="{host}" port="{port}" protocol="tcp" tcp_framing="octet-counted"
+  template="RSYSLOG_SyslogProtocol23Format")
+"#,
+        work = home.path("").display(),
+        input = input.display(),
+        host = tcp.ip(),
+        port = tcp.port(),
+    );
+    if has_bulk {
+        config += &format!(
+            r#"module(load="omelasticsearch")
+template(name="es" type="list" option.json="on") {{
+  constant(value="{{\"message\":\"") property(name="msg") constant(value="\",\"@timestamp\":\"")
+  property(name="timereported" dateFormat="rfc3339") constant(value="\"}}") }}
+action(type="omelasticsearch" server="{host}" serverport="{port}" bulkmode="on" searchIndex="bulked"
+  template="es" usehttps="off")
+"#,
+            host = up.address.ip(),
+            port = up.address.port(),
+        );
+    }
+    let file = home.path("rsyslog.conf");
+    std::fs::write(&file, config).unwrap();
+    let log = std::fs::File::create(home.path("rsyslog.err")).unwrap();
+    let started = std::process::Command::new("rsyslogd")
+        .args(["-n", "-f"])
+        .arg(&file)
+        .arg("-i")
+        .arg(home.path("rsyslog.pid"))
+        .stderr(log)
+        .spawn();
+    let Ok(child) = started else { return common::skipped("rsyslogd is not installed") };
+    let _rsyslog = Ends(child);
+    append(&input, b"a line through rsyslog\n");
+    wait_texts(&up, r#"{service="shipped"}"#, &["a line through rsyslog"]);
+    if has_bulk {
+        wait_texts(&up, r#"{index="bulked"}"#, &["a line through rsyslog"]);
+    } else {
+        common::skipped("rsyslog's omelasticsearch is not installed");
+    }
+}

@@ -14,7 +14,7 @@ pub(crate) use loki::{
     labels as loki_labels, query as loki_query, query_range as loki_query_range, series as loki_series,
     values as loki_values,
 };
-pub(crate) use push::{elastic, elastic_root, elastic_write, loki as loki_push, otlp};
+pub(crate) use push::{bulk, elastic, elastic_root, elastic_write, loki as loki_push, otlp};
 pub(crate) use read::{context, facets, histogram, labels, patterns, search, values};
 pub(crate) use tail::tail;
 pub use views::{

@@ -20,6 +20,11 @@ pub(crate) async fn otlp(State(app): State<App>, request: Request) -> Result<Res
     taken(app, request, LogDoor::Otlp).await
 }
 
+/// `_bulk` at the root, for shippers that cannot be given a path (rsyslog).
+pub(crate) async fn bulk(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    taken(app, request, LogDoor::Bulk(None)).await
+}
+
 /// `_bulk`, with or without an index; all else is a question of a shipper.
 pub(crate) async fn elastic_write(
     State(app): State<App>,
