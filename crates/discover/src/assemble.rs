@@ -64,7 +64,9 @@ fn service(
     let pidfile = pidfiles.get(&main.pid).or_else(|| pids.iter().find_map(|pid| pidfiles.get(pid)));
     let listens: BTreeSet<SocketAddr> =
         group.iter().flat_map(|p| &p.inodes).filter_map(|inode| sockets.get(inode)).copied().collect();
+    let logs: BTreeSet<&String> = group.iter().flat_map(|p| &p.logs).collect();
     Some(DiscoveredService {
+        logs: logs.into_iter().cloned().collect(),
         name: name(main),
         exe: main.exe.to_string_lossy().into_owned(),
         argument: script(main).map(str::to_owned),
@@ -132,6 +134,7 @@ mod tests {
             user: "root".to_owned(),
             unit: None,
             inodes: inodes.to_vec(),
+            logs: Vec::new(),
         }
     }
 

@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 
 use procfs::ProcResult;
 use procfs::net::TcpState;
-use procfs::process::{FDTarget, Process};
+use procfs::process::{FDPermissions, FDTarget, Process};
 
 /// Most processes that are looked at.
 const PROCESSES_MAX: usize = 50_000;
 /// Most descriptors of one process that are looked at.
 const DESCRIPTORS_MAX: usize = 65_536;
+/// Most logs of one process.
+const LOGS_MAX: usize = 32;
 /// Most entries of `/run` that are looked at.
 const RUN_ENTRIES_MAX: usize = 5000;
 /// A file that holds a process id is short.
@@ -35,6 +37,8 @@ pub(crate) struct Seen {
     pub(crate) unit: Option<String>,
     /// Its listening sockets.
     pub(crate) inodes: Vec<u64>,
+    /// Logs that it writes.
+    pub(crate) logs: Vec<String>,
 }
 
 /// Addresses that anything in our network namespace listens on, by the inode of the socket.
@@ -67,16 +71,19 @@ fn seen(
     users: &BTreeMap<u32, String>,
     systemd: bool,
 ) -> Option<Seen> {
-    let inodes: BTreeSet<u64> = process
-        .fd()
-        .ok()?
-        .take(DESCRIPTORS_MAX)
-        .flatten()
-        .filter_map(|fd| match fd.target {
-            FDTarget::Socket(inode) if sockets.contains_key(&inode) => Some(inode),
-            _ => None,
-        })
-        .collect();
+    let (mut inodes, mut logs) = (BTreeSet::new(), BTreeSet::new());
+    for fd in process.fd().ok()?.take(DESCRIPTORS_MAX).flatten() {
+        let writes = fd.mode().contains(FDPermissions::WRITE);
+        match fd.target {
+            FDTarget::Socket(inode) if sockets.contains_key(&inode) => {
+                inodes.insert(inode);
+            }
+            FDTarget::Path(path) if writes && is_log(&path) && logs.len() < LOGS_MAX => {
+                logs.insert(path.to_string_lossy().into_owned());
+            }
+            _ => {}
+        }
+    }
     if inodes.is_empty() {
         return None;
     }
@@ -91,7 +98,15 @@ fn seen(
         user: users.get(&uid).cloned().unwrap_or_else(|| uid.to_string()),
         unit: if systemd { unit(process) } else { None },
         inodes: inodes.into_iter().collect(),
+        logs: logs.into_iter().collect(),
     })
+}
+
+/// A file by whose name or place people know that it is a log, and that is still there.
+fn is_log(path: &Path) -> bool {
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let named = name.ends_with(".log") || path.starts_with("/var/log");
+    named && path.is_absolute() && path.is_file()
 }
 
 /// After an upgrade the kernel marks the path of the program that still runs.

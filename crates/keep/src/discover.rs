@@ -44,6 +44,8 @@ pub struct DiscoveredService {
     pub listens: Vec<SocketAddr>,
     /// It answered `GET /` at this address.
     pub http: Option<HttpSeen>,
+    /// Files that it writes and that look like logs.
+    pub logs: Vec<String>,
 }
 
 /// An answer to `GET /`.
@@ -70,9 +72,12 @@ pub fn write(observed: &Discovered) -> String {
     let mut out = HEAD.to_owned();
     let mut names = BTreeSet::new();
     let mut taken = Vec::new();
+    let mut logs = Vec::new();
     out.push_str("\nservices:\n");
     for service in observed.services.iter().take(SERVICES_MAX) {
-        write_service(service, &mut names, &mut taken, &mut out);
+        if let Some(name) = write_service(service, &mut names, &mut taken, &mut out) {
+            logs.extend(service.logs.iter().map(|path| (path.as_str(), name.clone())));
+        }
     }
     if observed.services.is_empty() {
         out.push_str("  # no listening program was found; a service looks so:\n");
@@ -89,7 +94,22 @@ pub fn write(observed: &Discovered) -> String {
             write_filesystem(mountpoint, kind, &mut out);
         }
     }
+    write_logs(&logs, &mut out);
     out
+}
+
+/// The logs that services write, each once. Where there is a journal it is followed beside them.
+fn write_logs(logs: &[(&str, String)], out: &mut String) {
+    let mut seen = BTreeSet::new();
+    let plain = |path: &str| is_writable_path(path) && !path.contains(['*', '?', '[']);
+    let mut kept = logs.iter().filter(|(path, _)| plain(path) && seen.insert(*path)).peekable();
+    if kept.peek().is_none() {
+        return;
+    }
+    out.push_str("\nlogs:\n  files:\n");
+    for (path, service) in kept {
+        line(out, &format!("    - {{ path: {}, service: {} }}", quote(path), quote(service)));
+    }
 }
 
 /// Adds a line. `text` may hold anything in a comment, so line ends are taken out.
@@ -103,13 +123,13 @@ fn write_service(
     names: &mut BTreeSet<String>,
     taken: &mut Vec<SocketAddr>,
     out: &mut String,
-) {
+) -> Option<String> {
     let Some((identity, by_unit)) = identity(service) else {
         line(
             out,
             &format!("  # {}: left out, its program {} cannot be written here", service.name, service.exe),
         );
-        return;
+        return None;
     };
     let name = unique_name(&service.name, names);
     line(out, &format!("  {}:", quote(&name)));
@@ -129,6 +149,7 @@ fn write_service(
         );
     }
     out.push_str("    # depends_on: []\n    # files: []         # their last good versions are kept\n");
+    Some(name)
 }
 
 /// The key that finds its processes, and whether systemd has it.
@@ -284,6 +305,7 @@ mod tests {
             pidfile: None,
             listens: vec!["0.0.0.0:80".parse().expect("address")],
             http: None,
+            logs: Vec::new(),
         }
     }
 
@@ -373,10 +395,24 @@ mod tests {
             pidfile in proptest::option::of(odd_text()),
             listens in proptest::collection::vec(address(), 0..4),
             http in proptest::option::of((address(), any::<u16>())),
+            logs in proptest::collection::vec(odd_text(), 0..3),
         ) -> DiscoveredService {
             let http = http.map(|(address, status)| HttpSeen { address, status });
-            DiscoveredService { name, exe, argument, user, unit, pidfile, listens, http }
+            DiscoveredService { name, exe, argument, user, unit, pidfile, listens, http, logs }
         }
+    }
+
+    #[test]
+    fn logs_of_services_are_followed_under_their_names() {
+        let mut web = service("nginx");
+        web.logs = vec!["/var/log/nginx/access.log".into(), "/var/log/odd[1].log".into()];
+        let keep = crate::parse("k.yml", &write(&Discovered { services: vec![web], ..Default::default() }));
+        let files = keep.unwrap().logs.files.unwrap();
+        assert_eq!(files.len(), 1, "a pattern would mean other files");
+        assert_eq!(
+            (files[0].paths[0].as_str(), files[0].service.as_deref()),
+            ("/var/log/nginx/access.log", Some("nginx"))
+        );
     }
 
     proptest! {

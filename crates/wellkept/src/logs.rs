@@ -4,13 +4,15 @@
 
 mod findings;
 mod outlet;
+mod page;
 mod settings;
 mod sources;
 mod upkeep;
 mod views;
 
 pub(crate) use findings::findings;
-pub(crate) use settings::config;
+pub(crate) use page::page;
+pub(crate) use settings::{config, plan};
 pub(crate) use sources::{Sockets, Sources};
 pub(crate) use upkeep::Upkeep;
 pub(crate) use views::LogHouse;

@@ -15,7 +15,7 @@ mod views;
 pub(crate) use doors::HttpDoors;
 pub(crate) use intake::{Base, Files, Intake};
 pub(crate) use listeners::{Listeners, Sockets};
-pub(crate) use page::page;
+pub(crate) use page::{Page, page};
 pub(crate) use ruler::{Host, Ruler, read_files};
 pub(crate) use scraping::{Forward, Scraping, send_on, shown};
 pub(crate) use swap::Swap;

@@ -62,12 +62,15 @@ fn bad_queries(path: &Path, keep: &Keep) -> Vec<String> {
     bad.collect()
 }
 
-/// Mistakes in the files that a keep file names under `metrics`. One that is not there yet is no mistake.
+/// Mistakes in the files that a keep file names under `metrics`, and in the patterns of `logs`. A file that is not there
+/// yet is no mistake.
 fn bad_files(keep: &Keep) -> Vec<String> {
     let mut there = keep.clone();
     there.metrics.scrape = keep.metrics.scrape.clone().filter(|p| p.exists());
     let read = Files::read(&there);
-    read.err().map(|e| format!("{e:#}").lines().map(str::to_owned).collect()).unwrap_or_default()
+    let told = |e: anyhow::Error| format!("{e:#}").lines().map(str::to_owned).collect::<Vec<_>>();
+    let logs = crate::logs::plan(keep, Path::new("/"), true);
+    read.err().into_iter().chain(logs.err()).flat_map(told).collect()
 }
 
 pub(super) fn run(context: Context, path: &Path) -> anyhow::Result<u8> {

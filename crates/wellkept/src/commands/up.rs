@@ -97,7 +97,8 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let own_metrics = {
         let (store, doors, intake, metrics) =
             (Arc::clone(&store), Arc::clone(&doors), Arc::clone(&intake), Arc::clone(&metrics));
-        Arc::new(move || metrics.page() + &page(&store, &doors, &intake))
+        let (lines, sources) = (Arc::clone(&lines), Arc::clone(&sources));
+        Arc::new(move || metrics.page() + &page(&store, &doors, &intake) + &logs::page(&lines, &sources))
     };
     let doors = HttpDoors { doors, store: Arc::clone(&store), snapshots };
     let house = LogHouse { logs: Arc::clone(&lines), sources: Arc::clone(&sources), kept: log_kept };

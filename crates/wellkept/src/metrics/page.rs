@@ -16,8 +16,9 @@ pub(crate) fn page(store: &Store, doors: &Doors, intake: &Intake) -> String {
     page.0
 }
 
+/// A page that is being written.
 #[derive(Default)]
-struct Page(String);
+pub(crate) struct Page(pub(crate) String);
 
 impl Page {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
@@ -25,13 +26,13 @@ impl Page {
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: u64) {
+    pub(crate) fn one(&mut self, name: &str, kind: &str, help: &str, value: u64) {
         self.head(name, kind, help);
         let _ = writeln!(self.0, "{name} {value}");
     }
 
     /// One line for each value of a label; none at all without values.
-    fn each<'a>(
+    pub(crate) fn each<'a>(
         &mut self,
         (name, kind, help): (&str, &str, &str),
         label: &str,
