@@ -5,6 +5,7 @@
 
 mod build;
 mod idle;
+mod logs;
 mod machine;
 mod metrics;
 mod procstat;
@@ -24,8 +25,13 @@ use machine::Machine;
 type Bench = fn(&Bed) -> Result<Report>;
 
 /// All benches in the order in which they run.
-const BENCHES: [(&str, Bench); 4] =
-    [("idle", idle::run), ("store", store::run), ("recovery", recovery::run), ("build", build::run)];
+const BENCHES: [(&str, Bench); 5] = [
+    ("idle", idle::run),
+    ("store", store::run),
+    ("logs", logs::run),
+    ("recovery", recovery::run),
+    ("build", build::run),
+];
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,7 +181,7 @@ mod tests {
     #[test]
     fn without_a_name_all_benches_run() {
         let names = Options::parse(&[]).unwrap().names;
-        assert_eq!(names, ["idle", "store", "recovery", "build"]);
+        assert_eq!(names, ["idle", "store", "logs", "recovery", "build"]);
     }
 
     #[test]

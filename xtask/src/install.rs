@@ -53,6 +53,8 @@ pub(crate) const FOR_BENCHES: &[Package] = &[
         reason: "what Prometheus scrapes in `idle`",
     },
     Package { name: "victoria-metrics", program: "victoria-metrics", reason: "peer of `store`" },
+    Package { name: "ripgrep", program: "rg", reason: "peer of `logs`" },
+    Package { name: "zstd", program: "zstd", reason: "peer of `logs`" },
     Package { name: "monit", program: "monit", reason: "peer of `recovery`" },
 ];
 

@@ -49,6 +49,26 @@ pub struct LogsConfig {
     pub mapping: Arc<Mapping>,
 }
 
+impl LogsConfig {
+    /// How one host is kept that does other work besides: small when idle, and bounded.
+    #[must_use]
+    pub fn of_a_host() -> Self {
+        let store = LogStoreConfig {
+            // Larger segments would shrink a little better and cost their size in memory.
+            segment_bytes: 32 << 20,
+            head_bytes_max: 160 << 20,
+            pending_bytes_max: 96 << 20,
+            cache_bytes: 32 << 20,
+            bytes_max: 5_000_000_000,
+            ..LogStoreConfig::default()
+        };
+        let watch = WatchConfig { templates: 2000, ..WatchConfig::default() };
+        // One shipper that catches up may bring a million lines at once.
+        let rate = Some(Rate { per_second: 50_000.0, burst: 1_000_000.0 });
+        Self { store, watch, rate, ..Self::default() }
+    }
+}
+
 /// Why the logs cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {

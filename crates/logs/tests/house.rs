@@ -1,4 +1,5 @@
 //! What must hold across restarts, crashes and lost files, and what clients are told.
+#![allow(clippy::unwrap_used, reason = "this is test code")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

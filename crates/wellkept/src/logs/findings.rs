@@ -77,3 +77,65 @@ fn finding(
         hold_ms: 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use wellkept_logmine::anomaly::stream::WatchConfig;
+    use wellkept_logs::LogsConfig;
+    use wellkept_logstore::LogBatch;
+    use wellkept_model::{Labels, Level, LogLine};
+
+    use super::*;
+
+    const S: i64 = 1_000_000_000;
+
+    #[test]
+    fn a_new_grave_line_that_goes_on_is_a_finding_of_its_service() {
+        let folder = tempfile::tempdir().unwrap();
+        let watch = WatchConfig { learning_ns: 10 * S, ..WatchConfig::default() };
+        let config = LogsConfig { watch, ..LogsConfig::default() };
+        let disk = Arc::new(wellkept_tsdb::OsDisk::new(folder.path()));
+        let logs = Logs::open(disk, config, 0).unwrap();
+        let take = |service: &str, level, text: &str, at_ns| {
+            let labels = Labels::new([("service", service)]);
+            let mut batch = LogBatch::new();
+            batch.push(&LogLine {
+                at_ns,
+                labels: &labels,
+                level: Some(level),
+                text: text.as_bytes(),
+                fields: &[],
+            });
+            logs.commit(&batch, at_ns).unwrap();
+        };
+        for service in ["app", "stranger"] {
+            take(service, Level::Info, "all is well", 0);
+        }
+        for s in 20..90 {
+            take("app", Level::Error, "cannot reach db-1: refused", s * S);
+            take("stranger", Level::Critical, "\u{1b}[31mworse than that", s * S);
+            logs.upkeep(s * S);
+        }
+        let services = BTreeSet::from(["app".to_owned()]);
+        let found = findings(&logs, "web-1", &services, TimestampMs(90_000));
+        let of = |entity: EntityId| found.iter().find(|f| f.key.entity == entity).unwrap();
+        let app = of(EntityId::service("app"));
+        assert_eq!((app.key.kind, app.severity), (FindingKind::LogUnusual, Severity::Warning));
+        assert_eq!(app.since, TimestampMs(20_000));
+        assert!(app.text.arg("template").unwrap().contains("cannot reach"), "{:?}", app.text);
+        assert!(app.evidence[0].query.as_deref().unwrap().contains("log_lines_total"));
+        let other = of(EntityId::host("web-1"));
+        assert!(
+            !other.text.arg("template").unwrap().contains('\u{1b}'),
+            "a service that nobody declared, escaped"
+        );
+        assert_eq!(found.len(), 2);
+        logs.upkeep(120 * S);
+        assert!(
+            findings(&logs, "web-1", &services, TimestampMs(120_000)).is_empty(),
+            "over when it is quiet"
+        );
+    }
+}

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use wellkept_logintake::Zone;
 use wellkept_logintake::mapping::{Mapping, SourceRule};
 use wellkept_logintake::rate::Rate;
-use wellkept_logintake::{Limits, Zone};
-use wellkept_logmine::Bounds;
-use wellkept_logmine::anomaly::stream::WatchConfig;
 use wellkept_logs::LogsConfig;
 use wellkept_logstore::{LogStoreConfig, RetentionRule};
 use wellkept_model::Matcher;
@@ -34,10 +32,6 @@ const CONTAINERS: [(&str, &str); 2] = [
     ("/var/log/containers", "/var/log/containers/*.log"),
     ("/var/lib/docker/containers", "/var/lib/docker/containers/*/*-json.log"),
 ];
-/// Lines of one client in a second when nothing is said.
-const LINES_PER_SECOND: f64 = 50_000.0;
-/// Bytes on disk when nothing is said.
-const SIZE: u64 = 5_000_000_000;
 
 /// What is followed.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,36 +142,23 @@ pub(super) fn mapping(keep: &Keep) -> anyhow::Result<Arc<Mapping>> {
 /// As [`plan`].
 pub(crate) fn config(keep: &Keep) -> anyhow::Result<LogsConfig> {
     let logs = &keep.logs;
-    let defaults = LogStoreConfig::default();
+    let defaults = LogsConfig::of_a_host();
     let rules = logs.streams.iter().map(|s| {
         let matchers = s.matchers.iter().map(|(name, op, value)| Matcher::new(name, *op, value));
         Ok(RetentionRule { matchers: matchers.collect::<Result<_, _>>()?, keep: s.keep })
     });
     let store = LogStoreConfig {
-        // An idle host must stay small; larger segments would shrink a little better.
-        segment_bytes: 32 << 20,
-        head_bytes_max: 160 << 20,
-        pending_bytes_max: 96 << 20,
-        cache_bytes: 32 << 20,
-        retention: logs.retention.unwrap_or(defaults.retention),
+        retention: logs.retention.unwrap_or(defaults.store.retention),
         rules: rules.collect::<anyhow::Result<_>>()?,
-        bytes_max: logs.size.unwrap_or(SIZE),
-        ..defaults
+        bytes_max: logs.size.unwrap_or(defaults.store.bytes_max),
+        ..defaults.store
     };
-    let mut watch = WatchConfig { templates: 2000, ..WatchConfig::default() };
+    let mut watch = defaults.watch;
     if let Some(learning) = logs.learning {
         watch.learning_ns = i64::try_from(learning.as_nanos()).unwrap_or(i64::MAX);
     }
-    let usual = Rate { per_second: LINES_PER_SECOND, burst: LINES_PER_SECOND * 20.0 };
-    Ok(LogsConfig {
-        store,
-        bounds: Bounds::default(),
-        watch,
-        rate: Some(rate_of(keep).unwrap_or(usual)),
-        limits: Limits::default(),
-        zone: zone(),
-        mapping: mapping(keep)?,
-    })
+    let rate = rate_of(keep).or(defaults.rate);
+    Ok(LogsConfig { store, watch, rate, zone: zone(), mapping: mapping(keep)?, ..defaults })
 }
 
 /// How this host's clock on the wall differs from UTC, over the years whose lines may still be read.
