@@ -32,6 +32,7 @@ const PLACES: &[Place] = &[
     pure("wellkept-promql", 1),
     pure("wellkept-recover", 1),
     pure("wellkept-rootcause", 1),
+    pure("wellkept-textmine", 1),
     pure("wellkept-upstream", 1),
     pure("wellkept-yamltree", 1),
     does_io("wellkept-egress", 1),
