@@ -31,7 +31,8 @@ pub use command::{Command, Refusal, RefusalKind, Reply};
 pub use doors::{Door, Doors, NoDoors, Push, PushReply};
 pub use host::allowed_hosts;
 pub use logs::{
-    Harmless, LogDoor, LogPush, LogStatus, LogViews, NoLogs, OddityView, SourceCount, TemplateKnown,
+    Harmless, IncidentLogs, LogDoor, LogPush, LogStatus, LogViews, NoLogs, OddityView, PastIncident,
+    SourceCount, StoryLine, StoryTerm, TemplateKnown,
 };
 pub use permission::Permission;
 pub use prom::views::{ExemplarQuery, NoViews, PrometheusViews, RuleFilter, TargetState};

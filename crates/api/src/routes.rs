@@ -67,6 +67,7 @@ fn table() -> Vec<Route> {
         get("/api/v1/overview", Read, own::overview),
         get("/api/v1/incidents", Read, incidents::list),
         get("/api/v1/incidents/{id}", Read, incidents::one),
+        get("/api/v1/incidents/{id}/logs", Read, logs::incident),
         post("/api/v1/incidents/{id}/approve", Act, acts::approve),
         post("/api/v1/incidents/{id}/undo", Act, acts::undo),
         post("/api/v1/incidents/{id}/escalate", Act, acts::escalate),

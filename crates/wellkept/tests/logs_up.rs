@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use common::{Home, Up, encode, free_address, now_ms, query_at, run, seconds, wait_for, wellkept};
+use common::{Home, Tiny, Up, encode, free_address, now_ms, query_at, run, seconds, wait_for, wellkept};
 use serde_json::{Value, json};
 
 fn append(path: &Path, text: &[u8]) {
@@ -470,4 +470,72 @@ action(type="omelasticsearch" server="{host}" serverport="{port}" bulkmode="on" 
     } else {
         common::skipped("rsyslog's omelasticsearch is not installed");
     }
+}
+
+#[test]
+fn an_incident_tells_what_its_lines_say_and_knows_its_like() {
+    let home = Home::new();
+    let (first, other_home) = (Tiny::new(&home), Home::new());
+    let second = Tiny::new(&other_home);
+    let logs: Vec<Value> = ["one", "two"]
+        .iter()
+        .map(|name| json!({"path": home.path(&format!("{name}.log")), "service": name}))
+        .collect();
+    let keep = json!({
+        "services": {"one": first.declared(&["restart"]), "two": second.declared(&["restart"])},
+        "automation": {"mode": "act", "attempts": "20 per target per hour", "verify_hold": "1s"},
+        "logs": {"files": logs, "journal": false, "containers": false},
+    });
+    let keep = home.keep(keep.to_string());
+    first.start();
+    second.start();
+    let up = Up::start(&home, Some(&keep));
+    let well = |name: &str| {
+        wait_for("it is well", || {
+            let seen = up.service(name);
+            (seen["state"] == "running" && seen["healthy"] == 1).then_some(())
+        });
+    };
+    well("one");
+    well("two");
+    let speak = |name: &str| {
+        let log = home.path(&format!("{name}.log"));
+        for i in 0..5 {
+            append(&log, format!("INFO request {i} served\n").as_bytes());
+            append(&log, format!("ERROR quota of tenant {i} exceeded, ledger refuses writes\n").as_bytes());
+        }
+        append(&log, "ERROR 磁盘配额已用尽，无法写入账本\n".as_bytes());
+    };
+    let resolved = |name: &str| {
+        let (incident, _) = wait_for("it is resolved", || {
+            up.incidents_of(name).into_iter().find(|i| i["status"] == "resolved")
+        });
+        incident["id"].as_str().map_or_else(|| incident["id"].to_string(), str::to_owned)
+    };
+    speak("one");
+    first.signal(rustix::process::Signal::KILL);
+    let before = resolved("one");
+    // What is over is remembered within some seconds.
+    let stories = up.data.join("logstore/stories").join(&before);
+    wait_for("the first is remembered", || stories.exists().then_some(()));
+    speak("two");
+    second.signal(rustix::process::Signal::KILL);
+    let id = resolved("two");
+    assert_ne!(id, before);
+    let told = up.get(&format!("/api/v1/incidents/{id}/logs"))["data"].clone();
+    let summary: Vec<&str> =
+        told["summary"].as_array().unwrap().iter().map(|l| l["text"].as_str().unwrap()).collect();
+    assert!(summary.iter().any(|l| l.contains("ledger refuses writes")), "{told}");
+    assert!(!summary.iter().any(|l| l.contains("served")), "only what is grave: {told}");
+    let line =
+        told["summary"].as_array().unwrap().iter().find(|l| l["text"].as_str().unwrap().contains("ledger"));
+    assert_eq!(line.unwrap()["count"], 5);
+    let terms: Vec<&str> =
+        told["terms"].as_array().unwrap().iter().map(|t| t["term"].as_str().unwrap()).collect();
+    assert!(terms.iter().any(|t| t.contains("ledger")), "{terms:?}");
+    assert!(terms.iter().any(|t| t.contains("配额") || t.contains("账本")), "{terms:?}");
+    assert_eq!(told["past"][0]["id"].as_str().unwrap(), before, "{told}");
+    assert!(told["past"][0]["causes"].as_array().unwrap().len() == 1, "{told}");
+    let said = up.cli(&["why", &id]);
+    assert!(said.out.contains("ledger refuses writes"), "{}", said.out);
 }

@@ -6,7 +6,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use wellkept_catalogue::Language;
-use wellkept_model::{IncidentId, Text};
+use wellkept_model::{Incident, IncidentId, Text};
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -22,10 +22,14 @@ pub(crate) async fn one(
     Extension(language): Extension<Language>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let wanted = parse(&id)?;
+    Ok(json(&IncidentDetail::new(language, &known(&app, &id)?)))
+}
+
+/// The incident with this id.
+pub(crate) fn known(app: &App, id: &str) -> Result<Incident, ApiError> {
+    let wanted = parse(id)?;
     let incidents = app.incidents.borrow().clone();
-    let found = incidents.iter().find(|i| i.id == wanted).ok_or_else(|| unknown(&id))?;
-    Ok(json(&IncidentDetail::new(language, found)))
+    incidents.iter().find(|i| i.id == wanted).cloned().ok_or_else(|| unknown(id))
 }
 
 /// The id in a path. Whatever is no number names no incident.

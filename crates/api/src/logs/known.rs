@@ -1,7 +1,7 @@
 //! What is odd, what is marked as harmless, what there is.
 
 use axum::Extension;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::body::ActBody;
 use crate::error::ApiError;
 use crate::gate::ActGrant;
+use crate::handlers::incidents;
 
 pub(crate) async fn oddities(
     State(app): State<App>,
@@ -38,6 +39,54 @@ pub(crate) async fn oddities(
             })
         });
         Ok(json!({"oddities": told.collect::<Vec<_>>()}))
+    })
+    .await
+}
+
+/// What the lines around an incident say, and whether the like was seen before.
+pub(crate) async fn incident(
+    State(app): State<App>,
+    Extension(language): Extension<Language>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let incident = incidents::known(&app, &id)?;
+    searched(app, move |app, _, limits| {
+        let told = app.logs.incident(&incident, limits.stop);
+        let incidents = app.incidents.borrow().clone();
+        let summary = told.summary.iter().map(|l| {
+            json!({
+                "text": l.text,
+                "template": word(l.template),
+                "level": l.level.map(wellkept_model::Level::word),
+                "count": l.count,
+                "first_ns": ns(l.first_ns),
+                "last_ns": ns(l.last_ns),
+            })
+        });
+        let terms =
+            told.terms.iter().map(|t| json!({"term": t.term, "score": finite(t.score), "count": t.count}));
+        let past = told.past.iter().map(|p| {
+            let known = incidents.iter().find(|i| i.id.0 == p.id);
+            let cause = |word: &String| render(language, &Text::new(&format!("kind.cause.{word}")));
+            json!({
+                "id": p.id.to_string(),
+                "score": finite(p.score),
+                "title": known.map(|i| render(language, &i.title)),
+                "opened_at": known.map(|i| i.opened_at.0),
+                "causes": p.causes.iter().map(cause).collect::<Vec<_>>(),
+                "templates": p.templates,
+                "terms": p.terms,
+            })
+        });
+        Ok(json!({
+            "query": told.query,
+            "from_ns": ns(told.from_ns),
+            "to_ns": ns(told.to_ns),
+            "lines": told.lines,
+            "summary": summary.collect::<Vec<_>>(),
+            "terms": terms.collect::<Vec<_>>(),
+            "past": past.collect::<Vec<_>>(),
+        }))
     })
     .await
 }

@@ -9,7 +9,7 @@ mod tail;
 mod known;
 mod views;
 
-pub(crate) use known::{harmless, mark, oddities, status};
+pub(crate) use known::{harmless, incident, mark, oddities, status};
 pub(crate) use loki::{
     labels as loki_labels, query as loki_query, query_range as loki_query_range, series as loki_series,
     values as loki_values,
@@ -18,5 +18,6 @@ pub(crate) use push::{bulk, elastic, elastic_root, elastic_write, loki as loki_p
 pub(crate) use read::{context, facets, histogram, labels, patterns, search, values};
 pub(crate) use tail::tail;
 pub use views::{
-    Harmless, LogDoor, LogPush, LogStatus, LogViews, NoLogs, OddityView, SourceCount, TemplateKnown,
+    Harmless, IncidentLogs, LogDoor, LogPush, LogStatus, LogViews, NoLogs, OddityView, PastIncident,
+    SourceCount, StoryLine, StoryTerm, TemplateKnown,
 };

@@ -3,7 +3,7 @@
 use axum::body::Bytes;
 use serde_json::Value;
 use wellkept_logstore::LogStore;
-use wellkept_model::{TemplateId, Text};
+use wellkept_model::{Incident, TemplateId, Text};
 
 use crate::doors::PushReply;
 use crate::{Refusal, RefusalKind};
@@ -117,6 +117,68 @@ pub struct LogStatus {
     pub bytes_max: u64,
 }
 
+/// A line that stands for many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoryLine {
+    /// Escaped and cut.
+    pub text: String,
+    /// Its template.
+    pub template: TemplateId,
+    /// The gravest level.
+    pub level: Option<wellkept_model::Level>,
+    /// Lines that it stands for.
+    pub count: u64,
+    /// Time of the first, nanoseconds since the epoch.
+    pub first_ns: i64,
+    /// Time of the last.
+    pub last_ns: i64,
+}
+
+/// A word that sets the lines of an incident apart from what is usual.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoryTerm {
+    /// One to three words.
+    pub term: String,
+    /// How far apart, in deviations.
+    pub score: f64,
+    /// Lines with it.
+    pub count: u32,
+}
+
+/// A past incident that was alike.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastIncident {
+    /// Its number.
+    pub id: u64,
+    /// 0 to 1.
+    pub score: f64,
+    /// Kinds of causes that both have.
+    pub causes: Vec<String>,
+    /// Templates that both have.
+    pub templates: Vec<String>,
+    /// Words that both have.
+    pub terms: Vec<String>,
+}
+
+/// What the logs say of an incident.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct IncidentLogs {
+    /// Query for its lines.
+    pub query: String,
+    /// From when, nanoseconds since the epoch.
+    pub from_ns: i64,
+    /// Until when.
+    pub to_ns: i64,
+    /// Lines that were read.
+    pub lines: usize,
+    /// In short, in order of time.
+    pub summary: Vec<StoryLine>,
+    /// Most telling first.
+    pub terms: Vec<StoryTerm>,
+    /// Most alike first.
+    pub past: Vec<PastIncident>,
+}
+
 /// The logs. Calls may wait for the disk: to be made from threads that may.
 pub trait LogViews: Send + Sync {
     /// The store; `None` on a server without logs.
@@ -151,6 +213,9 @@ pub trait LogViews: Send + Sync {
         harmless: bool,
         who: &str,
     ) -> Result<(), Refusal>;
+
+    /// What the lines around an incident say. `stop`: when to end early.
+    fn incident(&self, incident: &Incident, stop: &(dyn Fn() -> bool + Sync)) -> IncidentLogs;
 
     /// What there is besides the store's own numbers.
     fn status(&self) -> LogStatus;
@@ -191,6 +256,10 @@ impl LogViews for NoLogs {
 
     fn mark(&self, _: TemplateId, _: (&str, Option<u8>), _: bool, _: &str) -> Result<(), Refusal> {
         Err(Refusal { kind: RefusalKind::NotFound, text: Text::new("api.no_route") })
+    }
+
+    fn incident(&self, _: &Incident, _: &(dyn Fn() -> bool + Sync)) -> IncidentLogs {
+        IncidentLogs::default()
     }
 
     fn status(&self) -> LogStatus {

@@ -11,17 +11,16 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use wellkept_api::{Command, Limits, Shared, StaticFile, allowed_hosts};
 use wellkept_catalogue::Language;
 use wellkept_doors::Doors;
-use wellkept_logs::Logs;
 use wellkept_model::keep::Keep;
 use wellkept_model::{SeriesSource, Text};
 use wellkept_state::{DataDir, FileVersions, StateDb};
 use wellkept_tsdb::Store;
 
 use super::{Context, variable};
-use crate::clock::{now, now_ns};
+use crate::clock::now;
 use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
 use crate::exit::{ADDRESS, DATA_DIR, Failure, OK, USAGE};
-use crate::logs::{self, LogHouse, Sources};
+use crate::logs::{self, LogHouse, LogsRunning};
 use crate::metrics::{Base, Files, HttpDoors, Intake, Sockets, Views, page};
 use crate::say;
 
@@ -53,22 +52,18 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         return Err(Failure::new(USAGE, say::text(context.language, &text)).into());
     }
     let files = Files::read(&keep)?;
-    let log_config = logs::config(&keep)?;
     let listener = TcpListener::bind(options.listen).await.map_err(|e| {
         let text = Text::new("cli.error.listen").with("address", options.listen).with("error", e);
         Failure::new(ADDRESS, say::text(context.language, &text))
     })?;
     let address = listener.local_addr()?;
     let sockets = Sockets::bind(&keep.metrics).await?;
-    let log_sockets = logs::Sockets::bind(&keep.logs.syslog).await?;
+    let lines = logs::Taken::of(&keep).await?;
     let dir = DataDir::open(&options.data_dir).map_err(|e| Failure::of(DATA_DIR, &e))?;
     let state = StateDb::open(dir.path()).await.map_err(|e| Failure::of(DATA_DIR, &e))?;
     let versions = FileVersions::open(dir.path(), state.clone()).map_err(|e| Failure::of(DATA_DIR, &e))?;
     let store = open_store(dir.path(), &keep.metrics).map_err(|e| Failure::of(DATA_DIR, &e))?;
-    let log_kept = (log_config.store.retention.as_secs(), log_config.store.bytes_max);
-    let log_disk = Arc::new(wellkept_tsdb::OsDisk::new(dir.path().join(logs::FOLDER)));
-    let lines = Logs::open(log_disk, log_config, now_ns()).map_err(|e| Failure::of(DATA_DIR, &e))?;
-    let lines = Arc::new(lines);
+    let lines = logs::Opened::open(lines, dir.path())?;
     greet(context, address, &dir, keep_file.as_deref(), &keep);
 
     let metrics = Arc::new(OwnMetrics::default());
@@ -88,24 +83,30 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         host: host_name(),
     })
     .await?;
-    let sources =
-        Sources::start(&lines, &keep, log_sockets, (dir.path(), &host_name()), !options.no_collect).await?;
-    let upkeep = logs::Upkeep::start(&lines, &store, &wellkept_collect::identity(&host_name()))?;
+    let around = logs::Around {
+        keep: &keep,
+        data_dir: dir.path(),
+        host: &host_name(),
+        usual: !options.no_collect,
+        store: &store,
+        identity: &wellkept_collect::identity(&host_name()),
+        incidents: published.incidents.clone(),
+    };
+    let lines = LogsRunning::start(lines, around).await?;
     let source = intake.source();
     let views = views(&intake, &doors, &store, &options, &keep);
     let snapshots = dir.path().join(super::store::SNAPSHOTS_DIR);
     let own_metrics = {
         let (store, doors, intake, metrics) =
             (Arc::clone(&store), Arc::clone(&doors), Arc::clone(&intake), Arc::clone(&metrics));
-        let (lines, sources) = (Arc::clone(&lines), Arc::clone(&sources));
-        Arc::new(move || metrics.page() + &page(&store, &doors, &intake) + &logs::page(&lines, &sources))
+        let (logs, sources) = (Arc::clone(&lines.logs), Arc::clone(&lines.sources));
+        Arc::new(move || metrics.page() + &page(&store, &doors, &intake) + &logs::page(&logs, &sources))
     };
     let doors = HttpDoors { doors, store: Arc::clone(&store), snapshots };
-    let house = LogHouse { logs: Arc::clone(&lines), sources: Arc::clone(&sources), kept: log_kept };
     let wired = Wired {
         views: Arc::new(views),
         doors: Arc::new(doors),
-        logs: Arc::new(house),
+        logs: Arc::new(lines.house()),
         source: Arc::clone(&source),
         own_metrics,
     };
@@ -116,7 +117,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         keep,
         collect: !options.no_collect,
         intake: Arc::clone(&intake),
-        logs: (lines, Arc::clone(&sources)),
+        logs: (Arc::clone(&lines.logs), Arc::clone(&lines.sources)),
         data_dir: dir.path().to_owned(),
         state,
         versions,
@@ -136,8 +137,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     stop.notify_one();
     door.await?;
     intake.shutdown().await;
-    sources.shutdown().await;
-    upkeep.end().await;
+    lines.shutdown().await;
     Ok(OK)
 }
 

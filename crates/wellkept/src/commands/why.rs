@@ -9,12 +9,46 @@ use crate::exit::OK;
 use crate::say::{self, paint, word};
 
 pub(super) async fn run(c: Context, remote: Remote, incident: u64) -> anyhow::Result<u8> {
-    let shown = c.client(&remote).get(&format!("/api/v1/incidents/{incident}")).await?;
+    let client = c.client(&remote);
+    let mut shown = client.get(&format!("/api/v1/incidents/{incident}")).await?;
+    // A server without logs has a story, too.
+    let logs = client.get(&format!("/api/v1/incidents/{incident}/logs")).await;
+    let logs = logs.map_or(Value::Null, |mut answer| answer["data"].take());
     match c.output {
-        Output::Json => say::line(&shown.to_string()),
-        Output::Table => tell(c, &shown),
+        Output::Json => {
+            shown["logs"] = logs;
+            say::line(&shown.to_string());
+        }
+        Output::Table => {
+            tell(c, &shown);
+            tell_logs(c, &logs);
+        }
     }
     Ok(OK)
+}
+
+/// What the lines around it say, and what was like it.
+fn tell_logs(c: Context, logs: &Value) {
+    if items(&logs["summary"]).next().is_some() {
+        section(c, "cli.why.logs");
+    }
+    for line in items(&logs["summary"]) {
+        let count = Text::new("cli.why.times").with("count", &line["count"]);
+        say::line(&format!("  {:>8}  {}", say::text(c.language, &count), text(&line["text"])));
+    }
+    let terms: Vec<String> = items(&logs["terms"]).take(8).map(|t| text(&t["term"])).collect();
+    if !terms.is_empty() {
+        let told = Text::new("cli.why.terms").with("terms", terms.join(", "));
+        say::line(&paint("2", &format!("            {}", say::text(c.language, &told))));
+    }
+    if items(&logs["past"]).next().is_some() {
+        section(c, "cli.why.past");
+    }
+    for past in items(&logs["past"]) {
+        let score = Text::new("cli.percent").with("x", past["score"].as_f64().unwrap_or(0.0));
+        let score = say::text(c.language, &score);
+        say::line(&format!("  {score:>5}  #{} {}", text(&past["id"]), text(&past["title"])));
+    }
 }
 
 fn tell(c: Context, i: &Value) {

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use wellkept_logs::Logs;
-use wellkept_model::{Batch, Labels};
+use wellkept_model::{Batch, Incident, Labels};
 use wellkept_tsdb::Store;
 
+use super::Stories;
 use crate::clock::{now, now_ns};
 
 /// Time between two looks.
@@ -25,14 +27,23 @@ impl Upkeep {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub(crate) fn start(logs: &Arc<Logs>, store: &Arc<Store>, identity: &Labels) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        logs: &Arc<Logs>,
+        store: &Arc<Store>,
+        identity: &Labels,
+        stories: &Arc<Stories>,
+        incidents: watch::Receiver<Arc<Vec<Incident>>>,
+    ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (logs, store, identity) = (Arc::clone(logs), Arc::clone(store), identity.clone());
+        let stories = Arc::clone(stories);
         let ended = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name("logs".to_owned()).spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 logs.upkeep(now_ns());
                 count(&logs, &store, &identity);
+                let over = Arc::clone(&incidents.borrow());
+                stories.remember(&over, &|| ended.load(Ordering::Relaxed));
                 std::thread::park_timeout(EVERY);
             }
             logs.close(now_ns());

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use wellkept_api::{
-    Harmless, LogDoor, LogPush, LogStatus, LogViews, OddityView, PushReply, Refusal, RefusalKind,
-    SourceCount, TemplateKnown,
+    Harmless, IncidentLogs, LogDoor, LogPush, LogStatus, LogViews, OddityView, PushReply, Refusal,
+    RefusalKind, SourceCount, TemplateKnown,
 };
 use wellkept_logmine::anomaly::stream::Kind;
 use wellkept_logs::{LogBody, LogFormat, Logs, MarkError, Told, parameter_of, word_of};
 use wellkept_logstore::LogStore;
-use wellkept_model::{TemplateId, Text};
+use wellkept_model::{Incident, TemplateId, Text};
 
-use super::Sources;
+use super::{Sources, Stories};
 use crate::clock::{now, now_ns};
 use crate::exit::Failure;
 
@@ -22,6 +22,7 @@ const VALUE_MAX: usize = 64;
 pub(crate) struct LogHouse {
     pub(crate) logs: Arc<Logs>,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) stories: Arc<Stories>,
     /// How long lines are kept, seconds, and bytes beyond which the oldest go.
     pub(crate) kept: (u64, u64),
 }
@@ -108,6 +109,10 @@ impl LogViews for LogHouse {
                 text: Text::new("refused.log_mark").with("error", Failure::of(0, &error).message),
             }
         })
+    }
+
+    fn incident(&self, incident: &Incident, stop: &(dyn Fn() -> bool + Sync)) -> IncidentLogs {
+        self.stories.tell(incident, stop)
     }
 
     fn status(&self) -> LogStatus {
