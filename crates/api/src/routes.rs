@@ -49,6 +49,7 @@ fn table() -> Vec<Route> {
         get("/alerts", Public, console::page),
         get("/targets", Public, console::page),
         get("/store", Public, console::page),
+        get("/logs", Public, console::page),
         get("/assets/{*path}", Public, console::file),
         get("/{file}", Public, console::file),
         get("/-/healthy", Public, own::healthy),
