@@ -21,6 +21,8 @@ const ASKED = new URLSearchParams([["q", "sum by (mode) (rate(node_cpu_seconds_t
 const PAGES = {
   now: "/", host: "/host", incidents: "/incidents", incident: "/incidents/12",
   explore: `/explore?${ASKED}`, table: "/explore?q=hostile_metric&tab=table", many: "/explore?q=shop_many_series", empty: "/explore?step=15s",
+  logs: "/logs", "logs-open": "/logs?q=%7Bservice%3D%22app%22%7D", "logs-patterns": "/logs?tab=patterns", "logs-unusual": "/logs?tab=unusual", "logs-live": "/logs?live=1",
+  "logs-wrong": "/logs?q=%7Bservice%3D%22app%22%7D+nonsense+here", "logs-none": "/logs?q=%7C%3D+%22nowhere+to+be+found%22",
   alerts: "/alerts", targets: "/targets", store: "/store",
 };
 for (const { name, width, height, ...rest } of LOOKS) {

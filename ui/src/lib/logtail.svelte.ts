@@ -24,6 +24,7 @@ export class LiveTail {
   /** Follows the stream until `signal` is aborted. */
   follow(query: string, signal: AbortSignal): void {
     const life = new AbortController();
+    this.#tail.push(null);
     signal.addEventListener("abort", () => life.abort(), { once: true });
     const timer = setInterval(() => this.#draw(), DRAW_MS);
     const path = () => api.logsPath("tail", { query });
@@ -52,6 +53,7 @@ export class LiveTail {
         if (!life.signal.aborted) this.#take(piece);
       },
       state: (state: StreamState) => {
+        if (life.signal.aborted) return;
         // A break may have swallowed lines; the list says so at that place.
         if (state === "waiting") this.#tail.push(null);
         this.state = state;
