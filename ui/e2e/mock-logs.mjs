@@ -179,7 +179,8 @@ function facets(world, args) {
 function patterns(world, args) {
   const { lines, start, end } = chosen(world, args);
   const bars = Number(args.get("bars") ?? 60);
-  const groups = Map.groupBy(lines, (one) => one.template);
+  const groups = new Map();
+  for (const one of lines) groups.set(one.template, [...(groups.get(one.template) ?? []), one]);
   const list = [...groups].map(([template, group]) => {
     const trend = new Array(bars).fill(0);
     for (const one of group) trend[Math.min(bars - 1, Number((BigInt(one.at_ns) - start) * BigInt(bars) / (end - start)))] += 1;

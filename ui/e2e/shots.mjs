@@ -33,7 +33,10 @@ for (const { name, width, height, ...rest } of LOOKS) {
     await page.goto(mock.url + path);
     await page.waitForSelector("h1:visible");
     await page.waitForTimeout(2500);
-    await page.screenshot({ path: `${folder}/${name}-${title}.png`, fullPage: true });
+    if (title === "logs-open") await page.locator("[data-row]").nth(5).click();
+    if (title === "logs-open") await page.waitForTimeout(800);
+    // A list of lines is long, and what is out of sight is not drawn.
+    await page.screenshot({ path: `${folder}/${name}-${title}.png`, fullPage: !title.startsWith("logs") });
   }
   await context.close();
 }

@@ -37,12 +37,12 @@ export function totals(bars: readonly Bar[]): number[] {
   return ROWS.map((_, row) => bars.reduce((sum, bar) => sum + (bar.counts[row] ?? 0), 0));
 }
 
-/** A round number, not below `peak`: the top of the scale. */
+/** A round number that can be halved, not below `peak`: the top of the scale. */
 export function niceTop(peak: number): number {
   if (peak <= 4) return 4;
   const unit = 10 ** Math.floor(Math.log10(peak));
-  const found = [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((n) => n * unit >= peak) ?? 10;
-  return found * unit;
+  const tops = [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10].map((n) => Math.round(n * unit));
+  return tops.find((top) => top >= peak && top % 2 === 0) ?? 10 * unit;
 }
 
 /** The span between two places of the chart (0 to 1), on whole bars; at least one bar. */

@@ -1,6 +1,6 @@
 // The logs' page: what it asks, what came of it, and how both stay in step with the address.
 
-import { type ApiError } from "./api";
+import { ApiError, type Trouble } from "./api";
 import { api, live } from "./live.svelte";
 import { findersOf } from "./loghits";
 import { type Choice, choose, chosen, toggle } from "./logquery";
@@ -47,6 +47,7 @@ class Logs {
   patterns = $state.raw<Patterns | null>(null);
   status = $state.raw<LogsStatus | null>(null);
   error = $state<string | null>(null);
+  trouble = $state<Trouble | null>(null);
   /** The query that {@link error} speaks of. */
   wrong = $state("");
   busy = $state(false);
@@ -244,7 +245,8 @@ class Logs {
   }
 
   #fail(error: unknown): void {
-    this.error = error instanceof Error ? (error as ApiError).message : String(error);
+    this.error = error instanceof Error ? error.message : String(error);
+    this.trouble = error instanceof ApiError ? error.trouble : null;
     this.wrong = this.asked;
   }
 }

@@ -47,7 +47,7 @@ describe("bars", () => {
   });
 
   it("have a round top", () => {
-    expect([0, 4, 5, 99, 101, 1500, 1501].map(niceTop)).toEqual([4, 4, 5, 100, 150, 1500, 2000]);
+    expect([0, 4, 5, 11, 99, 101, 1500, 1601].map(niceTop)).toEqual([4, 4, 6, 12, 100, 120, 1600, 2000]);
   });
 
   it("fit into a small line", () => {
