@@ -180,7 +180,7 @@ function patterns(world, args) {
   const { lines, start, end } = chosen(world, args);
   const bars = Number(args.get("bars") ?? 60);
   const groups = new Map();
-  for (const one of lines) groups.set(one.template, [...(groups.get(one.template) ?? []), one]);
+  for (const one of lines) groups.set(one.template, groups.get(one.template) ?? []).get(one.template).push(one);
   const list = [...groups].map(([template, group]) => {
     const trend = new Array(bars).fill(0);
     for (const one of group) trend[Math.min(bars - 1, Number((BigInt(one.at_ns) - start) * BigInt(bars) / (end - start)))] += 1;

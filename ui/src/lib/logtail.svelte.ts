@@ -1,18 +1,28 @@
 // The stream of lines as they come, drawn a few times a second however many there are.
 
+import { tick } from "svelte";
+
 import { api } from "./live.svelte";
 import type { LogLine } from "./logs";
 import { Tail, type TailRow } from "./logtail";
 import type { Piece } from "./sse";
 import { type Port, type StreamState, browserPort, keepOpen } from "./stream";
 
-/** How often the list is drawn anew. */
+/** How often the list is drawn anew, at most. */
 const DRAW_MS = 200;
+/** The longest wait between two drawings. */
+const DRAW_MAX_MS = 2000;
+/** Drawing takes no more than this part of the time. */
+const DRAW_SHARE = 0.25;
+/** So many of the lines are drawn while they run by; nobody sees more of them. */
+const FOLLOWED = 300;
 
 export class LiveTail {
   rows = $state.raw<TailRow[]>([]);
   state = $state<StreamState>("connecting");
   paused = $state(false);
+  /** How many lines are kept; {@link rows} are the newest of them. */
+  held = $state(0);
   waiting = $state(0);
   dropped = $state(0);
   skipped = $state(0);
@@ -20,13 +30,14 @@ export class LiveTail {
   refused = $state<string | null>(null);
   readonly #tail = new Tail();
   #moved = false;
+  #whole = false;
 
   /** Follows the stream until `signal` is aborted. */
   follow(query: string, signal: AbortSignal): void {
     const life = new AbortController();
     this.#tail.push(null);
     signal.addEventListener("abort", () => life.abort(), { once: true });
-    const timer = setInterval(() => this.#draw(), DRAW_MS);
+    void this.#draw(life.signal);
     const path = () => api.logsPath("tail", { query });
     const base = browserPort(path, () => api.headers());
     const port: Port = {
@@ -60,7 +71,7 @@ export class LiveTail {
         this.#moved = true;
       },
     };
-    void keepOpen(port, handlers, life.signal).then(() => clearInterval(timer));
+    void keepOpen(port, handlers, life.signal);
   }
 
   pause(): void {
@@ -72,6 +83,13 @@ export class LiveTail {
   resume(): void {
     this.#tail.resume();
     this.paused = false;
+    this.#whole = false;
+    this.#show();
+  }
+
+  /** Shows all that is kept; for who reads in peace. */
+  showAll(): void {
+    this.#whole = true;
     this.#show();
   }
 
@@ -93,8 +111,19 @@ export class LiveTail {
     this.#moved = true;
   }
 
-  #draw(): void {
-    if (this.#moved) this.#show();
+  /** A slow machine draws less often, and stays able to stop. */
+  async #draw(signal: AbortSignal): Promise<void> {
+    let pause = DRAW_MS;
+    while (!signal.aborted) {
+      await new Promise((done) => setTimeout(done, pause));
+      if (!this.#moved || signal.aborted) continue;
+      const began = performance.now();
+      this.#show();
+      await tick();
+      // The next frame comes when layout and paint are done, too.
+      await new Promise((done) => setTimeout(done));
+      pause = Math.min(DRAW_MAX_MS, Math.max(DRAW_MS, (performance.now() - began) / DRAW_SHARE));
+    }
   }
 
   #show(): void {
@@ -102,8 +131,11 @@ export class LiveTail {
     this.waiting = this.#tail.waiting.length;
     this.dropped = this.#tail.dropped;
     this.skipped = this.#tail.skipped;
+    const all = this.#tail.shown();
+    const rows = this.#whole ? all : all.slice(-FOLLOWED);
+    this.held = all.length;
     // While paused nothing that is shown moves, and a list that is the same is not drawn anew.
-    if (!this.paused || this.rows.length !== this.#tail.rows.length) this.rows = this.#tail.shown();
+    if (rows.length !== this.rows.length || rows.at(-1) !== this.rows.at(-1)) this.rows = rows;
   }
 }
 
