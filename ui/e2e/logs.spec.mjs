@@ -121,7 +121,12 @@ describe("the logs' page", { skip: REAL !== null && "needs the mock's data" }, (
       await page.goto("about:blank");
       await page.goto(link);
       await page.locator(".detail").waitFor();
-      await page.keyboard.press("Tab");
+      await page.keyboard.press("/");
+      await until(() => page.evaluate(() => document.activeElement?.getAttribute("type")), (type) => type === "search", "the search box");
+      await rows(page).first().focus();
+      await page.locator("[data-row][aria-expanded=true]").focus();
+      await page.keyboard.press("Escape");
+      await page.locator(".detail").waitFor({ state: "detached" });
     });
   });
 
@@ -146,7 +151,11 @@ describe("the logs' page", { skip: REAL !== null && "needs the mock's data" }, (
   });
 
   test("what a stage read from the text is asked for behind it", async () => {
-    await visit(site, ask('{service="app"} |= "declined" | json'), async (page) => {
+    await visit(site, ask('{service="app"} |= "declined"'), async (page) => {
+      await page.locator("li.item .text").first().click();
+      await page.getByRole("button", { name: "Read the fields in the text" }).click();
+      await page.waitForURL((url) => (url.searchParams.get("q") ?? "").endsWith('|= "declined" | json'));
+      await until(() => page.locator(".detail").count(), (n) => n === 0, "the list anew");
       await page.locator("li.item .text").first().click();
       await page.getByRole("button", { name: /^Without status = / }).first().click();
       await page.waitForURL((url) => /\| json \| status!="50\d"$/.test(url.searchParams.get("q") ?? ""));

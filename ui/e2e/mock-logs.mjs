@@ -9,7 +9,7 @@ export const LOG_HUGE = `HUGE ${"x".repeat(60_000)}NEEDLE${"y".repeat(40_000)}`;
 
 const LEVELS = ["trace", "debug", "info", "notice", "warning", "error", "critical"];
 const TEMPLATES = {
-  101: "GET <*> took <*>", 102: "connection to <*> timeout after <*>", 103: "heartbeat ok", 104: "payment <*> declined: <*>",
+  101: "GET <*> took <*>", 102: "connection to <*> timeout after <*>", 103: "heartbeat ok", 104: '{"payment":<*>,"declined":true,"status":<*>,"reason":"card"}',
   105: "user <*> logged in from <*>", 106: `uploaded ${LOG_MARKUP} as <*>`, 107: "panic: <*>\n  at <*>", 108: "<*>",
 };
 const COST = { bytes: 3_400_000, lines: 48_000, segments: 12, segments_skipped: 9 };
@@ -33,7 +33,7 @@ function made(i, at, fresh) {
     case 5:
       return line(at, APP, "info", 105, `user u${i % 40} logged in from 192.0.2.${i % 200}`);
     case 7:
-      return line(at, APP, "debug", 104, `payment ${i} declined: {"status":${500 + (i % 4)},"reason":"card"}`);
+      return line(at, APP, "debug", 104, `{"payment":${i},"declined":true,"status":${500 + (i % 4)},"reason":"card"}`);
     case 9:
       return line(at, { ...WEB, host: "shop-2" }, null, 101, `GET /cart took ${i % 50}ms`);
     default:

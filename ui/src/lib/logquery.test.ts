@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { canAsk, choose, chosen, parse, placeOf, quote, readWords, toggle, withParser, withWords, wordsOf, write, writeWords } from "./logquery";
+import { canAsk, choose, chosen, parse, parserFor, placeOf, quote, readWords, toggle, withParser, withWords, wordsOf, write, writeWords } from "./logquery";
 
 describe("a query", () => {
   it.each([
@@ -131,6 +131,11 @@ describe("words", () => {
 });
 
 describe("a parser", () => {
+  it("is offered for texts that it can read", () => {
+    expect(['{"a": 1}', ' {\n"level":"info","x":{}}', "level=info msg=\"done now\" took=5ms", "a=b", "x == y and z == w", "plain words {not json}", ""].map(parserFor)).toEqual(["json", "json", "logfmt", null, null, null, null]);
+  });
+
+
   it("stands behind the words and before conditions, once", () => {
     expect(withParser('{a="b"} |= "x" | c="d"', "json")).toBe('{a="b"} |= "x" | json | c="d"');
     expect(withParser("{} | json", "json")).toBe("{} | json");

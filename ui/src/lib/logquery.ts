@@ -324,6 +324,13 @@ export function withParser(query: string, parser: "json" | "logfmt"): string {
   return write({ ...parts, stages });
 }
 
+/** The stage that could read fields out of a text; `null` for plain words. */
+export function parserFor(text: string): "json" | "logfmt" | null {
+  const head = text.slice(0, 20_000);
+  if (/^\s*\{\s*"[^]*:/u.test(head)) return "json";
+  return (head.match(/(?:^|\s)[\p{L}_][\p{L}\p{N}_.-]{0,60}=(?:"|[^\s=])/gu)?.length ?? 0) >= 2 ? "logfmt" : null;
+}
+
 /** The place of an error that names a byte: the query cut in three. */
 export function placeOf(query: string, error: string): { before: string; at: string; after: string } | null {
   const named = /\bat byte (\d{1,6})\b/u.exec(error);

@@ -55,6 +55,8 @@ class Logs {
   /** Grows when somebody asks anew, so that the live list begins anew, too. */
   runs = $state(0);
 
+  /** Why what is shown is only a part, if it is. */
+  readonly partly = $derived(this.stopped ?? this.histogram?.stopped ?? null);
   readonly finders = $derived(findersOf(this.asked));
   /** The span that was asked for. */
   window = $state.raw<{ from: number; to: number }>({ from: 0, to: 0 });
@@ -190,7 +192,8 @@ class Logs {
     this.error = null;
     this.runs += 1;
     this.busy = true;
-    const jobs = this.tab === "unusual" ? [] : [this.#answer(life.signal), this.#bars(life.signal), this.#sides(life.signal)];
+    const jobs = this.tab === "unusual" ? [] : [this.#answer(life.signal), this.#sides(life.signal)];
+    if (this.tab !== "unusual" && !this.live) jobs.push(this.#bars(life.signal));
     void Promise.all(jobs).finally(() => {
       if (this.#life === life) this.busy = false;
     });

@@ -120,8 +120,8 @@ export class LiveTail {
       const began = performance.now();
       this.#show();
       await tick();
-      // The next frame comes when layout and paint are done, too.
-      await new Promise((done) => setTimeout(done));
+      // Layout and paint count, too.
+      await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
       pause = Math.min(DRAW_MAX_MS, Math.max(DRAW_MS, (performance.now() - began) / DRAW_SHARE));
     }
   }
