@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import { REAL, start, until, visit } from "./harness.mjs";
-import { LOG_HUGE, LOG_MARKUP } from "./mock-logs.mjs";
+import { LOG_HUGE, LOG_MARKUP, idOf } from "./mock-logs.mjs";
 
 const ask = (query, more = "") => `/logs?q=${encodeURIComponent(query)}${more}`;
 
@@ -256,7 +256,7 @@ describe("the logs' page", { skip: REAL !== null && "needs the mock's data" }, (
       await one.getByRole("button", { name: "Open" }).click();
       assert.ok((await one.locator(".examples .text").count()) > 0);
       await one.getByRole("button", { name: "Show its lines" }).click();
-      await page.waitForURL((url) => url.searchParams.get("q") === '{template="102"}' && !url.searchParams.has("tab"));
+      await page.waitForURL((url) => url.searchParams.get("q") === `{template="${idOf(102)}"}` && !url.searchParams.has("tab"));
       await rows(page).first().waitFor();
     });
   });
@@ -277,7 +277,7 @@ describe("the logs' page", { skip: REAL !== null && "needs the mock's data" }, (
         await odd.waitFor();
         assert.deepEqual(site.mock.world.harmless, []);
         await odd.getByRole("link", { name: "See the lines" }).click();
-        await page.waitForURL((url) => url.searchParams.get("q") === '{template="102"}' && url.searchParams.has("from"));
+        await page.waitForURL((url) => url.searchParams.get("q") === `{template="${idOf(102)}"}` && url.searchParams.has("from"));
         await rows(page).first().waitFor();
       },
     );

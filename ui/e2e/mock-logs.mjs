@@ -8,6 +8,8 @@ export const LOG_TURNED = "invoice\u202egnp.exe\u2066";
 export const LOG_HUGE = `HUGE ${"x".repeat(60_000)}NEEDLE${"y".repeat(40_000)}`;
 
 const LEVELS = ["trace", "debug", "info", "notice", "warning", "error", "critical"];
+/** The ids of patterns are 16 digits of hexadecimal, as the server writes them. */
+export const idOf = (n) => `a0b1c2d3e4f50${n}`;
 const TEMPLATES = {
   101: "GET <*> took <*>", 102: "connection to <*> timeout after <*>", 103: "heartbeat ok", 104: '{"payment":<*>,"declined":true,"status":<*>,"reason":"card"}',
   105: "user <*> logged in from <*>", 106: `uploaded ${LOG_MARKUP} as <*>`, 107: "panic: <*>\n  at <*>", 108: "<*>",
@@ -17,7 +19,7 @@ const COST = { bytes: 3_400_000, lines: 48_000, segments: 12, segments_skipped: 
 const EVERY_MS = 4000;
 
 function line(at, labels, level, template, text, more = {}) {
-  return { at_ns: `${Math.floor(at)}${String(100_000 + Number(template)).padStart(6, "0")}`, labels, level, template: String(template), text, lossy: false, fields: {}, extracted: {}, ...more };
+  return { at_ns: `${Math.floor(at)}${String(100_000 + Number(template)).padStart(6, "0")}`, labels, level, template: idOf(template), text, lossy: false, fields: {}, extracted: {}, ...more };
 }
 
 const APP = { service: "app", host: "shop-1", filename: "/var/log/app/app.log" };
@@ -70,6 +72,8 @@ function all(world) {
   kept = { minute, lines: lines.sort((a, b) => (BigInt(a.at_ns) < BigInt(b.at_ns) ? 1 : -1)) };
   return kept.lines;
 }
+
+const textOf = (id) => TEMPLATES[id.slice(-3)];
 
 class QueryError extends Error {}
 
@@ -184,9 +188,9 @@ function patterns(world, args) {
   const list = [...groups].map(([template, group]) => {
     const trend = new Array(bars).fill(0);
     for (const one of group) trend[Math.min(bars - 1, Number((BigInt(one.at_ns) - start) * BigInt(bars) / (end - start)))] += 1;
-    const fresh = ["106", "107", "108"].includes(template);
+    const fresh = ["106", "107", "108"].some((n) => idOf(n) === template);
     return {
-      template, text: TEMPLATES[template], count: group.length, first_ns: group.at(-1).at_ns, last_ns: group[0].at_ns, trend, examples: group.slice(0, 3),
+      template, text: textOf(template), count: group.length, first_ns: group.at(-1).at_ns, last_ns: group[0].at_ns, trend, examples: group.slice(0, 3),
       first_seen_ns: fresh ? group.at(-1).at_ns : String(start - 86_400_000_000_000n), new: fresh,
       harmless: world.harmless.filter((one) => one.template === template).map((one) => one.kind),
     };
@@ -218,7 +222,7 @@ function oddities(world, language) {
   if (world.bare) return [];
   const now = Date.now();
   const says = ODD[language] ?? ODD.en;
-  const one = (ago, entity, template, kind, text, seen, usual, more = {}) => ({ at_ns: `${now - ago}000000`, entity, template, template_text: TEMPLATES[template], kind, parameter: null, score: 4.2, seen, usual, value: null, text, ...more });
+  const one = (ago, entity, template, kind, text, seen, usual, more = {}) => ({ at_ns: `${now - ago}000000`, entity, template: idOf(template), template_text: TEMPLATES[template], kind, parameter: null, score: 4.2, seen, usual, value: null, text, ...more });
   const told = [
     one(60_000, "app", "102", "rate", says.rate, 30, 8),
     one(90_000, "app", "107", "new_template", says.new, 1, 0),
@@ -272,5 +276,5 @@ export function logs(path, args, world, { ok, refuse, response, language }) {
 /** The act: something odd is harmless, or is not. */
 export function markHarmless(world, { template, kind, parameter, harmless }) {
   world.harmless = world.harmless.filter((one) => one.template !== template || one.kind !== kind || one.parameter !== parameter);
-  if (harmless) world.harmless.push({ template, template_text: TEMPLATES[template] ?? "", kind, parameter, by: "owner", at: new Date().toISOString() });
+  if (harmless) world.harmless.push({ template, template_text: textOf(template) ?? "", kind, parameter, by: "owner", at: new Date().toISOString() });
 }

@@ -187,7 +187,8 @@ class Logs {
     this.#life?.abort();
     const life = new AbortController();
     this.#life = life;
-    this.asked = this.query;
+    // Without spaces around it, as the server counts the bytes.
+    this.asked = this.query.trim();
     this.window = this.span();
     this.error = null;
     this.runs += 1;

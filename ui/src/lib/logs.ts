@@ -48,7 +48,7 @@ export interface Histogram extends Bounded {
 export interface Facet {
   name: string;
   values: [string, number][];
-  /** How many more values there are. */
+  /** How many lines have other values. */
   others: number;
 }
 
@@ -107,12 +107,9 @@ export interface Around {
   after: LogLine[];
 }
 
+/** As far as the console reads it. */
 export interface LogsStatus {
   lines: number;
-  oldest_ns: string | null;
-  newest_ns: string | null;
-  dropped: { source: string; count: number }[];
-  sources: { kind: string; name: string; lines: number }[];
 }
 
 /** Milliseconds of a time in nanoseconds; `NaN` for what is none. */
@@ -123,6 +120,11 @@ export function msOf(ns: string): number {
 /** A time in milliseconds as the API takes it. */
 export function secondsOf(ms: number): string {
   return (ms / 1000).toFixed(3);
+}
+
+/** True for the id of a pattern; lines that were stored without one have none to ask for. */
+export function isTemplate(id: string): boolean {
+  return /^[\w-]{1,64}$/.test(id);
 }
 
 /** The level as one of ours; anything else is none. */

@@ -28,6 +28,8 @@ export class LiveTail {
   skipped = $state(0);
   /** The server's words when it refuses the question; then nothing is tried again. */
   refused = $state<string | null>(null);
+  /** Why the stream could not be opened the last time. */
+  trouble = $state<string | null>(null);
   readonly #tail = new Tail();
   #moved = false;
   #whole = false;
@@ -44,8 +46,11 @@ export class LiveTail {
       ...base,
       open: async (opening) => {
         try {
-          return await base.open(opening);
+          const body = await base.open(opening);
+          this.trouble = null;
+          return body;
         } catch (error) {
+          if (!opening.aborted) this.trouble = error instanceof Error ? error.message : String(error);
           // The stream says a number only; the same question to the search says what is wrong with it.
           const wrong = await api.logs("search", { query, limit: "1", start: "0", end: "1" }, opening).then(
             () => null,
