@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { incidents, newWorld, overview, summary } from "./mock-data.mjs";
+import { logs, markHarmless } from "./mock-logs.mjs";
 import { prometheus } from "./mock-metrics.mjs";
 
 export const MOCK_TOKEN = "wk_mock_0123456789";
@@ -92,6 +93,7 @@ async function handle(request, response, { files, world, streams }) {
   }
   if (path === "/api/v1/events") return stream(response, { world, streams, language });
   const ok = (data, notes = {}) => (json(200, { status: "success", data, ...notes }), true);
+  if (logs(path, url.searchParams, world, { ok, refuse: (...said) => (refuse(...said), true), response, language }) !== null) return;
   if (prometheus(path, url.searchParams, world, { ok, refuse: (...said) => (refuse(...said), true) }) !== null) return;
   return refuse(404, "not_found", "no such resource");
 }
@@ -146,6 +148,9 @@ function act(path, body, { world, streams, json, refuse }) {
     case "/api/v1/unfreeze":
       world.frozen = null;
       return told();
+    case "/api/v1/logs/harmless":
+      markHarmless(world, body);
+      return json(200, { status: "success", data: {} });
     case "/api/v1/incidents/12/approve":
       if (body.generation !== 1) return refuse(409, "conflict", "the plan is older than the last one");
       world.status = "resolved";

@@ -21,6 +21,8 @@ const ASKED = new URLSearchParams([["q", "sum by (mode) (rate(node_cpu_seconds_t
 const PAGES = {
   now: "/", host: "/host", incidents: "/incidents", incident: "/incidents/12",
   explore: `/explore?${ASKED}`, table: "/explore?q=hostile_metric&tab=table", many: "/explore?q=shop_many_series", empty: "/explore?step=15s",
+  logs: "/logs", "logs-open": "/logs?q=%7Bservice%3D%22app%22%7D", "logs-patterns": "/logs?tab=patterns", "logs-unusual": "/logs?tab=unusual", "logs-live": "/logs?live=1",
+  "logs-wrong": "/logs?q=%7Bservice%3D%22app%22%7D+nonsense+here", "logs-none": "/logs?q=%7C%3D+%22nowhere+to+be+found%22",
   alerts: "/alerts", targets: "/targets", store: "/store",
 };
 for (const { name, width, height, ...rest } of LOOKS) {
@@ -31,7 +33,10 @@ for (const { name, width, height, ...rest } of LOOKS) {
     await page.goto(mock.url + path);
     await page.waitForSelector("h1:visible");
     await page.waitForTimeout(2500);
-    await page.screenshot({ path: `${folder}/${name}-${title}.png`, fullPage: true });
+    if (title === "logs-open") await page.locator("[data-row]").nth(5).click();
+    if (title === "logs-open") await page.waitForTimeout(800);
+    // A list of lines is long, and what is out of sight is not drawn.
+    await page.screenshot({ path: `${folder}/${name}-${title}.png`, fullPage: !title.startsWith("logs") });
   }
   await context.close();
 }

@@ -41,7 +41,8 @@ export type Act =
   | { what: "undo"; incident: string; action: string }
   | { what: "escalate"; incident: string }
   | { what: "freeze"; reason: string }
-  | { what: "unfreeze" };
+  | { what: "unfreeze" }
+  | { what: "mark" | "unmark"; template: string; kind: string; parameter: number | null };
 
 /** Where an act is sent and with which body. */
 export function request(act: Act): { path: string; body: unknown } {
@@ -56,6 +57,11 @@ export function request(act: Act): { path: string; body: unknown } {
       return { path: "/api/v1/freeze", body: { reason: act.reason } };
     case "unfreeze":
       return { path: "/api/v1/unfreeze", body: {} };
+    case "mark":
+    case "unmark": {
+      const { template, kind, parameter } = act;
+      return { path: "/api/v1/logs/harmless", body: { template, kind, parameter, harmless: act.what === "mark" } };
+    }
   }
 }
 
@@ -104,6 +110,18 @@ export class Api {
     const answer = await this.#send<Partial<Answer<T>>>(`/api/v1/${path}${asked}`, {}, signal, QUERY_TIMEOUT_MS);
     if (answer.data === undefined) throw new ApiError("refused", "the answer has no data");
     return { data: answer.data, warnings: answer.warnings ?? [], infos: answer.infos ?? [] };
+  }
+
+  /** The path of the logs' API with its arguments and the language. */
+  logsPath(path: string, args: Record<string, string> = {}): string {
+    return this.url(`/api/v1/logs/${path}?${new URLSearchParams(args).toString()}`);
+  }
+
+  /** An answer of the logs' API. */
+  async logs<T>(path: string, args: Record<string, string>, signal?: AbortSignal): Promise<T> {
+    const { data } = await this.#send<{ data?: T }>(this.logsPath(path, args), {}, signal, QUERY_TIMEOUT_MS);
+    if (data === undefined) throw new ApiError("refused", "the answer has no data");
+    return data;
   }
 
   async act(act: Act): Promise<void> {

@@ -91,6 +91,16 @@ export function moment(at: number, now: number, language: Language): string {
   return `${day} ${clock(at, language)}`;
 }
 
+/** Time of day to the millisecond, with the date in front when it is not the day that began at `today`. Quick. */
+export function timeOfDay(at: number, today: number, language: Language): string {
+  const date = new Date(at);
+  const pad = (n: number, width = 2) => String(n).padStart(width, "0");
+  const time = `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}.${pad(date.getMilliseconds(), 3)}`;
+  if (new Date(at).setHours(0, 0, 0, 0) === today) return time;
+  const year = date.getFullYear() === new Date(today).getFullYear() ? {} : ({ year: "numeric" } as const);
+  return `${date.toLocaleDateString(language, { ...year, month: "short", day: "numeric" })} ${time}`;
+}
+
 /** A value of a chart, with its unit. */
 export type Unit = "share" | "bytes" | "bytes_per_second" | "per_second" | "plain";
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 
 import { request, troubleOf } from "./api";
-import { canApprove, currentAction, merge, station } from "./incident";
+import { canApprove, currentAction, logTimes, merge, station } from "./incident";
 import { ofFill, ofService } from "./tone";
-import type { Action, IncidentSummary, Plan } from "./types";
+import type { Action, Incident, IncidentSummary, Plan } from "./types";
 
 const summary = (id: string, opened_at: number, updated_at: number) => ({ id, opened_at, updated_at }) as IncidentSummary;
 const plan = { expires_at: 100 } as Plan;
@@ -17,6 +17,13 @@ describe("an incident", () => {
 
   it("is not replaced by older news of itself", () => {
     expect(merge([summary("1", 10, 40)], summary("1", 10, 20))[0]?.updated_at).toBe(40);
+  });
+
+  it("leads to the lines of its services, the likeliest cause first, and of its time", () => {
+    const entity = (name: string) => ({ entity: name });
+    const incident = { entity: "service:app", causes: [entity("service:db"), entity("host:h")], findings: [entity("service:app"), entity("service:web"), entity("service:")], began_at: 10_000_000, resolved_at: 10_600_000 } as unknown as Incident;
+    expect(logTimes(incident, 20_000_000)).toEqual({ services: ["db", "app", "web"], range: { kind: "fixed", from: 9_700_000, to: 10_900_000 } });
+    expect(logTimes({ ...incident, resolved_at: null }, 10_070_001).range).toEqual(logTimes({ ...incident, resolved_at: null }, 10_079_999).range);
   });
 
   it("can be approved only while its plan is valid and waits for a person", () => {

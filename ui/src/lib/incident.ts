@@ -1,5 +1,7 @@
 // What pages need to know about an incident, computed once and tested here.
 
+import { around } from "./logshare";
+import type { Range } from "./share";
 import type { Action, Incident, IncidentStatus, IncidentSummary } from "./types";
 
 /** The stations of an incident's life, in order; `escalated` leaves the road. */
@@ -38,4 +40,16 @@ export function merge(list: readonly IncidentSummary[], fresh: IncidentSummary):
 /** A guard against data that is not what it should be: only ids that make a safe path. */
 export function isId(id: string): boolean {
   return /^\d{1,20}$/.test(id);
+}
+
+/** Most services whose lines an incident leads to. */
+const SERVICES_MAX = 5;
+
+/** Whose lines, and of which time, tell more of an incident: of the services that it names, the likeliest cause first. */
+export function logTimes(incident: Incident, now: number): { services: string[]; range: Range } {
+  const entities = [...incident.causes.map((one) => one.entity), incident.entity, ...incident.findings.map((one) => one.entity)];
+  const services = entities.filter((one) => one.startsWith("service:")).map((one) => one.slice("service:".length));
+  // To the full minute while it goes on, so that the links do not change under the pointer each second.
+  const end = incident.resolved_at ?? Math.ceil(now / 60_000) * 60_000;
+  return { services: [...new Set(services)].filter((one) => one !== "").slice(0, SERVICES_MAX), range: around(incident.began_at, end, Math.max(end, now)) };
 }

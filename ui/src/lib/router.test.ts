@@ -14,6 +14,8 @@ describe("the router", () => {
     ["/incidents/-1", { page: "unknown" }],
     [`/incidents/${"1".repeat(21)}`, { page: "unknown" }],
     ["/explore", { page: "explore" }],
+    ["/logs", { page: "logs" }],
+    ["/logs/x", { page: "unknown" }],
     ["/store/", { page: "store" }],
     ["/targets/x", { page: "unknown" }],
     ["/elsewhere", { page: "unknown" }],
@@ -22,7 +24,7 @@ describe("the router", () => {
   });
 
   it("finds every page again from its own path", () => {
-    for (const route of [{ page: "now" }, { page: "host" }, { page: "incidents" }, { page: "incident", id: "7" }, { page: "explore" }, { page: "alerts" }, { page: "targets" }, { page: "store" }] as const) {
+    for (const route of [{ page: "now" }, { page: "host" }, { page: "incidents" }, { page: "incident", id: "7" }, { page: "logs" }, { page: "explore" }, { page: "alerts" }, { page: "targets" }, { page: "store" }] as const) {
       expect(parse(path(route))).toEqual(route);
     }
   });

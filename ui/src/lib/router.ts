@@ -5,6 +5,7 @@ export type Route =
   | { page: "host" }
   | { page: "incidents" }
   | { page: "incident"; id: string }
+  | { page: "logs" }
   | { page: MetricsPage }
   | { page: "unknown" };
 
@@ -21,6 +22,7 @@ export function parse(path: string): Route {
   const [first, second] = parts;
   if (first === undefined) return { page: "now" };
   if (first === "host" && parts.length === 1) return { page: "host" };
+  if (first === "logs" && parts.length === 1) return { page: "logs" };
   if (first === "incidents" && parts.length === 1) return { page: "incidents" };
   if (first === "incidents" && parts.length === 2 && second !== undefined) {
     if (/^\d+$/.test(second) && second.length <= ID_MAX) return { page: "incident", id: second };

@@ -59,12 +59,7 @@ export function toSearch(state: Shared): string {
   const off = lines.flatMap((line, i) => (line.on ? [] : [String(i)]));
   if (off.length > 0) args.set("off", off.join("."));
   if (state.tab === "table") args.set("tab", "table");
-  if (state.range.kind === "fixed") {
-    args.set("from", String(Math.round(state.range.from)));
-    args.set("to", String(Math.round(state.range.to)));
-  } else if (state.range.ms !== (DEFAULT_RANGE.kind === "last" ? DEFAULT_RANGE.ms : 0)) {
-    args.set("range", writeDuration(state.range.ms / 1000));
-  }
+  writeRange(args, state.range);
   if (state.step !== null) args.set("step", writeDuration(state.step));
   return args.toString();
 }
@@ -90,7 +85,18 @@ export function fromSearch(search: string): Shared {
   };
 }
 
-function readRange(from: string | null, to: string | null, last: string | null): Range {
+/** Puts a range into an address; the usual one leaves no trace. */
+export function writeRange(args: URLSearchParams, range: Range): void {
+  if (range.kind === "fixed") {
+    args.set("from", String(Math.round(range.from)));
+    args.set("to", String(Math.round(range.to)));
+  } else if (range.ms !== (DEFAULT_RANGE.kind === "last" ? DEFAULT_RANGE.ms : 0)) {
+    args.set("range", writeDuration(range.ms / 1000));
+  }
+}
+
+/** The range of an address: from one moment to another, or so long until now; without any, the usual one. */
+export function readRange(from: string | null, to: string | null, last: string | null): Range {
   if (from !== null && to !== null && /^\d{1,15}$/.test(from) && /^\d{1,15}$/.test(to) && Number(from) < Number(to)) {
     return { kind: "fixed", from: Number(from), to: Number(to) };
   }
