@@ -278,3 +278,18 @@ export function markHarmless(world, { template, kind, parameter, harmless }) {
   world.harmless = world.harmless.filter((one) => one.template !== template || one.kind !== kind || one.parameter !== parameter);
   if (harmless) world.harmless.push({ template, template_text: textOf(template) ?? "", kind, parameter, by: "owner", at: new Date().toISOString() });
 }
+
+/** What the lines around an incident say. */
+export function incidentStory(id) {
+  const at = Date.now() - 120_000;
+  const of = (text, template, level, count) => ({ text, template: idOf(template), level, count, first_ns: `${at}000000`, last_ns: `${at + 30_000}000000` });
+  return {
+    query: '{service=~"app"}',
+    from_ns: `${at}000000`,
+    to_ns: `${at + 60_000}000000`,
+    lines: 240,
+    summary: [of("connection to db-1:5432 timeout after 312ms", 102, "error", 228), of(`uploaded ${LOG_MARKUP} as x`, 106, "error", 1), of("panic: index out of range\\n  at shop::cart::total", 107, "critical", 1)],
+    terms: [{ term: "timeout", score: 9.1, count: 228 }, { term: "磁盘 配额", score: 4.2, count: 3 }, { term: LOG_MARKUP, score: 2.5, count: 1 }],
+    past: [{ id: String(Math.max(1, Number(id) - 1)), score: 0.82, title: "app crashed", opened_at: at - 86_400_000, causes: ["Process crashed"], templates: [], terms: ["timeout"] }],
+  };
+}

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { incidents, newWorld, overview, summary } from "./mock-data.mjs";
-import { logs, markHarmless } from "./mock-logs.mjs";
+import { incidentStory, logs, markHarmless } from "./mock-logs.mjs";
 import { prometheus } from "./mock-metrics.mjs";
 
 export const MOCK_TOKEN = "wk_mock_0123456789";
@@ -91,6 +91,8 @@ async function handle(request, response, { files, world, streams }) {
     const found = incidents(world, language).find((incident) => incident.id === one[1]);
     return found === undefined ? refuse(404, "not_found", `no incident ${one[1]}`) : json(200, found);
   }
+  const story = /^\/api\/v1\/incidents\/(\d+)\/logs$/.exec(path);
+  if (story !== null) return json(200, { status: "success", data: incidentStory(story[1]) });
   if (path === "/api/v1/events") return stream(response, { world, streams, language });
   const ok = (data, notes = {}) => (json(200, { status: "success", data, ...notes }), true);
   if (logs(path, url.searchParams, world, { ok, refuse: (...said) => (refuse(...said), true), response, language }) !== null) return;

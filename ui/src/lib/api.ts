@@ -1,6 +1,7 @@
 // The one place that talks to the server. Every failure becomes an `ApiError` with a kind that a page can act on.
 
 import type { Language } from "./i18n";
+import type { IncidentStory } from "./logs";
 import type { Answer } from "./prom";
 import type { Incident, IncidentSummary, MatrixSeries, Overview } from "./types";
 
@@ -120,6 +121,13 @@ export class Api {
   /** An answer of the logs' API. */
   async logs<T>(path: string, args: Record<string, string>, signal?: AbortSignal): Promise<T> {
     const { data } = await this.#send<{ data?: T }>(this.logsPath(path, args), {}, signal, QUERY_TIMEOUT_MS);
+    if (data === undefined) throw new ApiError("refused", "the answer has no data");
+    return data;
+  }
+
+  async incidentStory(id: string, signal?: AbortSignal): Promise<IncidentStory> {
+    const path = this.url(`/api/v1/incidents/${encodeURIComponent(id)}/logs`);
+    const { data } = await this.#send<{ data?: IncidentStory }>(path, {}, signal, QUERY_TIMEOUT_MS);
     if (data === undefined) throw new ApiError("refused", "the answer has no data");
     return data;
   }

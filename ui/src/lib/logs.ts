@@ -107,6 +107,17 @@ export interface Around {
   after: LogLine[];
 }
 
+/** What the lines around an incident say. */
+export interface IncidentStory {
+  query: string;
+  from_ns: string;
+  to_ns: string;
+  lines: number;
+  summary: { text: string; template: string; level: string | null; count: number; first_ns: string; last_ns: string }[];
+  terms: { term: string; score: number; count: number }[];
+  past: { id: string; score: number; title: string | null; opened_at: number | null; causes: string[]; templates: string[]; terms: string[] }[];
+}
+
 /** As far as the console reads it. */
 export interface LogsStatus {
   lines: number;
