@@ -34,6 +34,8 @@ const COVERS: f64 = 0.8;
 pub struct KeyTerm {
     /// One to three words, lower case.
     pub term: String,
+    /// The words of it one by one, which Chinese does not show.
+    pub words: Vec<String>,
     /// z-score of its log-odds against the background, phrases raised by the root of their length. Above about 2 is
     /// more than chance.
     pub score: f64,
@@ -61,6 +63,7 @@ pub fn key_terms(tokeniser: &Tokeniser, lines: &[&[u8]], background: &Background
     }
     let told = |(stat, score): (&Stat, f64)| KeyTerm {
         term: stat.text.clone(),
+        words: stat.words.iter().filter_map(|w| gathered.stats.get(*w)).map(|s| s.text.clone()).collect(),
         score,
         count: stat.count,
         lines: stat.lines.clone(),

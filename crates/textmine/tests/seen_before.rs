@@ -1,7 +1,6 @@
 //! "Have we seen this before?", on incidents that we made up: faults that come back in other words and with other
 //! values must find each other first, and what is unrelated must stay below the threshold.
 
-use wellkept_model::TemplateId;
 use wellkept_textmine::{Background, Fingerprint, MATCH_MIN, Tokeniser, key_terms, similar, similar_from};
 
 /// What every incident's surroundings say anyway.
@@ -71,9 +70,6 @@ fn fingerprints() -> Vec<((usize, usize), Fingerprint)> {
         for (k, telling) in tellings.iter().enumerate() {
             let lines: Vec<&[u8]> = telling.iter().chain(USUAL).map(|l| l.as_bytes()).collect();
             let terms = key_terms(&tokeniser, &lines, &background, 20);
-            // Usual templates are everywhere; each telling has words of its own and so no template in common.
-            let templates: Vec<_> = (0..USUAL.len() as u64).map(|i| (TemplateId(i), 1)).collect();
-            let _ = templates;
             out.push(((fault, k), Fingerprint::new(&[], &["service"], &[], &terms)));
         }
     }
