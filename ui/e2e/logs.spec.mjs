@@ -56,6 +56,26 @@ describe("the logs' page", { skip: REAL !== null && "needs the mock's data" }, (
     });
   });
 
+  test("names and values are suggested while a query is typed", async () => {
+    await visit(site, "/logs", async (page) => {
+      const list = page.getByRole("listbox", { name: "Suggestions" });
+      await editor(page).pressSequentially("{se");
+      await list.getByRole("option", { name: /^service/ }).waitFor();
+      await page.keyboard.press("Tab");
+      await editor(page).pressSequentially('="');
+      await list.getByRole("option", { name: "db value" }).waitFor();
+      await editor(page).pressSequentially("d");
+      await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("Enter");
+      await editor(page).pressSequentially('"} | lo');
+      await page.keyboard.press("Tab");
+      assert.equal(await editor(page).inputValue(), '{service="db"} | logfmt');
+      await page.keyboard.press("Enter");
+      await list.waitFor({ state: "detached" });
+      await until(() => queryOf(page), (text) => text === '{service="db"} | logfmt', "the query");
+    });
+  });
+
   test("values at the side are chosen, added, left out and taken back", async () => {
     await visit(site, "/logs", async (page) => {
       const value = (name) => page.getByRole("checkbox", { name: new RegExp(`^${name}\\s`) });

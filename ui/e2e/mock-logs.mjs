@@ -118,6 +118,7 @@ function compile(query) {
   }
   while (query.slice(at).trim() !== "") {
     const sign = take(/^(?:\|=|\|~|!=|!~|\|)/) ?? wrong(next(), "the end, or a stage that begins with `|`");
+    if (sign === "|" && take(/^logfmt\b/)) continue;
     if (sign === "|" && take(/^json\b/)) {
       steps.push((one, found) => {
         const body = /\{.*\}/s.exec(one.text)?.[0];
@@ -264,6 +265,9 @@ export function logs(path, args, world, { ok, refuse, response, language }) {
     if (error instanceof QueryError) return refuse(400, "bad_data", error.message);
     throw error;
   }
+  const label = /^\/api\/v1\/logs\/label\/([^/]+)\/values$/.exec(path);
+  if (label !== null) return ok({ values: [...new Set(all(world).map((one) => (label[1] === "level" ? one.level : one.labels[decodeURIComponent(label[1])]) ?? ""))].sort() });
+  if (name === "labels") return ok({ names: ["filename", "host", "level", "service"] });
   if (name === "oddities") return ok({ oddities: oddities(world, language) });
   if (name === "harmless") return ok({ harmless: world.harmless });
   if (name === "status") {

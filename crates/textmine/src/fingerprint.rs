@@ -11,6 +11,8 @@ use crate::shown::boundary;
 const KIND: Kind = Kind { magic: *b"WKTF", version: 1, what: "fingerprint of an incident" };
 /// Traits of one kind; of more, the heaviest stay.
 const TRAITS_MAX: usize = 256;
+/// Terms that stand out less than chance would have it are no trait.
+const TERM_SCORE_MIN: f64 = 2.0;
 /// Longest word of a trait, bytes.
 const WORD_BYTES_MAX: usize = 128;
 
@@ -46,7 +48,9 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// `causes` and `entity_kinds`: words; the cause `unknown` is left out, for it says nothing. `templates`: with
-    /// the lines of each; they weigh by the logarithm. `terms`: of [`key_terms`](crate::key_terms).
+    /// the lines of each; they weigh by the logarithm. `terms`: of
+    /// [`key_terms`](crate::key_terms); phrases count as such and by their words, for a fault is seldom told twice
+    /// in the very same phrase.
     #[must_use]
     pub fn new(
         causes: &[&str],
@@ -58,7 +62,10 @@ impl Fingerprint {
         let causes = causes.iter().filter(|c| **c != "unknown").map(|c| (Trait::Cause(word(c)), 1.0));
         let kinds = entity_kinds.iter().map(|k| (Trait::EntityKind(word(k)), 1.0));
         let templates = templates.iter().map(|(id, lines)| (Trait::Template(*id), (*lines as f64).ln_1p()));
-        let terms = terms.iter().map(|t| (Trait::Term(word(&t.term)), t.score));
+        let terms = terms.iter().filter(|t| t.score >= TERM_SCORE_MIN).flat_map(|t| {
+            let phrase = (t.words.len() > 1).then_some(&t.term);
+            t.words.iter().chain(phrase).map(|w| (Trait::Term(word(w)), t.score.ln_1p()))
+        });
         let mut traits = BTreeMap::new();
         for part in [heaviest(causes), heaviest(kinds), heaviest(templates), heaviest(terms)] {
             for (of, weight) in part {
@@ -146,10 +153,16 @@ mod tests {
 
     #[test]
     fn it_is_read_back_as_it_was_written_and_damage_is_noticed() {
-        let term = KeyTerm { term: "磁盘已满".into(), score: 3.5, count: 2, lines: vec![0] };
+        let term = KeyTerm {
+            term: "磁盘已满".into(),
+            words: vec!["磁盘".into(), "已满".into()],
+            score: 3.5,
+            count: 2,
+            lines: vec![0],
+        };
         let print =
             Fingerprint::new(&["disk_full", "unknown"], &["filesystem"], &[(TemplateId(7), 4)], &[term]);
-        assert_eq!(print.traits().count(), 4);
+        assert_eq!(print.traits().count(), 6);
         let bytes = print.to_bytes();
         assert_eq!(Fingerprint::from_bytes(&bytes), Ok(print));
         for at in 0..bytes.len() {

@@ -34,6 +34,8 @@ const COVERS: f64 = 0.8;
 pub struct KeyTerm {
     /// One to three words, lower case.
     pub term: String,
+    /// The words of it one by one, which Chinese does not show.
+    pub words: Vec<String>,
     /// z-score of its log-odds against the background, phrases raised by the root of their length. Above about 2 is
     /// more than chance.
     pub score: f64,
@@ -61,6 +63,7 @@ pub fn key_terms(tokeniser: &Tokeniser, lines: &[&[u8]], background: &Background
     }
     let told = |(stat, score): (&Stat, f64)| KeyTerm {
         term: stat.text.clone(),
+        words: stat.words.iter().filter_map(|w| gathered.stats.get(*w)).map(|s| s.text.clone()).collect(),
         score,
         count: stat.count,
         lines: stat.lines.clone(),
@@ -207,6 +210,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tokens::shared;
 
     fn usual(tokeniser: &Tokeniser) -> Background {
         let mut background = Background::default();
@@ -219,9 +223,9 @@ mod tests {
     }
 
     fn names(lines: &[&str], n: usize) -> Vec<String> {
-        let tokeniser = Tokeniser::new();
+        let tokeniser = shared();
         let lines: Vec<&[u8]> = lines.iter().map(|l| l.as_bytes()).collect();
-        key_terms(&tokeniser, &lines, &usual(&tokeniser), n).into_iter().map(|t| t.term).collect()
+        key_terms(tokeniser, &lines, &usual(tokeniser), n).into_iter().map(|t| t.term).collect()
     }
 
     #[test]
@@ -252,14 +256,14 @@ mod tests {
 
     #[test]
     fn a_term_tells_its_lines() {
-        let tokeniser = Tokeniser::new();
+        let tokeniser = shared();
         let lines: [&[u8]; 3] = [b"started", b"kernel panic", b"kernel panic again"];
-        let found = key_terms(&tokeniser, &lines, &Background::default(), 1);
+        let found = key_terms(tokeniser, &lines, &Background::default(), 1);
         assert_eq!(
             (found[0].term.as_str(), found[0].count, found[0].lines.as_slice()),
             ("kernel panic", 2, &[1, 2][..])
         );
-        assert!(key_terms(&tokeniser, &[], &Background::default(), 5).is_empty());
+        assert!(key_terms(tokeniser, &[], &Background::default(), 5).is_empty());
     }
 
     proptest! {
@@ -267,11 +271,11 @@ mod tests {
         fn any_lines_give_the_same_answer_twice(
             lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..80), 0..30), n in 0usize..20,
         ) {
-            let tokeniser = Tokeniser::new();
+            let tokeniser = shared();
             let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
-            let found = key_terms(&tokeniser, &lines, &Background::default(), n);
+            let found = key_terms(tokeniser, &lines, &Background::default(), n);
             prop_assert!(found.len() <= n && found.iter().all(|t| t.score.is_finite() && t.count > 0));
-            prop_assert_eq!(found, key_terms(&tokeniser, &lines, &Background::default(), n));
+            prop_assert_eq!(found, key_terms(tokeniser, &lines, &Background::default(), n));
         }
     }
 }

@@ -15,11 +15,11 @@ use crate::fingerprint::{Fingerprint, Trait};
 /// From which score on two incidents are called alike.
 ///
 /// Above what unrelated incidents reach, below what repeated ones reach; `tests/seen_before.rs` holds both sides.
-pub const MATCH_MIN: f64 = 0.35;
+pub const MATCH_MIN: f64 = 0.30;
 /// Weights of causes, kinds of entities, templates and terms.
 const PARTS: [f64; 4] = [0.25, 0.05, 0.35, 0.35];
 /// Weight of the parts both must have before a full score is possible: a cause alone is not yet the same incident.
-const PARTS_MIN: f64 = 0.6;
+const PARTS_MIN: f64 = 0.4;
 /// Shared traits told of each kind.
 const SHARED_MAX: usize = 8;
 

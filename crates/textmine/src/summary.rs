@@ -2,11 +2,11 @@
 //!
 //! Lines are grouped by template. A group weighs by its gravity, by being new, by how well its words set the
 //! incident apart, and a little by how often it came. Groups are taken one by one; what a taken line has already
-//! said counts only half for the next, so that a summary tells different things.
+//! said counts against the next, so that a summary tells different things.
 //!
 //! Source of the choice by turns: Carbonell and Goldstein, "The Use of MMR, Diversity-Based Reranking", SIGIR 1998.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use wellkept_model::{Level, TemplateId};
 
@@ -28,6 +28,9 @@ const TERMS: usize = 48;
 const NEW: f64 = 2.0;
 /// Weight of the best line's key terms.
 const TERMS_WEIGHT: f64 = 3.0;
+
+/// What a line loses that only says what was said.
+const REPEATED: f64 = 0.6;
 
 /// A line of an incident, as its caller knows it.
 #[derive(Debug, Clone, Copy)]
@@ -135,25 +138,30 @@ fn terms_in(tokeniser: &Tokeniser, line: &[u8], terms: &[KeyTerm]) -> Vec<usize>
     (0..terms.len()).filter(|i| terms.get(*i).is_some_and(|t| held.contains(&t.term))).collect()
 }
 
-fn choose(groups: &[(TemplateId, Group)], said: &[Vec<usize>], terms: &[KeyTerm], n: usize) -> Vec<usize> {
-    let mut worth: HashMap<usize, f64> = terms.iter().enumerate().map(|(i, t)| (i, t.score)).collect();
-    let speaks = |said: &[usize], worth: &HashMap<usize, f64>| -> f64 {
-        said.iter().filter_map(|i| worth.get(i)).sum()
-    };
-    let best = said.iter().map(|s| speaks(s, &worth)).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
-    let plain: Vec<f64> = groups.iter().map(|(_, g)| plain_weight(g)).collect();
+fn choose(groups: &[(TemplateId, Group)], held: &[Vec<usize>], terms: &[KeyTerm], n: usize) -> Vec<usize> {
+    let worth = |term: &usize| terms.get(*term).map_or(0.0, |t| t.score);
+    let all: Vec<f64> = held.iter().map(|held| held.iter().map(worth).sum()).collect();
+    let best = all.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let mut said: HashSet<usize> = HashSet::new();
     let mut chosen: Vec<usize> = Vec::new();
-    while chosen.len() < n.min(groups.len()) {
+    let mut left: Vec<usize> = (0..groups.len()).collect();
+    while chosen.len() < n && !left.is_empty() {
         let weight = |i: usize| {
-            let words = said.get(i).map_or(0.0, |s| speaks(s, &worth));
-            plain.get(i).copied().unwrap_or(0.0) + TERMS_WEIGHT * words / best
+            let (Some((_, group)), Some(held), Some(all)) = (groups.get(i), held.get(i), all.get(i)) else {
+                return f64::NEG_INFINITY;
+            };
+            let again: f64 = held.iter().filter(|t| said.contains(t)).map(worth).sum();
+            let weight = plain_weight(group) + TERMS_WEIGHT * (all - again) / best;
+            if again > 0.0 { weight - weight.abs() * REPEATED * again / all } else { weight }
         };
-        let left = (0..groups.len()).filter(|i| !chosen.contains(i));
         // Of equals the earlier: `max_by` takes the last of them, so the order is turned round.
-        let Some(next) = left.rev().max_by(|a, b| weight(*a).total_cmp(&weight(*b))) else { break };
-        for term in said.get(next).into_iter().flatten() {
-            worth.entry(*term).and_modify(|w| *w *= 0.5);
-        }
+        let next = (0..left.len()).rev().max_by(|a, b| {
+            let weight_at = |at: &usize| left.get(*at).map_or(f64::NEG_INFINITY, |i| weight(*i));
+            weight_at(a).total_cmp(&weight_at(b))
+        });
+        let Some(next) = next else { break };
+        let next = left.remove(next);
+        said.extend(held.get(next).into_iter().flatten());
         chosen.push(next);
     }
     chosen
@@ -176,6 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tokens::shared;
 
     fn line(text: &str, template: u64, at_ns: i64, level: Level) -> IncidentLine<'_> {
         IncidentLine {
@@ -192,7 +201,7 @@ mod tests {
         let mut lines = vec![line("request served", 1, 5, Level::Info); 100];
         lines.push(line("cannot write: no space left on device", 2, 7, Level::Error));
         lines.push(line("cannot write: no space left on device", 2, 6, Level::Error));
-        let found = summarise(&Tokeniser::new(), &lines, &Background::default(), 1);
+        let found = summarise(shared(), &lines, &Background::default(), 1);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].text, "cannot write: no space left on device");
         assert_eq!((found[0].count, found[0].first_ns, found[0].last_ns, found[0].index), (2, 6, 7, 101));
@@ -206,7 +215,7 @@ mod tests {
             line("disk write failed on sda again", 2, 11, Level::Error),
             line("主节点切换", 4, 20, Level::Error),
         ];
-        let found = summarise(&Tokeniser::new(), &lines, &Background::default(), 3);
+        let found = summarise(shared(), &lines, &Background::default(), 3);
         assert_eq!(found.iter().map(|l| l.template.0).filter(|t| *t > 2).collect::<Vec<_>>(), [4, 3]);
     }
 
@@ -214,15 +223,14 @@ mod tests {
     fn what_is_new_goes_before_what_is_known() {
         let mut lines = [line("alpha beta", 1, 1, Level::Info), line("gamma delta", 2, 2, Level::Info)];
         lines[1].is_new = true;
-        let found = summarise(&Tokeniser::new(), &lines, &Background::default(), 1);
+        let found = summarise(shared(), &lines, &Background::default(), 1);
         assert_eq!(found[0].template, TemplateId(2));
     }
 
     #[test]
     fn long_and_harmful_lines_are_cut_and_made_harmless() {
         let text = format!("\u{1b}[31m磁盘\u{202e}{}", "é".repeat(100_000));
-        let found =
-            summarise(&Tokeniser::new(), &[line(&text, 1, 1, Level::Error)], &Background::default(), 1);
+        let found = summarise(shared(), &[line(&text, 1, 1, Level::Error)], &Background::default(), 1);
         assert!(found[0].text.len() <= SUMMARY_BYTES_MAX && found[0].text.ends_with('…'));
         assert!(found[0].text.starts_with("\\u{1b}[31m磁盘\\u{202e}"));
     }
@@ -237,12 +245,12 @@ mod tests {
                 .iter()
                 .map(|(text, id, at_ns)| IncidentLine { text, template: TemplateId(*id), at_ns: *at_ns, level: None, is_new: false })
                 .collect();
-            let tokeniser = Tokeniser::new();
-            let found = summarise(&tokeniser, &lines, &Background::default(), n);
+            let tokeniser = shared();
+            let found = summarise(tokeniser, &lines, &Background::default(), n);
             prop_assert!(found.len() <= n.min(9));
             prop_assert!(found.iter().all(|l| l.text.len() <= SUMMARY_BYTES_MAX && l.first_ns <= l.last_ns));
             prop_assert!(found.is_sorted_by_key(|l| l.first_ns));
-            prop_assert_eq!(found, summarise(&tokeniser, &lines, &Background::default(), n));
+            prop_assert_eq!(found, summarise(tokeniser, &lines, &Background::default(), n));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import { ApiError, type Trouble } from "./api";
 import { api, live } from "./live.svelte";
+import { LogNames } from "./logcomplete";
 import { findersOf } from "./loghits";
 import { type Choice, choose, chosen, toggle } from "./logquery";
 import { type Facet, type Facets, type Found, type Histogram, type LogLine, type LogsStatus, type Patterns, type Stopped, secondsOf } from "./logs";
@@ -57,6 +58,7 @@ class Logs {
 
   /** Why what is shown is only a part, if it is. */
   readonly partly = $derived(this.stopped ?? this.histogram?.stopped ?? null);
+  readonly names = new LogNames(api);
   readonly finders = $derived(findersOf(this.asked));
   /** The span that was asked for. */
   window = $state.raw<{ from: number; to: number }>({ from: 0, to: 0 });

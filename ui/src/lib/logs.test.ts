@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { foldBars, niceTop, sparkline, spanBetween, totals } from "./logbars";
-import { type Pattern, arrange, gapsOf, levelOf, msOf, rise, secondsOf } from "./logs";
+import { type Pattern, arrange, gapsOf, levelOf, msOf, rise, secondsOf, timeOf } from "./logs";
 import { EMPTY, around, fromLogSearch, lineState, logsLink, toLogSearch } from "./logshare";
 import { Tail } from "./logtail";
 
@@ -13,6 +13,7 @@ describe("times", () => {
   it("in nanoseconds become milliseconds, and nothing else does", () => {
     expect(msOf("1732190000123456789")).toBeCloseTo(1_732_190_000_123.456, 2);
     for (const text of ["", "soon", "1e9", "99999999999999999999"]) expect(msOf(text)).toBeNaN();
+    expect([timeOf("1795267026683"), timeOf("2026-11-21T13:17:06.683Z"), timeOf("soon")]).toEqual([1_795_267_026_683, 1_795_267_026_683, Number.NaN]);
     expect(secondsOf(1_732_190_000_123)).toBe("1732190000.123");
   });
 });

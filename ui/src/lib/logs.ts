@@ -128,6 +128,11 @@ export function msOf(ns: string): number {
   return /^-?\d{1,19}$/.test(ns) ? Number(BigInt(ns)) / 1e6 : Number.NaN;
 }
 
+/** Milliseconds of a time as an answer writes it: RFC 3339, or milliseconds since 1970. */
+export function timeOf(text: string): number {
+  return /^\d{1,15}$/.test(text) ? Number(text) : Date.parse(text);
+}
+
 /** A time in milliseconds as the API takes it. */
 export function secondsOf(ms: number): string {
   return (ms / 1000).toFixed(3);
