@@ -386,6 +386,22 @@ describe("the logs' page", { skip: REAL !== null && "needs the mock's data" }, (
     });
   });
 
+  test("a page whose files are gone says so, and can be loaded anew", async () => {
+    await visit(
+      site,
+      "/",
+      async (page) => {
+        await page.route(/\/assets\/Logs-.*\.js$/, (route) => route.fulfill({ status: 404, body: "" }));
+        await page.getByRole("link", { name: "Logs" }).click();
+        await page.getByText("This page could not be loaded").waitFor();
+        await page.unroute(/\/assets\/Logs-.*\.js$/);
+        await page.getByRole("button", { name: "Load the console anew" }).click();
+        await rows(page).first().waitFor();
+      },
+      { expected: /404/ },
+    );
+  });
+
   test("help offers queries that work", async () => {
     await visit(site, "/logs", async (page) => {
       await page.getByRole("button", { name: "How to ask" }).click();

@@ -116,6 +116,10 @@ describe("words", () => {
     expect(wordsOf(query)).toEqual([{ text: "C++", without: false, anyCase: true }, { text: "x.y", without: true, anyCase: true }]);
   });
 
+  it("without upper and lower case are looked for as they are", () => {
+    expect(withWords("", readWords("500 超时 Ö", true))).toBe('|= "500" |= "超时" |~ "(?i)Ö"');
+  });
+
   it("replace only words, and stay where the first stood", () => {
     expect(withWords('{} | logfmt |= "a" |~ "b.*" != "c" | d="e"', readWords("z", false))).toBe('| logfmt |= "z" |~ "b.*" | d="e"');
     expect(withWords('{a="b"} |= "x"', [])).toBe('{a="b"}');

@@ -291,11 +291,16 @@ export function writeWords(words: readonly Word[]): string {
     .join(" ");
 }
 
-/** The words of a search box. */
+/** True for texts that can be written in two cases: not for figures, and not for Chinese. */
+export function hasCase(text: string): boolean {
+  return text.toLowerCase() !== text.toUpperCase();
+}
+
+/** The words of a search box. Where there is no case, the quicker search for the text itself is asked for. */
 export function readWords(box: string, anyCase: boolean): Word[] {
   return [...box.matchAll(/(-?)(?:"((?:[^"\\]|\\[^])*)"?|(\S+))/gu)].flatMap(([, minus, quoted, bare]) => {
     const text = bare ?? (quoted ?? "").replace(/\\([^])/gu, "$1");
-    return text === "" ? [] : [{ text, without: minus === "-", anyCase }];
+    return text === "" ? [] : [{ text, without: minus === "-", anyCase: anyCase && hasCase(text) }];
   });
 }
 
