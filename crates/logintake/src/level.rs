@@ -188,7 +188,8 @@ fn counts(word: &[u8], before: Option<u8>, after: &[u8], first: bool) -> bool {
     let next = after.first().copied();
     let opened = matches!(before, Some(b'[' | b'<' | b'(' | b'|' | b':'));
     let closed = matches!(next, Some(b']' | b'>' | b')' | b'|'));
-    let key = matches!(before, Some(b'='));
+    // `onerror=alert(1)` is a call.
+    let key = before == Some(b'=') && next != Some(b'(');
     let joined = |b: Option<u8>| matches!(b, Some(b'_' | b'-' | b'.' | b'/' | b'$' | b'@' | b'\\'));
     if joined(before) || matches!(next, Some(b'_' | b'/' | b'$' | b'@' | b'\\' | b'=')) {
         return false;
@@ -214,6 +215,12 @@ mod tests {
         let end =
             crate::stamp::find(line.as_bytes(), 1_710_072_000_000_000_000, &Zone::utc()).map_or(0, |s| s.end);
         assert_eq!(find(line.as_bytes(), end), expected, "{line}");
+    }
+
+    #[test]
+    fn a_call_is_no_level() {
+        check("uploaded <img src=x onerror=alert(1)> as x", None);
+        check("msg=x level=alert", Some(Level::Critical));
     }
 
     #[test]

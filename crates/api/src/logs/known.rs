@@ -105,7 +105,7 @@ pub(crate) async fn harmless(State(app): State<App>) -> Result<Response, ApiErro
                 "kind": m.kind,
                 "parameter": m.parameter,
                 "by": m.by,
-                "at": m.at.to_string(),
+                "at": jiff::Timestamp::from_millisecond(m.at.0).unwrap_or_default().to_string(),
             })
         });
         Ok(json!({"harmless": marks.collect::<Vec<_>>()}))

@@ -39,13 +39,13 @@ const PAST: usize = 5;
 pub(crate) struct Stories {
     logs: Arc<Logs>,
     folder: PathBuf,
-    /// The dictionary of Chinese is loaded with the first Chinese line.
-    tokeniser: Tokeniser,
     prints: Mutex<BTreeMap<u64, Fingerprint>>,
 }
 
-/// What was read of an incident.
+/// What was read of an incident. The tokeniser goes with it: the dictionary of Chinese, which comes with the first Chinese
+/// line, takes more memory than all else of an idle host.
 struct Story {
+    tokeniser: Tokeniser,
     lines: Vec<LogEntry>,
     background: Background,
     terms: Vec<KeyTerm>,
@@ -68,7 +68,7 @@ impl Stories {
             }
         }
         let (logs, prints) = (Arc::clone(logs), Mutex::new(prints));
-        Ok(Self { logs, folder, tokeniser: Tokeniser::new(), prints })
+        Ok(Self { logs, folder, prints })
     }
 
     /// Remembers incidents that are over and are not yet remembered. `stop`: when to end early.
@@ -108,7 +108,7 @@ impl Stories {
                 IncidentLine { text: &l.text, template, at_ns, level, is_new: news(template) }
             })
             .collect();
-        let summary = summarise(&self.tokeniser, &lines, &story.background, SUMMARY_LINES);
+        let summary = summarise(&story.tokeniser, &lines, &story.background, SUMMARY_LINES);
         let print = self.print(incident, &story);
         let past: Vec<(u64, Fingerprint)> = {
             let prints = self.prints();
@@ -179,13 +179,14 @@ impl Stories {
             lines = store.search(&query, &range, limits).lines;
         }
         let usual = (from.saturating_sub(USUAL_NS), from);
+        let tokeniser = Tokeniser::new();
         let mut background = Background::default();
         for pattern in store.patterns(&LineQuery::default(), usual, TEMPLATES_MAX, 1, limits).patterns {
-            background.add_times(&self.tokeniser, pattern.text.as_bytes(), pattern.count);
+            background.add_times(&tokeniser, pattern.text.as_bytes(), pattern.count);
         }
         let texts: Vec<&[u8]> = lines.iter().map(|l| l.text.as_slice()).collect();
-        let terms = key_terms(&self.tokeniser, &texts, &background, TERMS);
-        Story { lines, background, terms, range: (from, to), query: text }
+        let terms = key_terms(&tokeniser, &texts, &background, TERMS);
+        Story { tokeniser, lines, background, terms, range: (from, to), query: text }
     }
 
     fn prints(&self) -> MutexGuard<'_, BTreeMap<u64, Fingerprint>> {
