@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use wellkept_model::keep::Keep;
+use wellkept_model::local::LocalSeen;
 use wellkept_model::observe::{CollectProblem, FileSeen, HealthSeen, Observation, ServiceSeen};
 use wellkept_model::{Batch, Change, Labels, TimestampMs};
 
 use crate::change_log::ChangeLogTail;
+use crate::facts::deleted::Deleted;
 use crate::facts::kept::KeptFiles;
 use crate::facts::listeners::Sockets;
+use crate::facts::release::Releases;
+use crate::facts::table::Table;
 use crate::health::HealthChecks;
 use crate::host::Host;
 use crate::series::Series;
@@ -31,6 +35,9 @@ pub struct Collector {
     host: Host,
     sockets: Sockets,
     kept: KeptFiles,
+    releases: Releases,
+    deleted: Deleted,
+    table: Table,
     services: ServiceWatcher,
     health: HealthChecks,
     change_logs: Vec<ChangeLogTail>,
@@ -89,6 +96,9 @@ impl Collector {
             host: Host::default(),
             sockets: Sockets::default(),
             kept: KeptFiles::default(),
+            releases: Releases::default(),
+            deleted: Deleted::default(),
+            table: Table::default(),
             services: ServiceWatcher::new(&keep, sender),
             health: HealthChecks::new(&keep),
             change_logs: tails(&keep, Vec::new()),
@@ -134,6 +144,10 @@ impl Collector {
         let health = self.health.seen();
         HealthChecks::emit(&health, out);
         let files = self.keep.services.values().flat_map(|s| self.kept.look(s)).collect();
+        let mut local = LocalSeen::default();
+        self.releases.read(&self.keep, now, &mut local, &mut problems);
+        local.deleted = self.deleted.read(&services, &filesystems);
+        local.table = self.table.read(now, &services);
         let mut changes: Vec<Change> =
             self.change_logs.iter_mut().flat_map(|tail| tail.read(&mut problems)).collect();
         changes.sort_by_key(|c| c.at);
@@ -143,7 +157,8 @@ impl Collector {
             problems.push(CollectProblem { collector: "series".to_owned(), message });
         }
         let batch = Batch { at: now, target: self.target.clone(), samples: out.take(), ..Batch::default() };
-        let observation = Observation { at: now, services, health, filesystems, files, listeners, problems };
+        let observation =
+            Observation { at: now, services, health, filesystems, files, listeners, local, problems };
         Round { batch, observation, changes }
     }
 

@@ -8,6 +8,11 @@ pub(crate) mod silent;
 pub(crate) mod filesystem_full;
 pub(crate) mod filesystem_filling;
 pub(crate) mod file_changed;
+pub(crate) mod deleted_open;
+pub(crate) mod health_unsteady;
+pub(crate) mod listeners;
+pub(crate) mod process_table;
+pub(crate) mod rising;
 pub(crate) mod unusual;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -7,8 +7,9 @@ use wellkept_model::observe::Observation;
 use wellkept_model::{EntityKind, FileVersionChange, Finding, FindingKey, TimestampMs};
 
 use crate::checks::{
-    file_changed, filesystem_filling::Filling, filesystem_full::Full, health, process_gone::Gone,
-    process_stopped, restarting::Restarting, silent, unusual::Unusual,
+    deleted_open, file_changed, filesystem_filling::Filling, filesystem_full::Full, health,
+    health_unsteady::Unsteady, listeners, process_gone::Gone, process_stopped, process_table::Processes,
+    restarting::Restarting, rising::Rising, silent, unusual::Unusual,
 };
 
 /// One value of a chosen series, for the comparison with its past.
@@ -46,6 +47,9 @@ pub struct Detectors {
     restarting: Restarting,
     full: Full,
     filling: Filling,
+    unsteady: Unsteady,
+    processes: Processes,
+    rising: Rising,
     unusual: Unusual,
     active: BTreeMap<FindingKey, Finding>,
 }
@@ -59,6 +63,9 @@ impl Detectors {
             restarting: Restarting::default(),
             full: Full::default(),
             filling: Filling::default(),
+            unsteady: Unsteady::default(),
+            processes: Processes::default(),
+            rising: Rising::default(),
             unusual: Unusual::default(),
             active: BTreeMap::new(),
         }
@@ -74,6 +81,11 @@ impl Detectors {
         found.extend(self.full.check(keep, round));
         found.extend(self.filling.check(keep, round));
         found.extend(file_changed::check(round));
+        found.extend(deleted_open::check(round));
+        found.extend(listeners::check(keep, round));
+        found.extend(self.unsteady.check(round));
+        found.extend(self.processes.check(keep, round));
+        found.extend(self.rising.check(round));
         found.extend(self.unusual.check(keep, round));
         self.merge(keep, round, found)
     }
@@ -117,7 +129,11 @@ fn is_unseen(keep: &Keep, seen: &Observation, key: &FindingKey) -> bool {
         EntityKind::Filesystem => {
             seen.filesystems.is_empty() || seen.problems.iter().any(|p| p.message.contains(&key.entity.name))
         }
-        EntityKind::Host | EntityKind::Process | EntityKind::Interface | EntityKind::File => false,
+        EntityKind::Host
+        | EntityKind::Process
+        | EntityKind::Interface
+        | EntityKind::File
+        | EntityKind::Listener => false,
     }
 }
 

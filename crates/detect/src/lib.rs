@@ -8,6 +8,7 @@
 mod detectors;
 mod checks;
 mod robust;
+mod trend;
 
 pub use detectors::{Detectors, Round, SeriesValue};
 pub use robust::{mad, median, robust_z, theil_sen};

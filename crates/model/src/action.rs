@@ -25,13 +25,17 @@ pub enum ActionKind {
     Rollback,
     /// Remove what a declared rule allows.
     FreeSpace,
+    /// Block a port, or move something aside, and keep it.
+    Isolate,
+    /// Change a priority, or have a service open its files again.
+    Reconfigure,
     /// Hand over to a person with the evidence.
     Escalate,
 }
 
 impl ActionKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Restart,
         Self::StartDependency,
         Self::Resume,
@@ -39,6 +43,8 @@ impl ActionKind {
         Self::Restore,
         Self::Rollback,
         Self::FreeSpace,
+        Self::Isolate,
+        Self::Reconfigure,
         Self::Escalate,
     ];
 
@@ -53,6 +59,8 @@ impl ActionKind {
             Self::Restore => "restore",
             Self::Rollback => "rollback",
             Self::FreeSpace => "free_space",
+            Self::Isolate => "isolate",
+            Self::Reconfigure => "reconfigure",
             Self::Escalate => "escalate",
         }
     }
@@ -94,6 +102,23 @@ pub enum Undo {
     },
     /// Send the process into the stopped state again.
     Stop,
+    /// Make this release the current one again.
+    Release {
+        /// As the link held it.
+        to: String,
+    },
+    /// Open the port again.
+    Unblock {
+        /// `tcp` or `udp`.
+        protocol: String,
+        /// The port.
+        port: u16,
+    },
+    /// Give these processes their old priority back.
+    Renice {
+        /// Each process (as [`crate::ProcessSet`] writes it) with its old nice value.
+        before: Vec<(String, i32)>,
+    },
 }
 
 /// One thing to be done, with every choice made.

@@ -21,12 +21,21 @@ pub enum EntityKind {
     Interface,
     /// A file named in the keep file, named by its path.
     File,
+    /// A listening socket that nobody declared: `tcp 0.0.0.0:31337`.
+    Listener,
 }
 
 impl EntityKind {
     /// All kinds, in the order of declaration.
-    pub const ALL: [Self; 6] =
-        [Self::Host, Self::Service, Self::Process, Self::Filesystem, Self::Interface, Self::File];
+    pub const ALL: [Self; 7] = [
+        Self::Host,
+        Self::Service,
+        Self::Process,
+        Self::Filesystem,
+        Self::Interface,
+        Self::File,
+        Self::Listener,
+    ];
 
     /// The word used in ids, the API and labels.
     #[must_use]
@@ -38,6 +47,7 @@ impl EntityKind {
             Self::Filesystem => "filesystem",
             Self::Interface => "interface",
             Self::File => "file",
+            Self::Listener => "listener",
         }
     }
 }
@@ -83,8 +93,10 @@ impl EntityId {
         match self.kind {
             EntityKind::Service => &self.name,
             EntityKind::Interface => "network",
-            EntityKind::File => "security",
-            EntityKind::Host | EntityKind::Process | EntityKind::Filesystem => "host",
+            EntityKind::File | EntityKind::Listener => "security",
+            // `report-gen [session 42]`: the program, without the number that changes with every run.
+            EntityKind::Process => self.name.split(" [").next().unwrap_or(&self.name),
+            EntityKind::Host | EntityKind::Filesystem => "host",
         }
     }
 }

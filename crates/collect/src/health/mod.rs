@@ -193,6 +193,7 @@ mod tests {
             stop: None,
             restart: None,
             reload: None,
+            reopen: None,
             health: checks,
             user: None,
             listens: vec![],
