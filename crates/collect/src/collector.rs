@@ -16,6 +16,7 @@ use crate::facts::release::Releases;
 use crate::facts::table::Table;
 use crate::health::HealthChecks;
 use crate::host::Host;
+use crate::maintenance::Maintenance;
 use crate::series::Series;
 use crate::service::{EVENT_QUEUE_MAX, ServiceEvent, ServiceWatcher};
 
@@ -41,6 +42,7 @@ pub struct Collector {
     services: ServiceWatcher,
     health: HealthChecks,
     change_logs: Vec<ChangeLogTail>,
+    maintenance: Maintenance,
     events: Option<mpsc::Receiver<ServiceEvent>>,
 }
 
@@ -102,6 +104,7 @@ impl Collector {
             services: ServiceWatcher::new(&keep, sender),
             health: HealthChecks::new(&keep),
             change_logs: tails(&keep, Vec::new()),
+            maintenance: Maintenance::default(),
             events: Some(events),
             keep,
         }
@@ -148,6 +151,7 @@ impl Collector {
         self.releases.read(&self.keep, now, &mut local, &mut problems);
         local.deleted = self.deleted.read(&services, &filesystems);
         local.table = self.table.read(now, &services);
+        let maintenance = self.maintenance.read(&self.keep.maintenance, now, &mut problems);
         let mut changes: Vec<Change> =
             self.change_logs.iter_mut().flat_map(|tail| tail.read(&mut problems)).collect();
         changes.sort_by_key(|c| c.at);
@@ -157,8 +161,17 @@ impl Collector {
             problems.push(CollectProblem { collector: "series".to_owned(), message });
         }
         let batch = Batch { at: now, target: self.target.clone(), samples: out.take(), ..Batch::default() };
-        let observation =
-            Observation { at: now, services, health, filesystems, files, listeners, local, problems };
+        let observation = Observation {
+            at: now,
+            services,
+            health,
+            filesystems,
+            files,
+            listeners,
+            local,
+            maintenance,
+            problems,
+        };
         Round { batch, observation, changes }
     }
 

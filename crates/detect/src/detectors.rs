@@ -11,6 +11,7 @@ use crate::checks::{
     health_unsteady::Unsteady, listeners, process_gone::Gone, process_stopped, process_table::Processes,
     restarting::Restarting, rising::Rising, silent, unusual::Unusual,
 };
+use crate::maintenance::Announced;
 
 /// One value of a chosen series, for the comparison with its past.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +52,7 @@ pub struct Detectors {
     processes: Processes,
     rising: Rising,
     unusual: Unusual,
+    announced: Announced,
     active: BTreeMap<FindingKey, Finding>,
 }
 
@@ -67,6 +69,7 @@ impl Detectors {
             processes: Processes::default(),
             rising: Rising::default(),
             unusual: Unusual::default(),
+            announced: Announced::default(),
             active: BTreeMap::new(),
         }
     }
@@ -87,7 +90,8 @@ impl Detectors {
         found.extend(self.processes.check(keep, round));
         found.extend(self.rising.check(round));
         found.extend(self.unusual.check(keep, round));
-        self.merge(keep, round, found)
+        let found = self.merge(keep, round, found);
+        self.announced.leave_out(keep, round.seen, round.now, found)
     }
 
     /// Time until each file system is full at its present slope, seconds, where it fills.

@@ -16,6 +16,7 @@ pub mod keep;
 mod labels;
 pub mod local;
 mod log;
+pub mod maintenance;
 mod matcher;
 pub mod observe;
 mod metadata;

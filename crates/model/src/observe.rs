@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TimestampMs;
 use crate::local::{LocalSeen, ProcessRef};
+use crate::maintenance::Window;
 
 /// Everything seen in one round. Missing parts are named in `problems`; silence is not health.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct Observation {
     /// What was seen of this host's processes, releases and limits.
     #[serde(default)]
     pub local: LocalSeen,
+    /// Maintenance windows that are open now.
+    #[serde(default)]
+    pub maintenance: Vec<Window>,
     /// What could not be read, and why.
     pub problems: Vec<CollectProblem>,
 }

@@ -56,6 +56,7 @@ pub(crate) fn check(cause: CauseKind, steps: &[PlannedAction], s: &Surroundings<
             frozen(s.frozen),
             not_allowed(step, s),
             needs_confirmation(step, s.keep),
+            in_maintenance(step, s.seen),
             made_worse(cause, step, s.ledger),
             many_ill(step, s),
             vantage_in_doubt(s),
@@ -137,6 +138,14 @@ fn may(service: &Service, kind: ActionKind) -> bool {
 fn needs_confirmation(step: &PlannedAction, keep: &Keep) -> Option<Text> {
     let named = keep.automation.confirm.contains(&step.kind);
     named.then(|| Text::new("withheld.confirm").with("action", step.kind.word()))
+}
+
+/// Somebody is at work there, and said so.
+fn in_maintenance(step: &PlannedAction, seen: &Observation) -> Option<Text> {
+    let window = seen.maintenance.iter().find(|w| w.covers(&step.target))?;
+    let text =
+        Text::new("withheld.maintenance").with("name", &step.target.name).with("reason", &window.reason);
+    (step.kind != ActionKind::Escalate).then_some(text)
 }
 
 fn made_worse(cause: CauseKind, step: &PlannedAction, ledger: &Ledger) -> Option<Text> {
@@ -297,6 +306,17 @@ mod tests {
         assert_eq!(verdict(&g, &restart("a")), "withheld.vantage");
         g.seen.health[0].failure = None;
         assert_eq!(verdict(&g, &restart("a")), "allowed");
+    }
+
+    #[test]
+    fn where_somebody_announced_work_nothing_is_done() {
+        let mut g = given();
+        let (from, until) = (TimestampMs(0), TimestampMs(i64::MAX));
+        let components = vec!["a".to_owned()];
+        g.seen.maintenance =
+            vec![wellkept_model::maintenance::Window { from, until, components, reason: "x".to_owned() }];
+        assert_eq!(verdict(&g, &restart("a")), "withheld.maintenance");
+        assert_eq!(verdict(&g, &restart("b")), "allowed");
     }
 
     fn kill(subject: &str) -> PlannedAction {
