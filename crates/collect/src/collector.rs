@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use wellkept_model::keep::Keep;
-use wellkept_model::local::LocalSeen;
+use wellkept_model::local::{LocalSeen, ReleaseSeen};
 use wellkept_model::observe::{CollectProblem, FileSeen, HealthSeen, Observation, ServiceSeen};
 use wellkept_model::{Batch, Change, Labels, TimestampMs};
 
@@ -66,6 +66,8 @@ pub struct ServiceLook {
     pub seen: ServiceSeen,
     /// Its kept files.
     pub files: Vec<FileSeen>,
+    /// Its current release.
+    pub release: Option<ReleaseSeen>,
     /// Last results of its health checks; not run again (see [`HealthChecks::check_now`]).
     pub health: Vec<HealthSeen>,
 }
@@ -77,6 +79,9 @@ impl ServiceLook {
         observation.files.extend(self.files);
         observation.health.retain(|h| h.service != self.name);
         observation.health.extend(self.health);
+        if let Some(release) = self.release {
+            observation.local.releases.insert(self.name.clone(), release);
+        }
         observation.services.insert(self.name, self.seen);
     }
 }
@@ -183,6 +188,7 @@ impl Collector {
             name: name.to_owned(),
             seen: self.services.look(name, now)?,
             files: self.kept.look(declared),
+            release: self.releases.look(declared, now),
             health: self.health.seen().into_iter().filter(|h| h.service == name).collect(),
         })
     }

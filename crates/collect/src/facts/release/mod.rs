@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 use wellkept_model::TimestampMs;
-use wellkept_model::keep::{Keep, Release};
+use wellkept_model::keep::{Keep, Release, Service};
 use wellkept_model::local::{LocalSeen, ReleaseFileSeen, ReleaseSeen, WantedFile};
 use wellkept_model::observe::{CollectProblem, FileState};
 
@@ -80,6 +80,16 @@ impl Releases {
             }
             seen.release_files.extend(known.differs.values().take(DIFFERING_MAX).cloned());
         }
+    }
+}
+
+impl Releases {
+    /// The current release of one service, now.
+    pub(crate) fn look(&mut self, service: &Service, now: TimestampMs) -> Option<ReleaseSeen> {
+        let release = service.release.as_ref()?;
+        let known = self.known.entry(service.name.clone()).or_default();
+        known.look_at_link(&release.current, now);
+        known.current.clone()
     }
 }
 
@@ -219,7 +229,7 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use wellkept_model::keep::{Identity, Service};
+    use wellkept_model::keep::Identity;
 
     struct World {
         dir: tempfile::TempDir,
