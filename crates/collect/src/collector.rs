@@ -14,6 +14,7 @@ use crate::health::HealthChecks;
 use crate::host::Host;
 use crate::series::Series;
 use crate::service::{EVENT_QUEUE_MAX, ServiceEvent, ServiceWatcher};
+use crate::watch::Watches;
 
 /// The `job` label of everything that we read ourselves.
 pub const JOB: &str = "wellkept";
@@ -34,6 +35,7 @@ pub struct Collector {
     services: ServiceWatcher,
     health: HealthChecks,
     change_logs: Vec<ChangeLogTail>,
+    watches: Watches,
     events: Option<mpsc::Receiver<ServiceEvent>>,
 }
 
@@ -92,6 +94,7 @@ impl Collector {
             services: ServiceWatcher::new(&keep, sender),
             health: HealthChecks::new(&keep),
             change_logs: tails(&keep, Vec::new()),
+            watches: Watches::new(&keep),
             events: Some(events),
             keep,
         }
@@ -119,6 +122,7 @@ impl Collector {
         let is_named =
             |path: &std::path::Path| keep.services.values().flat_map(|s| &s.files).any(|f| f.path == path);
         self.kept.retain(is_named);
+        self.watches.set_keep(&keep);
         self.keep = keep;
     }
 
@@ -143,8 +147,15 @@ impl Collector {
             problems.push(CollectProblem { collector: "series".to_owned(), message });
         }
         let batch = Batch { at: now, target: self.target.clone(), samples: out.take(), ..Batch::default() };
-        let observation = Observation { at: now, services, health, filesystems, files, listeners, problems };
+        let watched = self.watches.seen(&services);
+        let observation =
+            Observation { at: now, services, health, filesystems, files, listeners, problems, watched };
         Round { batch, observation, changes }
+    }
+
+    /// Something is wrong: the slower looks (databases, networks, backups, …) are made again soon.
+    pub fn look_closely(&self) {
+        self.watches.look_closely();
     }
 
     /// Looks at one service now: after an event, before the next round. `None` when the keep file does not name it

@@ -165,7 +165,7 @@ pub(crate) fn is_below(path: &str, folder: &str) -> bool {
 }
 
 /// Words of actions that the product knows but cannot do yet: `confirm` may name them already.
-const LATER_ACTIONS: [&str; 4] = ["isolate", "reconfigure", "run_backup", "terminate_session"];
+const LATER_ACTIONS: [&str; 1] = ["isolate"];
 
 /// A list of action words. `later` accepts (and leaves out) the words of actions that cannot be done yet.
 pub(crate) fn actions(node: &Node, later: bool, problems: &mut Problems) -> Vec<ActionKind> {

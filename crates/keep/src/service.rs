@@ -14,8 +14,9 @@ use crate::health;
 use crate::problem::{Problems, clean};
 use crate::read::{self, Fields};
 use crate::tree::{At, Key, Node, Value};
+use crate::watched::service as watched;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 21] = [
     "pidfile",
     "unit",
     "cgroup",
@@ -34,6 +35,9 @@ const KEYS: [&str; 18] = [
     "may",
     "group",
     "starts_itself_within",
+    "config_test",
+    "resolves",
+    "clock",
 ];
 const IDENTITY_KEYS: [&str; 4] = ["pidfile", "unit", "cgroup", "program"];
 /// Most services in a file.
@@ -111,6 +115,9 @@ fn build(key: &Key, fields: &Fields, placed: &Placed, problems: &mut Problems) -
         starts_itself_within: fields
             .get("starts_itself_within")
             .and_then(|n| read::duration(n, Duration::from_millis(100), Duration::from_secs(3600), problems)),
+        config_test: command("config_test", problems),
+        resolves: fields.get("resolves").and_then(|n| watched::resolves(n, problems)),
+        clock: fields.get("clock").and_then(|n| watched::clock(n, problems)),
         identity: identity?,
     })
 }
@@ -284,6 +291,8 @@ fn check_may(service: &str, may: &[ActionKind], fields: &Fields, problems: &mut 
             ActionKind::StartDependency => (any(&["start", "restart", "unit"]), "keep.accept.start"),
             ActionKind::Restore => (any(&["files", "release"]), "keep.accept.files"),
             ActionKind::Rollback => (any(&["files", "release"]), "keep.accept.files"),
+            ActionKind::Reconfigure => (any(&["reload"]), "keep.accept.start"),
+            ActionKind::RunBackup | ActionKind::TerminateSession => (false, "keep.accept.elsewhere"),
             ActionKind::Resume | ActionKind::Kill | ActionKind::FreeSpace | ActionKind::Escalate => continue,
         };
         if !has {

@@ -25,13 +25,19 @@ pub enum ActionKind {
     Rollback,
     /// Remove what a declared rule allows.
     FreeSpace,
+    /// Change a setting, link or secret as declared.
+    Reconfigure,
+    /// Make a backup now and prove it.
+    RunBackup,
+    /// End sessions inside a database.
+    TerminateSession,
     /// Hand over to a person with the evidence.
     Escalate,
 }
 
 impl ActionKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Restart,
         Self::StartDependency,
         Self::Resume,
@@ -39,6 +45,9 @@ impl ActionKind {
         Self::Restore,
         Self::Rollback,
         Self::FreeSpace,
+        Self::Reconfigure,
+        Self::RunBackup,
+        Self::TerminateSession,
         Self::Escalate,
     ];
 
@@ -53,6 +62,9 @@ impl ActionKind {
             Self::Restore => "restore",
             Self::Rollback => "rollback",
             Self::FreeSpace => "free_space",
+            Self::Reconfigure => "reconfigure",
+            Self::RunBackup => "run_backup",
+            Self::TerminateSession => "terminate_session",
             Self::Escalate => "escalate",
         }
     }

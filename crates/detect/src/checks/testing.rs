@@ -151,5 +151,8 @@ fn service(name: &str) -> Service {
         may: Vec::new(),
         group: None,
         starts_itself_within: None,
+        config_test: None,
+        resolves: None,
+        clock: None,
     }
 }
