@@ -106,6 +106,11 @@ pub enum Undo {
     },
     /// Send the process into the stopped state again.
     Stop,
+    /// Use another declared means, as its subject names it.
+    Means {
+        /// See [`crate::Means`].
+        subject: String,
+    },
 }
 
 /// One thing to be done, with every choice made.

@@ -48,13 +48,17 @@ pub enum CauseKind {
     Slow,
     /// It answers, and its answers are wrong.
     WrongAnswers,
+    /// A backup that was due was never made.
+    BackupMissing,
+    /// It runs and does not answer at all.
+    Down,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -75,6 +79,8 @@ impl CauseKind {
         Self::ReplayPaused,
         Self::Slow,
         Self::WrongAnswers,
+        Self::BackupMissing,
+        Self::Down,
         Self::Unknown,
     ];
 
@@ -102,6 +108,8 @@ impl CauseKind {
             Self::ReplayPaused => "replay_paused",
             Self::Slow => "slow",
             Self::WrongAnswers => "wrong_answers",
+            Self::BackupMissing => "backup_missing",
+            Self::Down => "down",
             Self::Unknown => "unknown",
         }
     }

@@ -25,8 +25,8 @@ pub enum Means {
     Queue(String),
     /// Lets a standby apply what it received.
     Replay,
-    /// Puts the packet filter back to its declared rules.
-    Rules,
+    /// Puts this table of the packet filter (`family name`) back to its declared rules, or away when it has none.
+    Rules(String),
     /// Ends sessions of this application that are idle in a transaction.
     Sessions(String),
 }
@@ -42,7 +42,7 @@ impl Means {
             Self::Migration(id) => ("migration", id),
             Self::Queue(link) => ("queue", link),
             Self::Replay => ("replay", ""),
-            Self::Rules => ("rules", ""),
+            Self::Rules(table) => ("rules", table),
             Self::Sessions(application) => ("sessions", application),
         }
     }
@@ -75,7 +75,7 @@ impl FromStr for Means {
             "migration" => named().map(Self::Migration),
             "queue" => named().map(Self::Queue),
             "replay" => plain(Self::Replay),
-            "rules" => plain(Self::Rules),
+            "rules" => named().map(Self::Rules),
             "sessions" => named().map(Self::Sessions),
             _ => None,
         };
@@ -98,7 +98,7 @@ mod tests {
             Means::Migration("c 7".into()),
             Means::Queue("eth0".into()),
             Means::Replay,
-            Means::Rules,
+            Means::Rules("inet f".into()),
             Means::Sessions("report gen".into()),
         ] {
             assert_eq!(means.to_string().parse::<Means>(), Ok(means));
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_path_or_half_a_means_is_none() {
-        for text in ["", "/etc/x", "link", "link ", "rules all", "sql x"] {
+        for text in ["", "/etc/x", "link", "link ", "rules", "replay all", "sql x"] {
             assert!(text.parse::<Means>().is_err(), "{text}");
         }
     }
