@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use wellkept_model::keep::Keep;
+use wellkept_model::local::LocalSeen;
 use wellkept_model::observe::{CollectProblem, FileSeen, HealthSeen, Observation, ServiceSeen};
 use wellkept_model::{Batch, Change, Labels, TimestampMs};
 
 use crate::change_log::ChangeLogTail;
+use crate::facts::deleted::Deleted;
 use crate::facts::kept::KeptFiles;
 use crate::facts::listeners::Sockets;
+use crate::facts::release::Releases;
+use crate::facts::table::Table;
 use crate::health::HealthChecks;
 use crate::host::Host;
+use crate::maintenance::Maintenance;
 use crate::series::Series;
 use crate::service::{EVENT_QUEUE_MAX, ServiceEvent, ServiceWatcher};
 use crate::watch::Watches;
@@ -32,10 +37,14 @@ pub struct Collector {
     host: Host,
     sockets: Sockets,
     kept: KeptFiles,
+    releases: Releases,
+    deleted: Deleted,
+    table: Table,
     services: ServiceWatcher,
     health: HealthChecks,
     change_logs: Vec<ChangeLogTail>,
     watches: Watches,
+    maintenance: Maintenance,
     events: Option<mpsc::Receiver<ServiceEvent>>,
 }
 
@@ -91,10 +100,14 @@ impl Collector {
             host: Host::default(),
             sockets: Sockets::default(),
             kept: KeptFiles::default(),
+            releases: Releases::default(),
+            deleted: Deleted::default(),
+            table: Table::default(),
             services: ServiceWatcher::new(&keep, sender),
             health: HealthChecks::new(&keep),
             change_logs: tails(&keep, Vec::new()),
             watches: Watches::new(&keep),
+            maintenance: Maintenance::default(),
             events: Some(events),
             keep,
         }
@@ -138,6 +151,11 @@ impl Collector {
         let health = self.health.seen();
         HealthChecks::emit(&health, out);
         let files = self.keep.services.values().flat_map(|s| self.kept.look(s)).collect();
+        let mut local = LocalSeen::default();
+        self.releases.read(&self.keep, now, &mut local, &mut problems);
+        local.deleted = self.deleted.read(&services, &filesystems);
+        local.table = self.table.read(now, &services);
+        let maintenance = self.maintenance.read(&self.keep.maintenance, now, &mut problems);
         let mut changes: Vec<Change> =
             self.change_logs.iter_mut().flat_map(|tail| tail.read(&mut problems)).collect();
         changes.sort_by_key(|c| c.at);
@@ -148,8 +166,18 @@ impl Collector {
         }
         let batch = Batch { at: now, target: self.target.clone(), samples: out.take(), ..Batch::default() };
         let watched = self.watches.seen(&services);
-        let observation =
-            Observation { at: now, services, health, filesystems, files, listeners, problems, watched };
+        let observation = Observation {
+            at: now,
+            services,
+            health,
+            filesystems,
+            files,
+            listeners,
+            local,
+            maintenance,
+            problems,
+            watched,
+        };
         Round { batch, observation, changes }
     }
 

@@ -36,6 +36,7 @@ fn service(identity: Identity, files: Vec<KeptFile>) -> Service {
         stop: None,
         restart: None,
         reload: None,
+        reopen: None,
         health: vec![],
         user: None,
         listens: vec![],

@@ -11,9 +11,11 @@ use crate::checks::{
     index_missing, link_down, names_wrong, network_altered, replay_paused,
 };
 use crate::checks::{
-    file_changed, filesystem_filling::Filling, filesystem_full::Full, health, process_gone::Gone,
-    process_stopped, restarting::Restarting, silent, unusual::Unusual,
+    deleted_open, file_changed, filesystem_filling::Filling, filesystem_full::Full, health,
+    health_unsteady::Unsteady, listeners, process_gone::Gone, process_stopped, process_table::Processes,
+    restarting::Restarting, rising::Rising, silent, unusual::Unusual,
 };
+use crate::maintenance::Announced;
 
 /// One value of a chosen series, for the comparison with its past.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +52,11 @@ pub struct Detectors {
     restarting: Restarting,
     full: Full,
     filling: Filling,
+    unsteady: Unsteady,
+    processes: Processes,
+    rising: Rising,
     unusual: Unusual,
+    announced: Announced,
     active: BTreeMap<FindingKey, Finding>,
 }
 
@@ -63,7 +69,11 @@ impl Detectors {
             restarting: Restarting::default(),
             full: Full::default(),
             filling: Filling::default(),
+            unsteady: Unsteady::default(),
+            processes: Processes::default(),
+            rising: Rising::default(),
             unusual: Unusual::default(),
+            announced: Announced::default(),
             active: BTreeMap::new(),
         }
     }
@@ -78,9 +88,15 @@ impl Detectors {
         found.extend(self.full.check(keep, round));
         found.extend(self.filling.check(keep, round));
         found.extend(file_changed::check(round));
+        found.extend(deleted_open::check(round));
+        found.extend(listeners::check(keep, round));
+        found.extend(self.unsteady.check(round));
+        found.extend(self.processes.check(keep, round));
+        found.extend(self.rising.check(round));
         found.extend(self.unusual.check(keep, round));
         found.extend(watched(keep, round));
-        self.merge(keep, round, found)
+        let found = self.merge(keep, round, found);
+        self.announced.leave_out(keep, round.seen, round.now, found)
     }
 
     /// Time until each file system is full at its present slope, seconds, where it fills.
@@ -144,7 +160,8 @@ fn is_unseen(keep: &Keep, seen: &Observation, key: &FindingKey) -> bool {
         | EntityKind::File
         | EntityKind::Backup
         | EntityKind::Dependency
-        | EntityKind::Network => false,
+        | EntityKind::Network
+        | EntityKind::Listener => false,
     }
 }
 

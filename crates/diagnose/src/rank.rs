@@ -49,7 +49,16 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::DiskFull
         | CauseKind::InodeExhaustion
         | CauseKind::UnauthorisedFileChange
-        | CauseKind::MissingFile => false,
+        | CauseKind::MissingFile
+        | CauseKind::BadRelease
+        | CauseKind::ChildrenNotReaped
+        | CauseKind::CpuContention
+        | CauseKind::DeletedOpenFile
+        | CauseKind::FdLeak
+        | CauseKind::MemoryLeak
+        | CauseKind::PortConflict
+        | CauseKind::RunawayFork
+        | CauseKind::UnexpectedListener => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)
 }
@@ -65,7 +74,7 @@ fn began_first(s: &Situation, root: &Cause, other: &Cause) -> bool {
 
 /// Adds the failing checks of dependants that have no cause of their own.
 fn explain_symptoms(s: &Situation, cause: &mut Cause, proposed: &[Cause]) {
-    if cause.kind == CauseKind::UnauthorisedFileChange {
+    if matches!(cause.kind, CauseKind::UnauthorisedFileChange | CauseKind::UnexpectedListener) {
         return;
     }
     let dependants = s.topology.dependants(&cause.entity);

@@ -1,10 +1,18 @@
 //! The ordered list of rules, and what all of them share.
 
+mod bad_release;
 mod bad_setting;
+mod children_not_reaped;
+mod cpu_contention;
+mod deleted_open_file;
+mod leaks;
 mod missing_file;
+mod port_conflict;
 mod process_crash;
 mod process_down;
 mod process_stopped;
+mod runaway_fork;
+mod unexpected_listener;
 mod disk_full;
 mod file_changed;
 #[cfg(test)]
@@ -20,6 +28,14 @@ pub(crate) type Rule = fn(&Situation) -> Vec<Cause>;
 /// All rules. Order matters only between causes of equal score.
 pub(crate) const RULES: &[Rule] = &[
     bad_setting::propose,
+    bad_release::propose,
+    port_conflict::propose,
+    runaway_fork::propose,
+    deleted_open_file::propose,
+    leaks::propose,
+    children_not_reaped::propose,
+    cpu_contention::propose,
+    unexpected_listener::propose,
     missing_file::propose,
     disk_full::propose,
     process_stopped::propose,

@@ -11,9 +11,11 @@ mod command;
 pub mod discover;
 mod filesystem;
 mod health;
+mod hostwide;
 mod metrics;
 mod problem;
 mod read;
+mod release;
 mod retention;
 mod service;
 mod tree;
@@ -29,7 +31,7 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 16] = [
     "services",
     "filesystems",
     "automation",
@@ -42,6 +44,10 @@ const KEYS: [&str; 12] = [
     "databases",
     "dependencies",
     "networks",
+    "evidence",
+    "listeners",
+    "maintenance",
+    "strangers",
 ];
 
 /// Reads and checks a keep file. `file_name` is only used in messages.
@@ -90,6 +96,11 @@ fn read_keep(text: &str, problems: &mut Problems) -> Keep {
         keep.automation = automation::automation(node, problems);
     }
     keep.change_logs = fields.get("changes").map(|n| automation::changes(n, problems)).unwrap_or_default();
+    keep.evidence = fields.get("evidence").and_then(|n| hostwide::evidence(n, problems));
+    keep.listeners = fields.get("listeners").and_then(|n| hostwide::listeners(n, problems));
+    keep.maintenance =
+        fields.get("maintenance").map(|n| hostwide::maintenance(n, problems)).unwrap_or_default();
+    keep.strangers = fields.get("strangers").map(|n| hostwide::strangers(n, problems)).unwrap_or_default();
     keep.unusual = fields.get("unusual").map(|n| automation::unusual(n, problems)).unwrap_or_default();
     keep.source = fields.get("source").and_then(|n| metrics::source(n, problems));
     keep.metrics = fields.get("metrics").map(|n| metrics::metrics(n, problems)).unwrap_or_default();

@@ -168,7 +168,7 @@ impl<'n> Entry<'n, '_, '_> {
     /// What may be done without asking. `means`: words that this kind of entry knows, with the key that says how.
     fn may(&mut self, name: &str, means: &[(ActionKind, &str)]) -> Vec<ActionKind> {
         let Some(node) = self.get("may") else { return Vec::new() };
-        let words = read::actions(node, false, self.problems);
+        let words = read::actions(node, self.problems);
         for kind in &words {
             let has = means.iter().any(|(k, key)| k == kind && (key.is_empty() || self.get(key).is_some()));
             if !has {

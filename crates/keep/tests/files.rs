@@ -79,7 +79,7 @@ fn the_example_of_the_design_means_what_it_says() {
     assert_eq!(keep.filesystems["/data"].full_at, 0.95);
     assert!(keep.filesystems["/data"].free_space[0].unless_open);
     assert_eq!(keep.automation.attempts, Budget { count: 3, per: Duration::from_secs(3600) });
-    assert!(keep.automation.confirm.is_empty(), "nothing isolates yet, so nothing needs to be confirmed");
+    assert_eq!(keep.automation.confirm, [ActionKind::Isolate]);
 }
 
 #[test]

@@ -25,19 +25,21 @@ pub enum ActionKind {
     Rollback,
     /// Remove what a declared rule allows.
     FreeSpace,
-    /// Change a setting, link or secret as declared.
+    /// Change a priority, setting, link or secret as declared, or have a service open its files again.
     Reconfigure,
     /// Make a backup now and prove it.
     RunBackup,
     /// End sessions inside a database.
     TerminateSession,
+    /// Block a port, or move something aside, and keep it.
+    Isolate,
     /// Hand over to a person with the evidence.
     Escalate,
 }
 
 impl ActionKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Restart,
         Self::StartDependency,
         Self::Resume,
@@ -48,6 +50,7 @@ impl ActionKind {
         Self::Reconfigure,
         Self::RunBackup,
         Self::TerminateSession,
+        Self::Isolate,
         Self::Escalate,
     ];
 
@@ -65,6 +68,7 @@ impl ActionKind {
             Self::Reconfigure => "reconfigure",
             Self::RunBackup => "run_backup",
             Self::TerminateSession => "terminate_session",
+            Self::Isolate => "isolate",
             Self::Escalate => "escalate",
         }
     }
@@ -110,6 +114,23 @@ pub enum Undo {
     Means {
         /// See [`crate::Means`].
         subject: String,
+    },
+    /// Make this release the current one again.
+    Release {
+        /// As the link held it.
+        to: String,
+    },
+    /// Open the port again.
+    Unblock {
+        /// `tcp` or `udp`.
+        protocol: String,
+        /// The port.
+        port: u16,
+    },
+    /// Give these processes their old priority back.
+    Renice {
+        /// Each process (as [`crate::ProcessSet`] writes it) with its old nice value.
+        before: Vec<(String, i32)>,
     },
 }
 

@@ -52,13 +52,31 @@ pub enum CauseKind {
     BackupMissing,
     /// It runs and does not answer at all.
     Down,
+    /// A deployed release carries the defect.
+    BadRelease,
+    /// A parent process never waits for its ended children.
+    ChildrenNotReaped,
+    /// Processes that belong to no service take the processors from those that do.
+    CpuContention,
+    /// A deleted file still takes space because a process holds it open.
+    DeletedOpenFile,
+    /// The component keeps ever more file descriptors open.
+    FdLeak,
+    /// The memory of the component grows without bound.
+    MemoryLeak,
+    /// Another process holds the port that the component needs.
+    PortConflict,
+    /// A process creates children without end.
+    RunawayFork,
+    /// A process listens on a port that nobody declared.
+    UnexpectedListener,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 32] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -81,6 +99,15 @@ impl CauseKind {
         Self::WrongAnswers,
         Self::BackupMissing,
         Self::Down,
+        Self::BadRelease,
+        Self::ChildrenNotReaped,
+        Self::CpuContention,
+        Self::DeletedOpenFile,
+        Self::FdLeak,
+        Self::MemoryLeak,
+        Self::PortConflict,
+        Self::RunawayFork,
+        Self::UnexpectedListener,
         Self::Unknown,
     ];
 
@@ -110,6 +137,15 @@ impl CauseKind {
             Self::WrongAnswers => "wrong_answers",
             Self::BackupMissing => "backup_missing",
             Self::Down => "down",
+            Self::BadRelease => "bad_release",
+            Self::ChildrenNotReaped => "children_not_reaped",
+            Self::CpuContention => "cpu_contention",
+            Self::DeletedOpenFile => "deleted_open_file",
+            Self::FdLeak => "fd_leak",
+            Self::MemoryLeak => "memory_leak",
+            Self::PortConflict => "port_conflict",
+            Self::RunawayFork => "runaway_fork",
+            Self::UnexpectedListener => "unexpected_listener",
             Self::Unknown => "unknown",
         }
     }

@@ -27,11 +27,13 @@ pub enum EntityKind {
     Dependency,
     /// Links and packet filter of a network namespace, named in the keep file.
     Network,
+    /// A listening socket that nobody declared: `tcp 0.0.0.0:31337`.
+    Listener,
 }
 
 impl EntityKind {
     /// All kinds, in the order of declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Host,
         Self::Service,
         Self::Process,
@@ -41,6 +43,7 @@ impl EntityKind {
         Self::Backup,
         Self::Dependency,
         Self::Network,
+        Self::Listener,
     ];
 
     /// The word used in ids, the API and labels.
@@ -56,6 +59,7 @@ impl EntityKind {
             Self::Backup => "backup",
             Self::Dependency => "dependency",
             Self::Network => "network",
+            Self::Listener => "listener",
         }
     }
 }
@@ -101,8 +105,10 @@ impl EntityId {
         match self.kind {
             EntityKind::Service | EntityKind::Backup | EntityKind::Dependency => &self.name,
             EntityKind::Interface | EntityKind::Network => "network",
-            EntityKind::File => "security",
-            EntityKind::Host | EntityKind::Process | EntityKind::Filesystem => "host",
+            EntityKind::File | EntityKind::Listener => "security",
+            // `report-gen [session 42]`: the program, without the number that changes with every run.
+            EntityKind::Process => self.name.split(" [").next().unwrap_or(&self.name),
+            EntityKind::Host | EntityKind::Filesystem => "host",
         }
     }
 }

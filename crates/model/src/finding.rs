@@ -49,6 +49,24 @@ pub enum FindingKind {
     FilesystemFilling,
     /// A kept file differs from its last good version and nobody recorded a change.
     FileChanged,
+    /// Work that belongs to no service takes most of the processors, and others wait.
+    CpuContended,
+    /// A service writes to a file that was deleted, and the space stays taken.
+    DeletedOpen,
+    /// A service comes near its limit of open descriptors and goes on rising.
+    FdsRising,
+    /// A health check that used to pass fails now and then.
+    HealthUnsteady,
+    /// A process listens where the keep file declares nothing.
+    ListenerUnexpected,
+    /// A service comes near its memory limit in a steady line.
+    MemoryRising,
+    /// The control group of a service has no process numbers left.
+    PidsExhausted,
+    /// Ended children of a process pile up, because it does not wait for them.
+    ZombiesRising,
+    /// Another process holds a port that a service declares.
+    PortTaken,
     /// A chosen series is far from its usual range.
     Unusual,
     /// A source has stopped reporting.
@@ -83,7 +101,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 31] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -91,6 +109,15 @@ impl FindingKind {
         Self::FilesystemFull,
         Self::FilesystemFilling,
         Self::FileChanged,
+        Self::CpuContended,
+        Self::DeletedOpen,
+        Self::FdsRising,
+        Self::HealthUnsteady,
+        Self::ListenerUnexpected,
+        Self::MemoryRising,
+        Self::PidsExhausted,
+        Self::ZombiesRising,
+        Self::PortTaken,
         Self::Unusual,
         Self::Silent,
         Self::BackupUnusable,
@@ -119,6 +146,15 @@ impl FindingKind {
             Self::FilesystemFull => "filesystem_full",
             Self::FilesystemFilling => "filesystem_filling",
             Self::FileChanged => "file_changed",
+            Self::CpuContended => "cpu_contended",
+            Self::DeletedOpen => "deleted_open",
+            Self::FdsRising => "fds_rising",
+            Self::HealthUnsteady => "health_unsteady",
+            Self::ListenerUnexpected => "listener_unexpected",
+            Self::MemoryRising => "memory_rising",
+            Self::PidsExhausted => "pids_exhausted",
+            Self::ZombiesRising => "zombies_rising",
+            Self::PortTaken => "port_taken",
             Self::Unusual => "unusual",
             Self::Silent => "silent",
             Self::BackupUnusable => "backup_unusable",

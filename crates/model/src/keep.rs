@@ -25,6 +25,14 @@ pub struct Keep {
     pub change_logs: Vec<PathBuf>,
     /// Series that are compared with their own past.
     pub unusual: Vec<UnusualRule>,
+    /// Which listening sockets may be there, when that is declared.
+    pub listeners: Option<Listeners>,
+    /// What may be done to processes that belong to no service.
+    pub strangers: Strangers,
+    /// Files with maintenance windows.
+    pub maintenance: Vec<PathBuf>,
+    /// Where copies of altered files go, besides our own data directory.
+    pub evidence: Option<PathBuf>,
     /// A server that the user already has, whose series are read beside our own.
     pub source: Option<Upstream>,
     /// Samples from elsewhere: scraped and pushed ones, rules over them, and how long they are kept.
@@ -134,6 +142,8 @@ pub struct Service {
     pub restart: Option<Command>,
     /// Has it read its configuration again.
     pub reload: Option<Command>,
+    /// Has it open its log files again.
+    pub reopen: Option<Command>,
     /// All must pass for the service to be well.
     pub health: Vec<HealthCheck>,
     /// User that its processes run as.
@@ -160,6 +170,35 @@ pub struct Service {
     pub resolves: Option<Resolves>,
     /// The clock that it shows.
     pub clock: Option<ClockShown>,
+}
+
+impl Service {
+    /// A service of which nothing else is declared.
+    #[must_use]
+    pub fn named(name: &str, identity: Identity) -> Self {
+        Self {
+            name: name.to_owned(),
+            identity,
+            start: None,
+            stop: None,
+            restart: None,
+            reload: None,
+            reopen: None,
+            health: Vec::new(),
+            user: None,
+            listens: Vec::new(),
+            depends_on: Vec::new(),
+            uses: Vec::new(),
+            release: None,
+            files: Vec::new(),
+            may: Vec::new(),
+            group: None,
+            starts_itself_within: None,
+            config_test: None,
+            resolves: None,
+            clock: None,
+        }
+    }
 }
 
 /// How the processes of a service are found.
@@ -237,6 +276,39 @@ pub struct Release {
     pub current: PathBuf,
     /// Directory that holds the releases.
     pub from: PathBuf,
+    /// Manifest inside each release: path, SHA-256, owner and mode of its files.
+    pub manifest: Option<PathBuf>,
+    /// The release as it was built, a `tar.gz`; `{release}` stands for the release's name.
+    pub artefact: Option<String>,
+    /// Makes another release current; `{release}` stands for its name. Without it the link is switched.
+    pub rollback: Option<Command>,
+}
+
+/// Which listening sockets may be there besides those of services.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listeners {
+    /// Sockets that belong to no service and may be there.
+    pub allow: Vec<AllowedListener>,
+    /// Whether the port of any other may be blocked without asking.
+    pub isolate: bool,
+}
+
+/// A socket that may be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedListener {
+    /// `None`: any address.
+    pub ip: Option<std::net::IpAddr>,
+    /// The port.
+    pub port: u16,
+}
+
+/// What may be done to processes that belong to no service. Users are named; without a name nothing may be done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Strangers {
+    /// Users whose processes may be ended when they harm a service.
+    pub kill: Vec<String>,
+    /// Users whose processes may be made nice when they take the processors from services.
+    pub slow_down: Vec<String>,
 }
 
 /// A file whose versions are kept.

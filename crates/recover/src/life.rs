@@ -490,11 +490,22 @@ impl Life {
         self.planned_for = None;
         if self.incident.active == 0 {
             self.resolve(now);
+        } else if self.is_handed_over() {
+            // What could be done alone is done; what still holds is for the person who was called.
+            self.drop_plan();
+            self.decide();
+            self.set_status(now, IncidentStatus::Escalated);
         } else {
             self.drop_plan();
             (self.decided_for, self.diagnosed) = (None, None);
             self.set_status(now, IncidentStatus::Diagnosing);
         }
+    }
+
+    /// True when the plan in force ends with calling a person.
+    fn is_handed_over(&self) -> bool {
+        let last = self.incident.plan.as_ref().and_then(|p| p.steps.last());
+        last.is_some_and(|s| s.kind == ActionKind::Escalate)
     }
 
     pub(crate) fn end_undo(&mut self, now: TimestampMs, id: ActionId, result: StepResult) {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use wellkept_model::keep::Mode;
 use wellkept_model::observe::SpaceUse;
 use wellkept_model::{
-    Cause, CauseKind, EntityId, FileVersionChange, Finding, FindingKind, Incident, Plan, Text, TimestampMs,
+    Cause, CauseKind, EntityId, FileOrigin, FileVersionChange, Finding, FindingKind, Incident, Plan, Text,
+    TimestampMs,
 };
 
 use crate::guard::{Surroundings, Verdict, check};
@@ -86,7 +87,9 @@ fn judge(
     facts: &Facts<'_>,
 ) -> Decision {
     let around = &facts.around;
-    let verdict = if cause.kind == CauseKind::UnauthorisedFileChange {
+    let by_manifest =
+        facts.file_changes.iter().any(|c| c.path == cause.subject && c.origin == FileOrigin::Release);
+    let verdict = if cause.kind == CauseKind::UnauthorisedFileChange && !by_manifest {
         Verdict::Withheld(Text::new("withheld.nothing_ill"))
     } else {
         check(cause.kind, &steps, around)

@@ -11,8 +11,9 @@ use wellkept_model::{ActionId, ActionKind, EntityKind, PlannedAction, Text, Time
 use crate::command::{log_path, trim_logs};
 use crate::evidence::Evidence;
 use crate::kept_file::KeptFileHands;
+use crate::release::Switching;
 use crate::service::Restarting;
-use crate::{Copies, Outcome, free_space, signals};
+use crate::{Copies, Outcome, free_space, isolate, signals, strangers};
 
 /// What an action gets above its deadline to end in order; after that its result is `unknown`.
 const GRACE: Duration = Duration::from_secs(10);
@@ -73,6 +74,17 @@ impl LocalHands {
         let undone = match &action.undo {
             Undo::Irreversible => Outcome::failed(Text::new("outcome.irreversible").with("target", target)),
             Undo::Stop => signals::stop_again(&target, processes, now),
+            Undo::Release { to } => match self.service(action) {
+                Some(service) => {
+                    let now_there = action.to_version.as_deref();
+                    self.switching(service, processes, now, deadline).switch(to, now_there).await
+                }
+                None => undeclared(action),
+            },
+            Undo::Unblock { protocol, port } => {
+                isolate::unblock(protocol, *port, &self.data_dir, deadline).await
+            }
+            Undo::Renice { before } => strangers::renice_back(&target, before),
             Undo::PutBack { path, sha256 } => {
                 match KeptFileHands::new(&self.keep, &self.copies, &action.target, path) {
                     Ok(file) => {
@@ -116,7 +128,29 @@ impl LocalHands {
                 }
             }
             ActionKind::Resume => signals::resume(&target, processes, now),
+            ActionKind::Kill if !action.subject.is_empty() => {
+                strangers::kill(&self.keep, &target, &action.subject, now, deadline).await
+            }
             ActionKind::Kill => signals::kill(&self.keep, &target, processes, now, deadline).await,
+            ActionKind::Rollback if self.is_release(action) => {
+                let Some(service) = self.service(action) else { return undeclared(action) };
+                let Some(to) = &action.to_version else { return undeclared(action) };
+                let expected = match &action.undo {
+                    Undo::Release { to } => Some(to.as_str()),
+                    _ => None,
+                };
+                self.switching(service, processes, now, deadline).switch(to, expected).await
+            }
+            ActionKind::Reconfigure if action.target.kind == EntityKind::Host => {
+                strangers::slow_down(&self.keep, &target, &action.subject)
+            }
+            ActionKind::Reconfigure => {
+                let Some(service) = self.service(action) else { return undeclared(action) };
+                Restarting::new(service, processes, &self.data_dir, now, deadline).reopen().await
+            }
+            ActionKind::Isolate => {
+                isolate::block(&self.keep, &action.target.name, &self.data_dir, deadline).await
+            }
             ActionKind::Restore | ActionKind::Rollback => {
                 match KeptFileHands::new(&self.keep, &self.copies, &action.target, &action.subject) {
                     Ok(file) => file.put(action, evidence).await,
@@ -144,6 +178,21 @@ impl LocalHands {
         tokio::task::spawn_blocking(work)
             .await
             .unwrap_or_else(|e| Outcome::unknown(Text::new("outcome.broke_off").with("error", e)))
+    }
+
+    /// True when the subject is the release itself and not a file.
+    fn is_release(&self, action: &PlannedAction) -> bool {
+        action.target.kind == EntityKind::Service && action.subject == "release"
+    }
+
+    fn switching<'a>(
+        &'a self,
+        service: &'a Service,
+        processes: &'a [u32],
+        now: TimestampMs,
+        deadline: Instant,
+    ) -> Switching<'a> {
+        Switching { service, processes, data_dir: &self.data_dir, now, deadline }
     }
 
     fn service(&self, action: &PlannedAction) -> Option<&Service> {

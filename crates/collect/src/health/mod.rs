@@ -206,6 +206,7 @@ mod tests {
             stop: None,
             restart: None,
             reload: None,
+            reopen: None,
             health: checks,
             user: None,
             listens: vec![],

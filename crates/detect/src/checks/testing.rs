@@ -5,9 +5,10 @@ use std::time::Duration;
 use wellkept_model::keep::{Backup, Command, Credential, Database};
 use wellkept_model::keep::{HealthCheck, Identity, Keep, Probe, Service};
 use wellkept_model::observe::{
-    Exit, FilesystemSeen, HealthSeen, Observation, ProcessEnd, ProcessSeen, ServiceSeen,
+    Exit, FilesystemSeen, HealthSeen, HolderSeen, ListenerSeen, Observation, ProcessEnd, ProcessSeen,
+    ServiceSeen,
 };
-use wellkept_model::{ChangeId, FileVersionChange, Finding, FindingKind, TimestampMs};
+use wellkept_model::{ChangeId, FileVersionChange, Finding, FindingKind, ProcessRef, TimestampMs};
 
 use crate::{Detectors, Round, SeriesValue};
 
@@ -30,6 +31,10 @@ impl World {
         let now = TimestampMs(1_000_000);
         let (seen, files, series) = (Observation::default(), Vec::new(), Vec::new());
         Self { keep, seen, files, series, now, detectors: Detectors::new() }
+    }
+
+    pub(crate) fn now(&self) -> TimestampMs {
+        self.now
     }
 
     pub(crate) fn advance(&mut self, ms: u64) {
@@ -114,7 +119,15 @@ pub(crate) fn changed(service: &str, path: &str, recorded: Option<ChangeId>) -> 
         keys_changed: Vec::new(),
         keys_added: Vec::new(),
         only_metadata: false,
+        origin: wellkept_model::FileOrigin::Kept,
     }
+}
+
+pub(crate) fn listener(protocol: &str, address: &str, pid: u32) -> ListenerSeen {
+    let process = ProcessRef { pid, start_ticks: 1 };
+    let holder = HolderSeen { process, comm: "python3".to_owned(), user: "batch".to_owned() };
+    let (protocol, address) = (protocol.to_owned(), address.to_owned());
+    ListenerSeen { protocol, address, uid: 1001, pid: Some(pid), holder: Some(holder) }
 }
 
 fn process(pid: u32, now: TimestampMs) -> ProcessSeen {
@@ -142,6 +155,7 @@ fn service(name: &str) -> Service {
         stop: None,
         restart: None,
         reload: None,
+        reopen: None,
         health: vec![HealthCheck { name: "http".to_owned(), probe, within: second, every: second, failures }],
         user: None,
         listens: Vec::new(),

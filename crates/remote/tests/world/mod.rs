@@ -56,6 +56,7 @@ impl World {
             stop: None,
             restart: None,
             reload: None,
+            reopen: None,
             health: vec![],
             user: None,
             listens: vec![],

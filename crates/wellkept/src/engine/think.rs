@@ -7,6 +7,7 @@ use wellkept_model::observe::SpaceUse;
 use wellkept_model::{FileVersionChange, Finding, FindingKind, IncidentId, Plan, TimestampMs};
 use wellkept_recover::{Decision, Facts, Surroundings, decide};
 
+use super::files::of_releases;
 use super::{Engine, OwnMetrics};
 
 impl Engine {
@@ -34,7 +35,9 @@ impl Engine {
         let (seen, active, keep) = (&self.seen, self.book.active(), &self.keep);
         let well = |service: &str| is_well(service, seen, active) && keep.services.contains_key(service);
         self.files.observe(at, &seen.files, &well, &self.changes).await;
-        self.files.changed(&self.changes)
+        let mut changed = self.files.changed(&self.changes);
+        changed.extend(of_releases(&seen.local.release_files, &self.changes));
+        changed
     }
 
     async fn diagnose_due(&mut self, at: TimestampMs, file_changes: &[FileVersionChange]) {
