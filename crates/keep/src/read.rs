@@ -164,7 +164,6 @@ pub(crate) fn is_below(path: &str, folder: &str) -> bool {
     folder == "/" || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-
 /// A list of action words.
 pub(crate) fn actions(node: &Node, problems: &mut Problems) -> Vec<ActionKind> {
     let known: Vec<&str> = ActionKind::ALL.iter().map(|k| k.word()).collect();

@@ -64,7 +64,7 @@ fn undo(entry: &mut Entry<'_, '_, '_>) -> Option<Command> {
     if !command.argv.iter().any(|a| a.contains("{id}")) {
         let message = Text::new("keep.no_placeholder").with("placeholder", "{id}");
         let at = entry.get("undo_migration").map_or(entry.at, |n| &n.at);
-        entry.problems.add(at, message, Text::new("keep.accept.undo_migration"));
+        entry.problems.add(at, message, Text::new("keep.accept.undo_migration").with("placeholder", "{id}"));
     }
     Some(command)
 }
