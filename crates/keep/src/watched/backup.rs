@@ -25,7 +25,7 @@ pub(super) fn read(name: &str, entry: &mut Entry<'_, '_, '_>) -> Option<Backup> 
         })
     });
     let min_size = match entry.get("min_size") {
-        Some(node) => read::parsed(node, Text::new("keep.accept.size"), entry.problems, size),
+        Some(node) => read::parsed(node, Text::new("keep.accept.bytes"), entry.problems, size),
         None => Some(1),
     };
     Some(Backup {
