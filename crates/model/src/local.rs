@@ -91,6 +91,9 @@ pub struct ProcessTableSeen {
     pub cores: u32,
     /// Share of the time since the last look in which a task waited for a processor, 0 to 1.
     pub cpu_pressure: Option<f64>,
+    /// Share of their time on the processors or in line for them that processes of services spent in line, since the
+    /// look before; only looked at while others wait.
+    pub services_wait: Option<f64>,
     /// Parents with ended children that nobody waited for, most children first, at most ten.
     pub zombies: Vec<ZombiesSeen>,
     /// Sessions with many processes of one program, biggest first, at most ten.

@@ -1,6 +1,8 @@
 //! From a cause to a plan: a value with no choices left.
 
 mod steps;
+#[cfg(test)]
+mod local_tests;
 
 use std::time::Duration;
 

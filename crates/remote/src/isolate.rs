@@ -14,12 +14,12 @@ use crate::command::{End, Ran, log_path, run};
 
 /// Makes the table where it is not there yet; all of it takes effect at once or not at all.
 const TABLE: &str = "add table inet wellkept; \
-    add set inet wellkept tcp { type inet_service ; }; \
-    add set inet wellkept udp { type inet_service ; }; \
+    add set inet wellkept tcp_ports { type inet_service ; }; \
+    add set inet wellkept udp_ports { type inet_service ; }; \
     add chain inet wellkept isolate { type filter hook input priority -150 ; policy accept ; }; \
     flush chain inet wellkept isolate; \
-    add rule inet wellkept isolate tcp dport @tcp drop; \
-    add rule inet wellkept isolate udp dport @udp drop";
+    add rule inet wellkept isolate tcp dport @tcp_ports drop; \
+    add rule inet wellkept isolate udp dport @udp_ports drop";
 
 /// Blocks the port that `name` (`tcp 0.0.0.0:31337`) names. A port that anything declared uses is refused.
 pub(crate) async fn block(keep: &Keep, name: &str, data_dir: &Path, deadline: Instant) -> Outcome {
@@ -32,7 +32,7 @@ pub(crate) async fn block(keep: &Keep, name: &str, data_dir: &Path, deadline: In
     if !isolate || allowed || declared.any(|a| a.port() == port) {
         return Outcome::failed(Text::new("outcome.refuse_port").with("name", name));
     }
-    let ruleset = format!("{TABLE}; add element inet wellkept {protocol} {{ {port} }}");
+    let ruleset = format!("{TABLE}; add element inet wellkept {protocol}_ports {{ {port} }}");
     match nft(ruleset, data_dir, deadline).await {
         Ok(()) => Outcome::succeeded(Text::new("outcome.port_blocked").with("name", name))
             .with_undo(Undo::Unblock { protocol: protocol.to_owned(), port }),
@@ -46,7 +46,7 @@ pub(crate) async fn unblock(protocol: &str, port: u16, data_dir: &Path, deadline
     if !matches!(protocol, "tcp" | "udp") {
         return Outcome::failed(Text::new("outcome.no_target").with("target", &name).with("error", protocol));
     }
-    let ruleset = format!("delete element inet wellkept {protocol} {{ {port} }}");
+    let ruleset = format!("delete element inet wellkept {protocol}_ports {{ {port} }}");
     match nft(ruleset, data_dir, deadline).await {
         Ok(()) => Outcome::succeeded(Text::new("outcome.port_open").with("name", name)),
         Err(text) => Outcome::failed(text),
@@ -83,6 +83,15 @@ mod tests {
         for bad in ["", "tcp", "tcp 0.0.0.0:0", "ip 0.0.0.0:1", "tcp *:1", "tcp 1 ; flush ruleset"] {
             assert_eq!(parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_packet_filter_takes_the_rules_as_they_are_written() {
+        // In a network namespace of its own, and only checked.
+        let ruleset = format!("{TABLE}; add element inet wellkept tcp_ports {{ 31337 }}");
+        let done = std::process::Command::new("unshare").args(["-n", "nft", "-c", &ruleset]).output();
+        let done = done.expect("util-linux is there");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
     #[tokio::test]

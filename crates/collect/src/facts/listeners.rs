@@ -109,9 +109,9 @@ impl Sockets {
     /// The listening sockets, sorted; emits `node_tcp_connection_states`.
     pub(crate) fn read(&mut self, out: &mut Series, problems: &mut Vec<CollectProblem>) -> Vec<ListenerSeen> {
         if self.rounds_left == 0 {
-            let began = clock::monotonic();
+            let before = clock::thread_cpu();
             self.read_tables(problems);
-            self.rounds_left = pause(clock::monotonic() - began);
+            self.rounds_left = pause(clock::thread_cpu().saturating_sub(before));
         }
         self.ask_for_tcp();
         self.rounds_left -= 1;

@@ -29,6 +29,11 @@ const PROCESSES_MAX: usize = 100_000;
 const CROWD_MIN: u32 = 30;
 /// Least use of processors that is told.
 const CORES_MIN: f64 = 0.1;
+/// Pressure from which it is looked at who waits.
+const PRESSURE_MIN: f64 = 0.25;
+/// Processes of services, and threads of each, whose waiting is looked at.
+const OWNED_MAX: usize = 256;
+const THREADS_MAX: usize = 64;
 /// Entries of each list.
 const LIST_MAX: usize = 10;
 
@@ -38,6 +43,7 @@ pub(crate) struct Table {
     pressure: Source,
     waited: Option<f64>,
     cpu: HashMap<ProcessRef, u64>,
+    waits: HashMap<u32, (f64, f64)>,
     looked: Option<Instant>,
     rounds_left: u64,
     last: Option<ProcessTableSeen>,
@@ -49,6 +55,7 @@ impl Default for Table {
             pressure: Source::new("/proc/pressure/cpu"),
             waited: None,
             cpu: HashMap::new(),
+            waits: HashMap::new(),
             looked: None,
             rounds_left: 0,
             last: None,
@@ -74,13 +81,18 @@ impl Table {
         now: TimestampMs,
         services: &BTreeMap<String, ServiceSeen>,
     ) -> Option<ProcessTableSeen> {
-        if self.rounds_left == 0 || services.values().any(|s| is_crowded(&s.limits)) {
-            let began = clock::monotonic();
-            self.last = self.look(now, began, services);
-            self.rounds_left = pause(clock::monotonic() - began);
+        if self.rounds_left == 0 || self.is_pressed() || services.values().any(|s| is_crowded(&s.limits)) {
+            let before = clock::thread_cpu();
+            self.last = self.look(now, clock::monotonic(), services);
+            self.rounds_left = pause(clock::thread_cpu().saturating_sub(before));
         }
         self.rounds_left = self.rounds_left.saturating_sub(1);
         self.last.clone()
+    }
+
+    /// True while tasks wait for processors: then it matters soon who takes them.
+    fn is_pressed(&self) -> bool {
+        self.last.as_ref().is_some_and(|t| t.cpu_pressure.is_some_and(|p| p >= PRESSURE_MIN))
     }
 
     fn look(
@@ -99,12 +111,33 @@ impl Table {
             at: now,
             cores: u32::try_from(std::thread::available_parallelism().map_or(1, usize::from)).unwrap_or(1),
             cpu_pressure,
+            services_wait: self.services_wait(&owners, cpu_pressure),
             zombies: zombies(&rows, &owners),
             crowds: crowds(&rows, &owners),
             consumers: elapsed.map(|e| self.consumers(&rows, &owners, e)).unwrap_or_default(),
         };
         self.cpu = rows.iter().map(|r| (r.process, r.cpu_ticks)).collect();
         Some(seen)
+    }
+
+    /// Compares threads that were there at the look before; `None` when nobody waits, or nothing can be compared.
+    fn services_wait(&mut self, owners: &Owners, pressure: Option<f64>) -> Option<f64> {
+        if pressure.is_none_or(|p| p < PRESSURE_MIN) {
+            self.waits.clear();
+            return None;
+        }
+        let threads = owners.keys().take(OWNED_MAX).flat_map(|pid| threads(*pid));
+        let now: HashMap<u32, (f64, f64)> =
+            threads.filter_map(|tid| Some((tid, run_and_wait(tid)?))).collect();
+        let (mut run, mut wait) = (0.0, 0.0);
+        for (tid, (ran, waited)) in &now {
+            if let Some((ran_before, waited_before)) = self.waits.get(tid) {
+                run += ran - ran_before;
+                wait += waited - waited_before;
+            }
+        }
+        self.waits = now;
+        (run + wait > 0.0).then(|| wait / (run + wait))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "ticks of a few seconds")]
@@ -241,6 +274,18 @@ pub(crate) fn pids_group(pid: u32) -> Option<String> {
         })
     };
     of("pids").or_else(|| of(""))
+}
+
+fn threads(pid: u32) -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).take(THREADS_MAX)
+}
+
+/// Time on a processor and in line for one, nanoseconds.
+fn run_and_wait(tid: u32) -> Option<(f64, f64)> {
+    let text = read_once(format!("/proc/{tid}/schedstat")).ok()?;
+    let mut fields = text.split_ascii_whitespace();
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
 /// Total time in which a task waited, seconds.

@@ -11,7 +11,7 @@ const SHARE: f64 = 0.05;
 /// Where the file system's size is not known, the file counts from this size on, bytes.
 const BYTES: u64 = 100 << 20;
 /// How long it must last, milliseconds: rotation deletes first and has the service reopen then.
-const HOLD_MS: u64 = 4000;
+const HOLD_MS: u64 = 2500;
 
 pub(crate) fn check(round: &Round<'_>) -> Vec<Finding> {
     round.seen.local.deleted.iter().filter(|d| counts(d, round)).map(|d| state(d, round)).collect()

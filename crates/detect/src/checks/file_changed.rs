@@ -10,6 +10,9 @@ use crate::Round;
 /// How long it must last, milliseconds: tools write first and record just after.
 const HOLD_MS: u64 = 1500;
 
+/// A single file of a release that changes alone waits for nobody, milliseconds.
+const MANIFEST_HOLD_MS: u64 = 700;
+
 /// The same while a release is being made current: its files may still be on their way, milliseconds.
 const RELEASE_HOLD_MS: u64 = 15_000;
 /// How long after the switch that is.
@@ -25,14 +28,18 @@ fn state(change: &FileVersionChange, round: &Round<'_>) -> Finding {
     let mut f =
         finding(entity, FindingKind::FileChanged, &change.path, Severity::Warning, change.at, round.now);
     f.text = f.text.with("path", &change.path);
-    f.hold_ms = if just_released(change, round) { RELEASE_HOLD_MS } else { HOLD_MS };
+    f.hold_ms = match change.origin {
+        FileOrigin::Release if just_released(change, round) => RELEASE_HOLD_MS,
+        FileOrigin::Release => MANIFEST_HOLD_MS,
+        FileOrigin::Kept => HOLD_MS,
+    };
     f.evidence.push(seen_at(change.modified_at.unwrap_or(change.at), describe(change)));
     f
 }
 
 fn just_released(change: &FileVersionChange, round: &Round<'_>) -> bool {
     let release = round.seen.local.releases.get(&change.service);
-    change.origin == FileOrigin::Release && release.is_some_and(|r| round.now.since(r.since) <= RELEASE_GRACE)
+    release.is_some_and(|r| round.now.since(r.since) <= RELEASE_GRACE)
 }
 
 /// What differs, by names of keys; values may be secrets and are never shown.

@@ -1,6 +1,7 @@
 //! What the process table tells: unreaped children that pile up, numbers that run out, work that crowds services out.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use wellkept_model::keep::Keep;
 use wellkept_model::local::{ConsumerSeen, ProcessTableSeen};
@@ -18,11 +19,14 @@ const PIDS_SHARE: f64 = 0.95;
 /// How long it must last, milliseconds.
 const PIDS_HOLD_MS: u64 = 900;
 /// Share of all processors that work outside of services must take.
-const CPU_SHARE: f64 = 0.6;
+const CPU_SHARE: f64 = 0.4;
 /// Share of the time in which tasks wait for a processor.
-const CPU_PRESSURE: f64 = 0.25;
-/// Looks in a row.
+const CPU_PRESSURE: f64 = 0.4;
+/// Share of their time that processes of services must wait in line: who has free processors beside him does not.
+const SERVICES_WAIT: f64 = 0.15;
+/// Looks in a row, and how long they must span: a build or a report of some seconds is nobody's trouble.
 const CPU_LOOKS: u32 = 3;
+const CPU_SPAN: Duration = Duration::from_secs(7);
 /// From this nice value on work gives way by itself.
 const NICE_FROM: i32 = 5;
 
@@ -100,10 +104,18 @@ impl Processes {
     }
 
     fn contention(&self, table: &ProcessTableSeen, round: &Round<'_>) -> Option<Finding> {
-        let (since, _) = self.contended.filter(|(_, looks)| *looks >= CPU_LOOKS)?;
+        let (since, _) = self
+            .contended
+            .filter(|(since, looks)| *looks >= CPU_LOOKS && table.at.since(*since) >= CPU_SPAN)?;
         let entity = EntityId::host(round.host);
         let mut f = finding(entity, FindingKind::CpuContended, "", Severity::Warning, since, round.now);
         let cores: f64 = strangers(table).map(|c| c.cores).sum();
+        let wait = Text::new("evidence.services_wait").with("share", table.services_wait.unwrap_or(0.0));
+        f.evidence.push(seen_in(
+            table.at,
+            wait,
+            "rate(node_pressure_cpu_waiting_seconds_total[1m])".to_owned(),
+        ));
         f.text = f.text.with("cores", format!("{cores:.1}")).with("of", table.cores);
         for c in strangers(table) {
             let text = Text::new("evidence.consumer")
@@ -124,7 +136,9 @@ fn strangers(table: &ProcessTableSeen) -> impl Iterator<Item = &ConsumerSeen> {
 
 fn is_contended(table: &ProcessTableSeen) -> bool {
     let cores: f64 = strangers(table).map(|c| c.cores).sum();
-    cores >= f64::from(table.cores) * CPU_SHARE && table.cpu_pressure.is_some_and(|p| p >= CPU_PRESSURE)
+    cores >= f64::from(table.cores) * CPU_SHARE
+        && table.cpu_pressure.is_some_and(|p| p >= CPU_PRESSURE)
+        && table.services_wait.is_some_and(|w| w >= SERVICES_WAIT)
 }
 
 /// Services whose control group has no process numbers left.
@@ -182,12 +196,12 @@ mod tests {
         }
     }
 
-    fn busy(nice: i32, user: &str, service: Option<&str>, pressure: f64) -> Vec<FindingKind> {
+    fn busy(nice: i32, user: &str, service: Option<&str>, pressure: f64, wait: f64) -> Vec<FindingKind> {
         let mut w = World::new(&["app"]);
         let mut kinds = Vec::new();
         for _ in 0..4 {
             kinds = look(&mut w, |t| {
-                t.cpu_pressure = Some(pressure);
+                (t.cpu_pressure, t.services_wait) = (Some(pressure), Some(wait));
                 let consumer = |pid| ConsumerSeen {
                     process: ProcessRef { pid, start_ticks: 5 },
                     comm: "report".to_owned(),
@@ -204,15 +218,16 @@ mod tests {
 
     #[test]
     fn work_of_nobody_that_takes_the_processors_is_contention() {
-        assert_eq!(busy(0, "batch", None, 0.6), [FindingKind::CpuContended]);
+        assert_eq!(busy(0, "batch", None, 0.6, 0.3), [FindingKind::CpuContended]);
     }
 
     #[test]
     fn nice_batch_work_services_root_and_idle_processors_are_no_contention() {
-        assert!(busy(19, "batch", None, 0.6).is_empty(), "the nightly batch gives way");
-        assert!(busy(0, "shop", Some("app"), 0.6).is_empty(), "tripled traffic");
-        assert!(busy(0, "root", None, 0.6).is_empty());
-        assert!(busy(0, "batch", None, 0.05).is_empty(), "nobody waits");
+        assert!(busy(19, "batch", None, 0.6, 0.3).is_empty(), "the nightly batch gives way");
+        assert!(busy(0, "shop", Some("app"), 0.6, 0.3).is_empty(), "tripled traffic");
+        assert!(busy(0, "root", None, 0.6, 0.3).is_empty());
+        assert!(busy(0, "batch", None, 0.9, 0.05).is_empty(), "jobs wait for each other and for nobody else");
+        assert!(busy(0, "batch", None, 0.3, 0.3).is_empty(), "nobody waits");
     }
 
     #[test]

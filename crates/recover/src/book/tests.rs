@@ -330,3 +330,35 @@ fn an_incident_that_flaps_for_ever_stays_bounded_and_its_ids_only_rise() {
     assert!(incident.actions.last().unwrap().id.number > 300);
     assert!(incident.actions.is_sorted_by_key(|a| a.id));
 }
+
+#[test]
+fn what_was_contained_and_still_holds_is_left_to_the_person_who_was_called() {
+    use wellkept_model::keep::Listeners;
+    use wellkept_model::{EntityKind, FindingKind};
+    let mut p = Play::new();
+    p.keep.listeners = Some(Listeners { allow: Vec::new(), isolate: true });
+    let mut stranger = finding("a", FindingKind::ListenerUnexpected);
+    stranger.key.entity = EntityId::new(EntityKind::Listener, "tcp 0.0.0.0:31337");
+    let mut offence = cause("a", CauseKind::UnexpectedListener, 0.9);
+    (offence.entity, offence.explains) = (stranger.key.entity.clone(), vec![stranger.key.clone()]);
+    (p.active, p.causes) = (vec![stranger], vec![offence]);
+    let mut done = Vec::new();
+    for _ in 0..60 {
+        if let Some(step) = p.second() {
+            done.push(step.planned.kind);
+            p.book.handle_result(
+                p.now,
+                &step,
+                StepResult { status: ActionStatus::Succeeded, outcome: Text::new("x"), undo: None },
+            );
+        }
+    }
+    assert_eq!(done, [ActionKind::Isolate, ActionKind::Escalate], "once, however long it goes on listening");
+    let incident = p.book.incidents().next().unwrap();
+    assert_eq!(incident.status, IncidentStatus::Escalated);
+    p.active.clear();
+    for _ in 0..10 {
+        p.second();
+    }
+    assert_eq!(p.book.incidents().next().unwrap().status, IncidentStatus::Resolved);
+}
