@@ -19,6 +19,7 @@ use crate::host::Host;
 use crate::maintenance::Maintenance;
 use crate::series::Series;
 use crate::service::{EVENT_QUEUE_MAX, ServiceEvent, ServiceWatcher};
+use crate::watch::Watches;
 
 /// The `job` label of everything that we read ourselves.
 pub const JOB: &str = "wellkept";
@@ -42,6 +43,7 @@ pub struct Collector {
     services: ServiceWatcher,
     health: HealthChecks,
     change_logs: Vec<ChangeLogTail>,
+    watches: Watches,
     maintenance: Maintenance,
     events: Option<mpsc::Receiver<ServiceEvent>>,
 }
@@ -109,6 +111,7 @@ impl Collector {
             services: ServiceWatcher::new(&keep, sender),
             health: HealthChecks::new(&keep),
             change_logs: tails(&keep, Vec::new()),
+            watches: Watches::new(&keep),
             maintenance: Maintenance::default(),
             events: Some(events),
             keep,
@@ -137,6 +140,7 @@ impl Collector {
         let is_named =
             |path: &std::path::Path| keep.services.values().flat_map(|s| &s.files).any(|f| f.path == path);
         self.kept.retain(is_named);
+        self.watches.set_keep(&keep);
         self.keep = keep;
     }
 
@@ -166,6 +170,7 @@ impl Collector {
             problems.push(CollectProblem { collector: "series".to_owned(), message });
         }
         let batch = Batch { at: now, target: self.target.clone(), samples: out.take(), ..Batch::default() };
+        let watched = self.watches.seen(&services);
         let observation = Observation {
             at: now,
             services,
@@ -176,8 +181,14 @@ impl Collector {
             local,
             maintenance,
             problems,
+            watched,
         };
         Round { batch, observation, changes }
+    }
+
+    /// Something is wrong: the slower looks (databases, networks, backups, …) are made again soon.
+    pub fn look_closely(&self) {
+        self.watches.look_closely();
     }
 
     /// Looks at one service now: after an event, before the next round. `None` when the keep file does not name it

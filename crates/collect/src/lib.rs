@@ -19,6 +19,7 @@ pub mod health;
 mod facts;
 pub mod space;
 mod change_log;
+mod watch;
 mod maintenance;
 mod collector;
 #[cfg(test)]

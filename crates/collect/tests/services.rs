@@ -47,6 +47,9 @@ fn service(identity: Identity, files: Vec<KeptFile>) -> Service {
         may: vec![],
         group: None,
         starts_itself_within: None,
+        config_test: None,
+        resolves: None,
+        clock: None,
     }
 }
 

@@ -7,6 +7,10 @@ use wellkept_model::observe::Observation;
 use wellkept_model::{EntityKind, FileVersionChange, Finding, FindingKey, TimestampMs};
 
 use crate::checks::{
+    backup_unusable, clock_off, config_invalid, connections_full, credential_refused, dependency_slow,
+    index_missing, link_down, names_wrong, network_altered, replay_paused,
+};
+use crate::checks::{
     deleted_open, file_changed, filesystem_filling::Filling, filesystem_full::Full, health,
     health_unsteady::Unsteady, listeners, process_gone::Gone, process_stopped, process_table::Processes,
     restarting::Restarting, rising::Rising, silent, unusual::Unusual,
@@ -90,6 +94,7 @@ impl Detectors {
         found.extend(self.processes.check(keep, round));
         found.extend(self.rising.check(round));
         found.extend(self.unusual.check(keep, round));
+        found.extend(watched(keep, round));
         let found = self.merge(keep, round, found);
         self.announced.leave_out(keep, round.seen, round.now, found)
     }
@@ -124,6 +129,22 @@ impl Default for Detectors {
     }
 }
 
+/// What the slower looks saw.
+fn watched(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
+    let mut found = backup_unusable::check(keep, round);
+    found.extend(clock_off::check(round));
+    found.extend(config_invalid::check(round));
+    found.extend(connections_full::check(keep, round));
+    found.extend(credential_refused::check(keep, round));
+    found.extend(dependency_slow::check(round));
+    found.extend(index_missing::check(round));
+    found.extend(link_down::check(round));
+    found.extend(names_wrong::check(round));
+    found.extend(network_altered::check(keep, round));
+    found.extend(replay_paused::check(round));
+    found
+}
+
 /// True when this round says nothing about the entity, although it should.
 fn is_unseen(keep: &Keep, seen: &Observation, key: &FindingKey) -> bool {
     match key.entity.kind {
@@ -137,6 +158,9 @@ fn is_unseen(keep: &Keep, seen: &Observation, key: &FindingKey) -> bool {
         | EntityKind::Process
         | EntityKind::Interface
         | EntityKind::File
+        | EntityKind::Backup
+        | EntityKind::Dependency
+        | EntityKind::Network
         | EntityKind::Listener => false,
     }
 }

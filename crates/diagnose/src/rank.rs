@@ -7,7 +7,7 @@
 use wellkept_model::{Cause, CauseKind, EntityId, Finding, FindingKind, Text};
 
 use crate::Situation;
-use crate::rules::{RULES, cause, is_illness};
+use crate::rules::{RULES, cause, is_illness, names};
 
 /// Causes reported per incident.
 const CAUSES_MAX: usize = 8;
@@ -29,6 +29,7 @@ pub fn diagnose(s: &Situation) -> Vec<Cause> {
             cause.score *= SYMPTOM_SHARE;
         }
         explain_symptoms(s, cause, &proposed);
+        names::belongs_to_its_end(s, cause);
     }
     causes.extend(unexplained(s, &causes));
     causes.sort_by(|a, b| {
@@ -42,7 +43,7 @@ pub fn diagnose(s: &Situation) -> Vec<Cause> {
 /// spreads (a crash or a bad setting is the service's own; an exit after lost dependencies may be a symptom).
 fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
     let spreads = match other.kind {
-        CauseKind::ProcessCrash | CauseKind::Unknown => true,
+        CauseKind::ProcessCrash | CauseKind::Down | CauseKind::Unknown => true,
         CauseKind::ProcessDown
         | CauseKind::ProcessStopped
         | CauseKind::BadSetting
@@ -58,7 +59,20 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::MemoryLeak
         | CauseKind::PortConflict
         | CauseKind::RunawayFork
-        | CauseKind::UnexpectedListener => false,
+        | CauseKind::UnexpectedListener
+        | CauseKind::BackupMissing
+        | CauseKind::ClockSkew
+        | CauseKind::ConfigSyntaxError
+        | CauseKind::ConnectionExhaustion
+        | CauseKind::CredentialMismatch
+        | CauseKind::EmptyDump
+        | CauseKind::FallbackLeftOn
+        | CauseKind::LinkDown
+        | CauseKind::MissingIndex
+        | CauseKind::PacketLoss
+        | CauseKind::ReplayPaused
+        | CauseKind::Slow
+        | CauseKind::WrongAnswers => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)
 }

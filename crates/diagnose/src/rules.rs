@@ -15,6 +15,17 @@ mod runaway_fork;
 mod unexpected_listener;
 mod disk_full;
 mod file_changed;
+mod backup;
+mod clock_skew;
+mod config_syntax_error;
+mod connection_exhaustion;
+mod credential_mismatch;
+mod dependency;
+mod link_down;
+mod missing_index;
+pub(crate) mod names;
+mod packet_loss;
+mod replay_paused;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -42,6 +53,17 @@ pub(crate) const RULES: &[Rule] = &[
     process_crash::propose,
     process_down::propose,
     file_changed::propose,
+    backup::propose,
+    clock_skew::propose,
+    config_syntax_error::propose,
+    connection_exhaustion::propose,
+    credential_mismatch::propose,
+    dependency::propose,
+    link_down::propose,
+    missing_index::propose,
+    names::propose,
+    packet_loss::propose,
+    replay_paused::propose,
 ];
 
 /// Findings which say that a service does not work.

@@ -19,6 +19,7 @@ mod release;
 mod retention;
 mod service;
 mod tree;
+mod watched;
 
 use wellkept_model::Text;
 use wellkept_model::keep::Keep;
@@ -30,18 +31,23 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 16] = [
     "services",
     "filesystems",
     "automation",
     "changes",
+    "unusual",
+    "source",
+    "metrics",
+    "backups",
+    "credentials",
+    "databases",
+    "dependencies",
+    "networks",
     "evidence",
     "listeners",
     "maintenance",
-    "metrics",
-    "source",
     "strangers",
-    "unusual",
 ];
 
 /// Reads and checks a keep file. `file_name` is only used in messages.
@@ -98,6 +104,8 @@ fn read_keep(text: &str, problems: &mut Problems) -> Keep {
     keep.unusual = fields.get("unusual").map(|n| automation::unusual(n, problems)).unwrap_or_default();
     keep.source = fields.get("source").and_then(|n| metrics::source(n, problems));
     keep.metrics = fields.get("metrics").map(|n| metrics::metrics(n, problems)).unwrap_or_default();
+    let names: Vec<&str> = services.iter().map(|s| s.name.as_str()).collect();
+    keep.watched = watched::watched(&fields, &names, problems);
     keep.services = services.into_iter().filter_map(|s| Some((s.name, s.service?))).collect();
     keep.filesystems =
         filesystems.into_iter().map(|f| (f.filesystem.mountpoint.clone(), f.filesystem)).collect();

@@ -14,8 +14,9 @@ use crate::health;
 use crate::problem::{Problems, clean};
 use crate::read::{self, Fields};
 use crate::tree::{At, Key, Node, Value};
+use crate::watched::service as watched;
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 22] = [
     "pidfile",
     "unit",
     "cgroup",
@@ -35,6 +36,9 @@ const KEYS: [&str; 19] = [
     "may",
     "group",
     "starts_itself_within",
+    "config_test",
+    "resolves",
+    "clock",
 ];
 const IDENTITY_KEYS: [&str; 4] = ["pidfile", "unit", "cgroup", "program"];
 /// Most services in a file.
@@ -92,7 +96,7 @@ fn build(key: &Key, fields: &Fields, placed: &Placed, problems: &mut Problems) -
         _ => None,
     };
     let by_unit = |verb: &str| unit.as_ref().map(|unit| systemctl(verb, unit));
-    let may = fields.get("may").map(|n| read::actions(n, false, problems)).unwrap_or_default();
+    let may = fields.get("may").map(|n| read::actions(n, problems)).unwrap_or_default();
     check_may(&key.text, &may, fields, problems);
     Some(Service {
         name: key.text.clone(),
@@ -113,6 +117,9 @@ fn build(key: &Key, fields: &Fields, placed: &Placed, problems: &mut Problems) -
         starts_itself_within: fields
             .get("starts_itself_within")
             .and_then(|n| read::duration(n, Duration::from_millis(100), Duration::from_secs(3600), problems)),
+        config_test: command("config_test", problems),
+        resolves: fields.get("resolves").and_then(|n| watched::resolves(n, problems)),
+        clock: fields.get("clock").and_then(|n| watched::clock(n, problems)),
         identity: identity?,
     })
 }
@@ -273,6 +280,7 @@ fn check_may(service: &str, may: &[ActionKind], fields: &Fields, problems: &mut 
             ActionKind::StartDependency => (any(&["start", "restart", "unit"]), "keep.accept.start"),
             ActionKind::Restore => (any(&["files", "release"]), "keep.accept.files"),
             ActionKind::Rollback => (any(&["files", "release"]), "keep.accept.files"),
+            ActionKind::RunBackup | ActionKind::TerminateSession => (false, "keep.accept.elsewhere"),
             ActionKind::Reconfigure => (any(&["reopen", "reload"]), "keep.accept.reopen"),
             ActionKind::Resume
             | ActionKind::Kill

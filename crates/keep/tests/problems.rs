@@ -195,7 +195,8 @@ fn a_permission_needs_its_means() {
         "keep.unknown_action",
         "`restart`",
     );
-    check(&app("    may: [run_backup]\n"), (4, 11), "services.app.may[0]", "keep.unknown_action", "restart,");
+    check(&app("    may: [run_backup]\n"), (4, 5), "services.app.may", "keep.may_without_means", "`backups`");
+    check(&app("    may: [back_up]\n"), (4, 11), "services.app.may[0]", "keep.unknown_action", "restart,");
     check(&app("    may: [reconfigure]\n"), (4, 5), "services.app.may", "keep.may_without_means", "`reopen`");
     assert!(parse("k", &app("    restart: a\n    may: [restart]\n")).is_ok());
     assert!(parse("k", "services: { a: { unit: a.service, may: [restart] } }").is_ok());

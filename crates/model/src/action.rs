@@ -25,17 +25,21 @@ pub enum ActionKind {
     Rollback,
     /// Remove what a declared rule allows.
     FreeSpace,
+    /// Change a priority, setting, link or secret as declared, or have a service open its files again.
+    Reconfigure,
+    /// Make a backup now and prove it.
+    RunBackup,
+    /// End sessions inside a database.
+    TerminateSession,
     /// Block a port, or move something aside, and keep it.
     Isolate,
-    /// Change a priority, or have a service open its files again.
-    Reconfigure,
     /// Hand over to a person with the evidence.
     Escalate,
 }
 
 impl ActionKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Restart,
         Self::StartDependency,
         Self::Resume,
@@ -43,8 +47,10 @@ impl ActionKind {
         Self::Restore,
         Self::Rollback,
         Self::FreeSpace,
-        Self::Isolate,
         Self::Reconfigure,
+        Self::RunBackup,
+        Self::TerminateSession,
+        Self::Isolate,
         Self::Escalate,
     ];
 
@@ -59,8 +65,10 @@ impl ActionKind {
             Self::Restore => "restore",
             Self::Rollback => "rollback",
             Self::FreeSpace => "free_space",
-            Self::Isolate => "isolate",
             Self::Reconfigure => "reconfigure",
+            Self::RunBackup => "run_backup",
+            Self::TerminateSession => "terminate_session",
+            Self::Isolate => "isolate",
             Self::Escalate => "escalate",
         }
     }
@@ -102,6 +110,11 @@ pub enum Undo {
     },
     /// Send the process into the stopped state again.
     Stop,
+    /// Use another declared means, as its subject names it.
+    Means {
+        /// See [`crate::Means`].
+        subject: String,
+    },
     /// Make this release the current one again.
     Release {
         /// As the link held it.

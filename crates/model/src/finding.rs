@@ -71,13 +71,37 @@ pub enum FindingKind {
     Unusual,
     /// A source has stopped reporting.
     Silent,
+    /// The newest backup is too small, empty or too old.
+    BackupUnusable,
+    /// A service shows another time than the host.
+    ClockOff,
+    /// The configuration of a service cannot be parsed.
+    ConfigInvalid,
+    /// A database has (nearly) no connection slot left.
+    ConnectionsFull,
+    /// Logins are refused, or a copy of a credential is not what its store holds.
+    CredentialRefused,
+    /// A service of somebody else answers slowly or not at all.
+    DependencySlow,
+    /// A fallback is on though its dependency is well again.
+    FallbackOn,
+    /// A declared index is absent.
+    IndexMissing,
+    /// A declared link is down or has no carrier.
+    LinkDown,
+    /// A resolver gives wrong answers or none.
+    NamesWrong,
+    /// Packets are sent again and the packet filter or a queue is not as declared.
+    NetworkAltered,
+    /// A standby was told not to replay.
+    ReplayPaused,
     /// An alerting rule fires; the subject names the alert.
     Alert,
 }
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 31] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -96,6 +120,18 @@ impl FindingKind {
         Self::PortTaken,
         Self::Unusual,
         Self::Silent,
+        Self::BackupUnusable,
+        Self::ClockOff,
+        Self::ConfigInvalid,
+        Self::ConnectionsFull,
+        Self::CredentialRefused,
+        Self::DependencySlow,
+        Self::FallbackOn,
+        Self::IndexMissing,
+        Self::LinkDown,
+        Self::NamesWrong,
+        Self::NetworkAltered,
+        Self::ReplayPaused,
         Self::Alert,
     ];
 
@@ -121,6 +157,18 @@ impl FindingKind {
             Self::PortTaken => "port_taken",
             Self::Unusual => "unusual",
             Self::Silent => "silent",
+            Self::BackupUnusable => "backup_unusable",
+            Self::ClockOff => "clock_off",
+            Self::ConfigInvalid => "config_invalid",
+            Self::ConnectionsFull => "connections_full",
+            Self::CredentialRefused => "credential_refused",
+            Self::DependencySlow => "dependency_slow",
+            Self::FallbackOn => "fallback_on",
+            Self::IndexMissing => "index_missing",
+            Self::LinkDown => "link_down",
+            Self::NamesWrong => "names_wrong",
+            Self::NetworkAltered => "network_altered",
+            Self::ReplayPaused => "replay_paused",
             Self::Alert => "alert",
         }
     }

@@ -2,9 +2,13 @@
 //!
 //! Reading and checking the YAML is left to `wellkept-keep`, the only place that builds a [`Keep`] from a file.
 
+mod watched;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use watched::{Backup, ClockShown, Credential, Database, Dependency, Network, Resolves, WatchedKeep};
 
 use crate::{ActionKind, MatchOp};
 
@@ -33,6 +37,8 @@ pub struct Keep {
     pub source: Option<Upstream>,
     /// Samples from elsewhere: scraped and pushed ones, rules over them, and how long they are kept.
     pub metrics: Metrics,
+    /// Networks, databases, credentials, backups and outside services.
+    pub watched: WatchedKeep,
 }
 
 /// A Prometheus-compatible server to read from. Secrets are named by file, never held here.
@@ -158,6 +164,12 @@ pub struct Service {
     pub group: Option<String>,
     /// Something else (a supervisor) starts it again within this time; we wait that long before we do.
     pub starts_itself_within: Option<Duration>,
+    /// Ends with status 0 when its configuration can be parsed; changes nothing.
+    pub config_test: Option<Command>,
+    /// Names that it must resolve, when it is a resolver.
+    pub resolves: Option<Resolves>,
+    /// The clock that it shows.
+    pub clock: Option<ClockShown>,
 }
 
 impl Service {
@@ -182,6 +194,9 @@ impl Service {
             may: Vec::new(),
             group: None,
             starts_itself_within: None,
+            config_test: None,
+            resolves: None,
+            clock: None,
         }
     }
 }

@@ -1,8 +1,15 @@
 //! What the collectors saw at one instant, besides numbers: the seam between `collect` and `detect`.
 
+mod watched;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use watched::{
+    ApplicationSeen, BackupSeen, ClockSeen, ConfigSeen, CredentialSeen, DatabaseSeen, DependencySeen,
+    LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, TableState, Watched,
+};
 
 use crate::TimestampMs;
 use crate::local::{LocalSeen, ProcessRef};
@@ -31,6 +38,9 @@ pub struct Observation {
     pub maintenance: Vec<Window>,
     /// What could not be read, and why.
     pub problems: Vec<CollectProblem>,
+    /// What the slower looks saw.
+    #[serde(default)]
+    pub watched: Watched,
 }
 
 /// One declared service.

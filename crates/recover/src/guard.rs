@@ -1,5 +1,7 @@
 //! The safe envelope: what must hold before a plan may run without a person. Each guard has a test.
 
+mod means;
+
 use std::collections::BTreeMap;
 
 use wellkept_model::keep::{Keep, Mode, Service};
@@ -82,7 +84,8 @@ fn frozen(frozen: bool) -> Option<Text> {
 
 fn not_allowed(step: &PlannedAction, s: &Surroundings<'_>) -> Option<Text> {
     let keep = s.keep;
-    let allowed = match step.target.kind {
+    let by_means = means::allowed(step, keep);
+    let allowed = by_means.unwrap_or_else(|| match step.target.kind {
         EntityKind::Service => {
             keep.services.get(&step.target.name).is_some_and(|service| may(service, step.kind))
         }
@@ -100,8 +103,12 @@ fn not_allowed(step: &PlannedAction, s: &Surroundings<'_>) -> Option<Text> {
         EntityKind::Listener => {
             step.kind == ActionKind::Isolate && keep.listeners.as_ref().is_some_and(|l| l.isolate)
         }
-        EntityKind::Interface | EntityKind::File => false,
-    };
+        EntityKind::Interface
+        | EntityKind::File
+        | EntityKind::Backup
+        | EntityKind::Dependency
+        | EntityKind::Network => false,
+    });
     let text =
         Text::new("withheld.not_allowed").with("action", step.kind.word()).with("name", &step.target.name);
     (!allowed && step.kind != ActionKind::Escalate).then_some(text)

@@ -46,6 +46,9 @@ fn service(name: &str) -> Service {
         may: vec![ActionKind::Restart, ActionKind::Rollback, ActionKind::Restore, ActionKind::Resume],
         group: None,
         starts_itself_within: None,
+        config_test: None,
+        resolves: None,
+        clock: None,
     }
 }
 

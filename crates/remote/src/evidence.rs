@@ -47,6 +47,11 @@ impl Evidence {
         self.dir.file_name().and_then(|n| n.to_str()).unwrap_or("evidence")
     }
 
+    /// Where a kept file lies.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     /// How many bytes may still be kept.
     pub(crate) fn left(&self) -> usize {
         self.left

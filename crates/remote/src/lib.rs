@@ -25,6 +25,8 @@ mod place;
 mod kept_file;
 mod open_files;
 mod lease;
+mod means;
+mod packet_filter;
 mod candidates;
 mod free_space;
 

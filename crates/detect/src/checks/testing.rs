@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use wellkept_model::keep::{Backup, Command, Credential, Database};
 use wellkept_model::keep::{HealthCheck, Identity, Keep, Probe, Service};
 use wellkept_model::observe::{
     Exit, FilesystemSeen, HealthSeen, HolderSeen, ListenerSeen, Observation, ProcessEnd, ProcessSeen,
@@ -165,5 +166,53 @@ fn service(name: &str) -> Service {
         may: Vec::new(),
         group: None,
         starts_itself_within: None,
+        config_test: None,
+        resolves: None,
+        clock: None,
+    }
+}
+
+pub(crate) fn credential(name: &str, user: &str) -> Credential {
+    Credential {
+        name: name.to_owned(),
+        store: "/store".into(),
+        copies: Vec::new(),
+        used_by: vec![user.to_owned()],
+        user: "u".to_owned(),
+        log: Some("/log".into()),
+        test: None,
+        sync: None,
+        may: Vec::new(),
+    }
+}
+
+pub(crate) fn database(service: &str) -> Database {
+    let second = Duration::from_secs(1);
+    Database {
+        service: service.to_owned(),
+        sql: Command { argv: vec!["psql".to_owned()], within: second },
+        full_at: 0.9,
+        end_sessions: std::collections::BTreeMap::new(),
+        indexes: Vec::new(),
+        undo_migration: None,
+        standby: false,
+        every: second,
+        may: Vec::new(),
+    }
+}
+
+pub(crate) fn backup(name: &str) -> Backup {
+    Backup {
+        name: name.to_owned(),
+        glob: "/b/*".to_owned(),
+        min_size: 1000,
+        max_age: None,
+        log: None,
+        run: None,
+        test: None,
+        keep_old: None,
+        credential: None,
+        every: Duration::from_secs(1),
+        may: Vec::new(),
     }
 }

@@ -48,6 +48,27 @@ impl Case {
         Self { situation, causes }
     }
 
+    /// A case of findings that have no words of their own.
+    pub(crate) fn of(fill: impl FnOnce(&mut Situation)) -> Self {
+        let mut case = Self::new("nobody runs since 1");
+        fill(&mut case.situation);
+        case.again()
+    }
+
+    /// Diagnosed again, after something was added.
+    pub(crate) fn again(self) -> Self {
+        let causes = diagnose(&self.situation);
+        Self { causes, ..self }
+    }
+
+    pub(crate) fn find(s: &mut Situation, entity: EntityId, kind: FindingKind, subject: &str) {
+        find(s, entity, kind, subject, None);
+    }
+
+    pub(crate) fn lean(s: &mut Situation, service: &str, on: EntityId) {
+        relate(s, service, RelationKind::DependsOn, on);
+    }
+
     pub(crate) fn first(&self) -> String {
         format!("{} {}", self.causes[0].entity, self.causes[0].kind.word())
     }

@@ -1,6 +1,7 @@
 //! Which steps answer which cause. Every step carries how it is verified and how it is undone.
 
 mod local;
+mod watched;
 
 use wellkept_model::keep::{Command, Identity, Service};
 use wellkept_model::{
@@ -39,6 +40,22 @@ pub(super) fn for_cause(
         CauseKind::PortConflict => local::free_port(cause, facts),
         CauseKind::RunawayFork => Ok(local::end_session(cause)),
         CauseKind::UnexpectedListener => local::isolate_listener(cause, facts),
+        CauseKind::BackupMissing | CauseKind::EmptyDump => watched::backup(cause, facts),
+        CauseKind::ClockSkew => watched::settings_and_restart(cause, facts),
+        CauseKind::ConfigSyntaxError => watched::configuration(cause, facts),
+        CauseKind::ConnectionExhaustion => watched::sessions(cause, facts),
+        CauseKind::CredentialMismatch => watched::credential(cause, facts),
+        CauseKind::Down => Ok(vec![restart(ActionKind::Restart, &cause.entity, cause, facts)?]),
+        CauseKind::FallbackLeftOn => watched::fallback_off(cause, facts),
+        CauseKind::LinkDown => watched::link(cause, facts),
+        CauseKind::MissingIndex => watched::migration(cause, facts),
+        CauseKind::PacketLoss => watched::packet_loss(cause, facts),
+        CauseKind::ReplayPaused => watched::replay(cause, facts),
+        CauseKind::Slow => watched::fallback_on(cause, facts),
+        CauseKind::WrongAnswers if cause.subject.is_empty() => {
+            Err(Text::new("escalate.no_good_version").with("path", &cause.entity.name))
+        }
+        CauseKind::WrongAnswers => watched::settings_and_restart(cause, facts),
         CauseKind::Unknown => Err(Text::new("escalate.unknown").with("name", &cause.entity.name)),
     }
 }

@@ -67,6 +67,9 @@ impl World {
             may: vec![],
             group: None,
             starts_itself_within: None,
+            config_test: None,
+            resolves: None,
+            clock: None,
         })
     }
 

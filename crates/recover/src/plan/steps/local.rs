@@ -14,7 +14,7 @@ const FILES_MAX: usize = 32;
 const KILL_DEADLINE_MS: u64 = 30_000;
 
 /// Hands over to a person after the steps before it: a defect remains, or an offence wants eyes.
-fn hand_over(cause: &Cause, why: &str) -> PlannedAction {
+pub(super) fn hand_over(cause: &Cause, why: &str) -> PlannedAction {
     let reason = Text::new(why).with("name", &cause.entity.name);
     let mut step = step(ActionKind::Escalate, &cause.entity, "", 0, cause, Undo::Irreversible, reason);
     step.verify.clear();
