@@ -95,6 +95,7 @@ fn without_the_word_an_altered_file_stays_and_waits_for_a_person() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the window must be open while the test runs")]
 fn in_a_maintenance_window_files_may_change() {
     let s = scene(&["restore"], |home, keep| {
         let windows = json!({ "windows": [{
