@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod pace;
 mod source;
 mod series;
 mod proc_stat;

@@ -1,22 +1,26 @@
 //! Deleted files that a service still writes to: their space stays taken and nobody can read them any more.
 //!
-//! Only the processes of declared services are looked at, every [`ROUNDS`] rounds, and each within a bound. A file that
+//! Only the processes of declared services are looked at, the seldomer the more it costs, and each within a bound. A file that
 //! is open for reading and writing and deleted is a scratch file, as databases and proxies make them on purpose; one
 //! that is only appended to was a log.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use wellkept_model::local::DeletedOpenSeen;
 use wellkept_model::observe::{FilesystemSeen, ServiceSeen};
 
+use crate::pace::Pace;
 use crate::source::read_once;
 
-/// Rounds between two looks.
-const ROUNDS: u64 = 3;
-/// Rounds between two looks at processes with many descriptors.
-const ROUNDS_MANY: u64 = 60;
+/// Fewest and most rounds between two looks.
+const ROUNDS: (u64, u64) = (3, 60);
+/// What looks may cost, spread over the rounds: 0.02 % of a core at one round a second.
+const COST_A_ROUND: Duration = Duration::from_micros(200);
+/// Looks between two looks at processes with many descriptors.
+const LOOKS_MANY: u64 = 10;
 /// From here on descriptors are many.
 const FDS_MANY: u64 = 1000;
 /// Descriptors of one process that are looked at.
@@ -33,10 +37,17 @@ const O_WRONLY: u32 = 0o1;
 const O_APPEND: u32 = 0o2000;
 
 /// What the last look found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Deleted {
-    rounds: u64,
+    pace: Pace,
+    looks: u64,
     last: Vec<DeletedOpenSeen>,
+}
+
+impl Default for Deleted {
+    fn default() -> Self {
+        Self { pace: Pace::new(ROUNDS, COST_A_ROUND), looks: 0, last: Vec::new() }
+    }
 }
 
 impl Deleted {
@@ -45,10 +56,11 @@ impl Deleted {
         services: &BTreeMap<String, ServiceSeen>,
         filesystems: &[FilesystemSeen],
     ) -> Vec<DeletedOpenSeen> {
-        if self.rounds.is_multiple_of(ROUNDS) {
-            self.last = look(services, filesystems, self.rounds.is_multiple_of(ROUNDS_MANY));
+        if self.pace.is_due(false) {
+            let also_many = self.looks.is_multiple_of(LOOKS_MANY);
+            self.last = self.pace.measure(|| look(services, filesystems, also_many));
+            self.looks += 1;
         }
-        self.rounds += 1;
         self.last.clone()
     }
 }

@@ -16,16 +16,13 @@ use wellkept_model::observe::{CollectProblem, HolderSeen, ListenerSeen};
 
 use super::sock_diag::{Diag, Listening};
 use crate::accounts::Accounts;
-use crate::clock;
+use crate::pace::Pace;
 use crate::proc_stat;
 use crate::series::Series;
 use crate::source::{Source, read_once};
 
-/// Fewest rounds between two readings.
-const ROUNDS_MIN: u64 = 5;
-
-/// Most rounds between two readings: five minutes at one a second.
-const ROUNDS_MAX: u64 = 300;
+/// Fewest and most rounds between two readings: five minutes at one a second.
+const ROUNDS: (u64, u64) = (5, 300);
 
 /// What reading the tables may cost, spread over the rounds: 0.02 % of a core at one round a second.
 const COST_A_ROUND: Duration = Duration::from_micros(200);
@@ -64,7 +61,7 @@ const UDP_BOUND: usize = 7;
 #[derive(Debug)]
 pub(crate) struct Sockets {
     tables: [(&'static str, Source); 4],
-    rounds_left: u64,
+    pace: Pace,
     readings: u64,
     holders: HashMap<u64, Option<u32>>,
     states: [u32; STATES.len()],
@@ -84,7 +81,7 @@ impl Default for Sockets {
                 ("udp", Source::new("/proc/net/udp")),
                 ("udp", Source::new("/proc/net/udp6")),
             ],
-            rounds_left: 0,
+            pace: Pace::new(ROUNDS, COST_A_ROUND),
             readings: 0,
             holders: HashMap::new(),
             states: [0; STATES.len()],
@@ -108,13 +105,12 @@ struct Socket {
 impl Sockets {
     /// The listening sockets, sorted; emits `node_tcp_connection_states`.
     pub(crate) fn read(&mut self, out: &mut Series, problems: &mut Vec<CollectProblem>) -> Vec<ListenerSeen> {
-        if self.rounds_left == 0 {
-            let before = clock::thread_cpu();
-            self.read_tables(problems);
-            self.rounds_left = pause(clock::thread_cpu().saturating_sub(before));
+        if self.pace.is_due(false) {
+            let mut pace = self.pace;
+            pace.measure(|| self.read_tables(problems));
+            self.pace = pace;
         }
         self.ask_for_tcp();
-        self.rounds_left -= 1;
         for (state, count) in STATES.iter().zip(self.states) {
             out.put("node_tcp_connection_states", &[("state", state)], f64::from(count));
         }
@@ -211,12 +207,6 @@ fn holder(pid: u32, accounts: &Accounts) -> Option<HolderSeen> {
     Some(HolderSeen { process, comm: stat.comm.to_owned(), user: accounts.name(uid) })
 }
 
-/// Rounds to wait after a reading that took so long.
-fn pause(took: Duration) -> u64 {
-    let rounds = took.as_micros().div_ceil(COST_A_ROUND.as_micros());
-    u64::try_from(rounds).unwrap_or(ROUNDS_MAX).clamp(ROUNDS_MIN, ROUNDS_MAX)
-}
-
 /// Fills in the lowest process number that holds each socket. Processes whose descriptors we may not see hold
 /// nothing in our eyes.
 fn scan_holders(holders: &mut HashMap<u64, Option<u32>>) {
@@ -294,13 +284,6 @@ mod tests {
         let local = SocketAddr::from(([127, 0, 0, 1], 9000));
         assert_eq!(parse(line), Some(Socket { local, state: LISTEN, uid: 1001, inode: 4711 }));
         assert_eq!(parse("  sl  local_address rem_address   st tx_queue rx_queue"), None);
-    }
-
-    #[test]
-    fn what_takes_long_is_read_seldom() {
-        assert_eq!(pause(Duration::ZERO), ROUNDS_MIN);
-        assert_eq!(pause(Duration::from_millis(3)), 15);
-        assert_eq!(pause(Duration::from_secs(9)), ROUNDS_MAX);
     }
 
     #[test]

@@ -14,13 +14,12 @@ use wellkept_model::{ProcessRef, TimestampMs};
 
 use crate::accounts::Accounts;
 use crate::clock;
+use crate::pace::Pace;
 use crate::proc_stat;
 use crate::source::{Source, read_once};
 
-/// Fewest rounds between two looks.
-const ROUNDS_MIN: u64 = 3;
-/// Most rounds between two looks: two minutes at one a second.
-const ROUNDS_MAX: u64 = 120;
+/// Fewest and most rounds between two looks: two minutes at one a second.
+const ROUNDS: (u64, u64) = (3, 120);
 /// What a look may cost, spread over the rounds: 0.05 % of a core at one round a second.
 const COST_A_ROUND: Duration = Duration::from_micros(500);
 /// Processes that are read in one look.
@@ -45,7 +44,7 @@ pub(crate) struct Table {
     cpu: HashMap<ProcessRef, u64>,
     waits: HashMap<u32, (f64, f64)>,
     looked: Option<Instant>,
-    rounds_left: u64,
+    pace: Pace,
     last: Option<ProcessTableSeen>,
 }
 
@@ -57,7 +56,7 @@ impl Default for Table {
             cpu: HashMap::new(),
             waits: HashMap::new(),
             looked: None,
-            rounds_left: 0,
+            pace: Pace::new(ROUNDS, COST_A_ROUND),
             last: None,
         }
     }
@@ -81,12 +80,12 @@ impl Table {
         now: TimestampMs,
         services: &BTreeMap<String, ServiceSeen>,
     ) -> Option<ProcessTableSeen> {
-        if self.rounds_left == 0 || self.is_pressed() || services.values().any(|s| is_crowded(&s.limits)) {
-            let before = clock::thread_cpu();
-            self.last = self.look(now, clock::monotonic(), services);
-            self.rounds_left = pause(clock::thread_cpu().saturating_sub(before));
+        let crowded = services.values().any(|s| is_crowded(&s.limits));
+        if self.pace.is_due(crowded || self.is_pressed()) {
+            let mut pace = self.pace;
+            self.last = pace.measure(|| self.look(now, clock::monotonic(), services));
+            self.pace = pace;
         }
-        self.rounds_left = self.rounds_left.saturating_sub(1);
         self.last.clone()
     }
 
@@ -295,18 +294,13 @@ fn waited_seconds(text: &str) -> Option<f64> {
     Some(total / 1e6)
 }
 
-fn pause(took: Duration) -> u64 {
-    let rounds = took.as_micros().div_ceil(COST_A_ROUND.as_micros());
-    u64::try_from(rounds).unwrap_or(ROUNDS_MAX).clamp(ROUNDS_MIN, ROUNDS_MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::process::{Command, Stdio};
 
     fn look(table: &mut Table) -> ProcessTableSeen {
-        table.rounds_left = 0;
+        table.pace = Pace::new(ROUNDS, COST_A_ROUND);
         table.read(TimestampMs(1), &BTreeMap::new()).expect("there is /proc")
     }
 
