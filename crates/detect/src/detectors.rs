@@ -12,8 +12,8 @@ use crate::checks::{
 };
 use crate::checks::{
     deleted_open, file_changed, filesystem_filling::Filling, filesystem_full::Full, health,
-    health_unsteady::Unsteady, listeners, process_gone::Gone, process_stopped, process_table::Processes,
-    restarting::Restarting, rising::Rising, silent, unusual::Unusual,
+    health_unsteady::Unsteady, listeners::Ports, process_gone::Gone, process_stopped,
+    process_table::Processes, restarting::Restarting, rising::Rising, silent, unusual::Unusual,
 };
 use crate::maintenance::Announced;
 
@@ -54,6 +54,7 @@ pub struct Detectors {
     filling: Filling,
     unsteady: Unsteady,
     processes: Processes,
+    ports: Ports,
     rising: Rising,
     unusual: Unusual,
     announced: Announced,
@@ -71,6 +72,7 @@ impl Detectors {
             filling: Filling::default(),
             unsteady: Unsteady::default(),
             processes: Processes::default(),
+            ports: Ports::default(),
             rising: Rising::default(),
             unusual: Unusual::default(),
             announced: Announced::default(),
@@ -89,7 +91,7 @@ impl Detectors {
         found.extend(self.filling.check(keep, round));
         found.extend(file_changed::check(round));
         found.extend(deleted_open::check(round));
-        found.extend(listeners::check(keep, round));
+        found.extend(self.ports.check(keep, round));
         found.extend(self.unsteady.check(round));
         found.extend(self.processes.check(keep, round));
         found.extend(self.rising.check(round));

@@ -60,7 +60,7 @@ pub struct ReleaseSeen {
     pub target: String,
     /// When it was switched to it.
     pub since: TimestampMs,
-    /// What it held before, when it was switched under our eyes.
+    /// What it held before, when it was switched under our eyes to a release that was not current before.
     pub before: Option<String>,
 }
 

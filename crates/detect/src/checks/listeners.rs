@@ -3,6 +3,8 @@
 //! Without a section `listeners` nothing is judged: only an operator knows what may listen on a host. What listens
 //! becomes no part of any baseline by itself.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use wellkept_model::keep::{Keep, Service};
 use wellkept_model::observe::{ListenerSeen, Observation};
 use wellkept_model::{EntityId, EntityKind, Finding, FindingKind, Severity, Text};
@@ -15,8 +17,27 @@ const HOLD_MS: u64 = 1000;
 /// Programs take ports from here on for a short time, without anybody having chosen them (Linux's usual range).
 const EPHEMERAL_FROM: u16 = 32_768;
 
-pub(crate) fn check(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
-    let mut found = taken(keep, round);
+/// Remembers which processes a service had last: those that outlive their main process may go on holding its port.
+#[derive(Debug, Default)]
+pub(crate) struct Ports {
+    members: BTreeMap<String, BTreeSet<u32>>,
+}
+
+impl Ports {
+    pub(crate) fn check(&mut self, keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
+        self.members.retain(|name, _| round.seen.services.contains_key(name));
+        for (name, service) in round.seen.services.iter().filter(|(_, s)| !s.processes.is_empty()) {
+            let pids = service.processes.iter().map(|p| p.pid).collect();
+            self.members.insert(name.clone(), pids);
+        }
+        let mut found = taken(keep, round, &self.members);
+        found.extend(strangers(keep, round));
+        found
+    }
+}
+
+fn strangers(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
     if let Some(declared) = &keep.listeners {
         let own = std::process::id();
         let unknown = round.seen.listeners.iter().filter(|l| l.pid != Some(own)).filter_map(|listener| {
@@ -72,14 +93,10 @@ fn who(listener: &ListenerSeen) -> (String, String, String) {
 }
 
 /// A service that does not work while another process listens where it should.
-fn taken(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
+fn taken(keep: &Keep, round: &Round<'_>, members: &BTreeMap<String, BTreeSet<u32>>) -> Vec<Finding> {
     let mut found = Vec::new();
     for service in keep.services.values().filter(|s| is_ill(s, round.seen)) {
-        let ours: Vec<u32> = round
-            .seen
-            .services
-            .get(&service.name)
-            .map_or_else(Vec::new, |seen| seen.processes.iter().map(|p| p.pid).collect());
+        let ours = members.get(&service.name);
         for listener in round.seen.listeners.iter().filter(|l| l.protocol == "tcp") {
             let Some(holder) = &listener.holder else { continue };
             let Ok(address) = listener.address.parse::<std::net::SocketAddr>() else { continue };
@@ -88,7 +105,8 @@ fn taken(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
                     && (d.ip() == address.ip() || address.ip().is_unspecified() || d.ip().is_unspecified())
             });
             // The first process holds sockets for others (socket activation).
-            let is_other = holder.process.pid > 1 && !ours.contains(&holder.process.pid);
+            let is_other =
+                holder.process.pid > 1 && ours.is_none_or(|ours| !ours.contains(&holder.process.pid));
             if blocks && is_other && last_main(service, round.seen) != Some(holder.process.pid) {
                 found.push(held(service, listener, round));
             }
@@ -174,6 +192,17 @@ mod tests {
         assert!(w.kinds().is_empty());
         w.seen.listeners = vec![listener("udp", "0.0.0.0:5353", 77)];
         assert_eq!(w.kinds(), [FindingKind::ListenerUnexpected]);
+    }
+
+    #[test]
+    fn a_worker_that_outlives_its_master_is_no_stranger_on_its_port() {
+        let mut w = world();
+        w.kinds();
+        w.seen.listeners = vec![listener("tcp", "127.0.0.1:9000", 1)];
+        w.down("app", ended(5, Exit::Signal(9)));
+        assert!(!w.kinds().contains(&FindingKind::PortTaken));
+        w.seen.listeners = vec![listener("tcp", "127.0.0.1:9000", 77)];
+        assert!(w.kinds().contains(&FindingKind::PortTaken));
     }
 
     #[test]

@@ -70,11 +70,12 @@ fn switched(s: &Situation, service: &str) -> Option<Switched> {
     if let Some(before) = &current.before {
         return Some(Switched { at: current.since, release, before: before.clone() });
     }
-    let change = s
-        .changes
-        .iter()
-        .rev()
-        .find(|c| c.kind == ChangeKind::Release && c.after == release && !c.before.is_empty())?;
+    let mut releases = s.changes.iter().filter(|c| c.kind == ChangeKind::Release);
+    let change = releases.clone().rev().find(|c| c.after == release && !c.before.is_empty())?;
+    // Who goes back to a release that was current before has brought nothing new.
+    if releases.any(|c| c.at < change.at && (c.before == release || c.after == release)) {
+        return None;
+    }
     Some(Switched { at: change.at, release, before: change.before.clone() })
 }
 
@@ -110,6 +111,15 @@ mod tests {
         ] {
             assert!(!Case::new(words).kinds().contains(&"bad_release".to_owned()), "{words}");
         }
+    }
+
+    #[test]
+    fn a_recorded_deployment_counts_and_a_recorded_way_back_does_not() {
+        let words = "app runs since 101; app unsteady; app is at 2";
+        let deployed = Case::new(&format!("{words}; 2 after 1 recorded at 100"));
+        assert_eq!(deployed.first(), "service:app bad_release");
+        let back = Case::new(&format!("{words}; 1 after 2 recorded at 50; 2 after 1 recorded at 100"));
+        assert!(!back.kinds().contains(&"bad_release".to_owned()));
     }
 
     #[test]

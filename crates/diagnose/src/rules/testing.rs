@@ -6,9 +6,9 @@
 use wellkept_model::local::{ConsumerSeen, CrowdSeen, ReleaseSeen};
 use wellkept_model::observe::{Exit, HolderSeen, ListenerSeen, ProcessEnd, ProcessSeen, RuleUse, SpaceUse};
 use wellkept_model::{
-    Action, ActionId, ActionKind, ActionStatus, Cause, EntityId, EntityKind, FileOrigin, FileVersionChange,
-    Finding, FindingKey, FindingKind, IncidentId, PlannedAction, ProcessRef, Relation, RelationKind,
-    Severity, Text, TimestampMs, Topology, Undo,
+    Action, ActionId, ActionKind, ActionStatus, Cause, Change, ChangeId, ChangeKind, EntityId, EntityKind,
+    FileOrigin, FileVersionChange, Finding, FindingKey, FindingKind, IncidentId, PlannedAction, ProcessRef,
+    Relation, RelationKind, Severity, Text, TimestampMs, Topology, Undo,
 };
 
 use crate::{SITUATION_FORMAT, Situation, diagnose};
@@ -128,6 +128,19 @@ fn apply(s: &mut Situation, words: &[&str]) {
             let release = ReleaseSeen { target, since: sec(at), before };
             s.seen.local.releases.insert((*a).to_owned(), release);
         }
+        [a, "is", "at", release] => {
+            let release = ReleaseSeen { target: (*release).to_owned(), since: sec("100"), before: None };
+            s.seen.local.releases.insert((*a).to_owned(), release);
+        }
+        [release, "after", before, "recorded", "at", at] => s.changes.push(Change {
+            id: ChangeId((*at).to_owned()),
+            at: sec(at),
+            who: "ann".to_owned(),
+            kind: ChangeKind::Release,
+            what: "/srv/app/current".to_owned(),
+            before: (*before).to_owned(),
+            after: (*release).to_owned(),
+        }),
         [a, "unsteady"] => find(s, EntityId::service(*a), FindingKind::HealthUnsteady, "http", None),
         [a, "leaks", "memory"] => find(s, EntityId::service(*a), FindingKind::MemoryRising, "", None),
         [a, "leaks", "descriptors"] => {

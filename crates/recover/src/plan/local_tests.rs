@@ -187,6 +187,12 @@ fn a_stranger_on_a_port_is_blocked_where_declared_and_handed_over_in_any_case() 
     let plan = runs(&g);
     assert_eq!(kinds(&plan), [ActionKind::Isolate, ActionKind::Escalate]);
     assert_eq!(plan.steps[0].undo, Undo::Unblock { protocol: "tcp".to_owned(), port: 31337 });
+    g.seen = crate::testing::seen_running(&["b"]);
+    let mut listener = holds_a_port("batch");
+    (listener.address, listener.pid) = ("0.0.0.0:31337".to_owned(), Some(1));
+    g.seen.listeners = vec![listener];
+    assert!(matches!(decision(&g), Decision::Escalate(_)), "a service opened it");
+    g.seen = Observation::default();
     g.keep.services.get_mut("b").unwrap().listens = vec!["127.0.0.1:31337".parse().unwrap()];
     assert!(matches!(decision(&g), Decision::Escalate(_)), "the block would hit a service");
     g.cause.entity = named("tcp 127.0.0.1:4444");

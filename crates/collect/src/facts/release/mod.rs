@@ -31,6 +31,8 @@ const FILES_A_ROUND: usize = 200;
 const BYTES_A_ROUND: u64 = 8 << 20;
 /// Longest file whose content is compared; of longer ones owner and mode are.
 const FILE_MAX: u64 = 256 << 20;
+/// Earlier releases that are remembered.
+const EARLIER_MAX: usize = 64;
 /// Most files that differ that are told; more is another release, not a changed one.
 const DIFFERING_MAX: usize = 100;
 
@@ -44,6 +46,8 @@ pub(crate) struct Releases {
 #[derive(Debug, Default)]
 struct Known {
     current: Option<ReleaseSeen>,
+    /// Releases that were current under our eyes: who goes back to one of them has brought nothing new.
+    earlier: Vec<String>,
     folder: PathBuf,
     manifest_stamp: Option<Stamp>,
     files: Vec<(String, WantedFile)>,
@@ -102,7 +106,12 @@ impl Known {
             return;
         }
         let switched = std::fs::symlink_metadata(path).map_or(now, |m| modified_at(&m)).min(now);
-        let before = self.current.take().map(|c| c.target);
+        let left = self.current.take().map(|c| c.target);
+        let before = left.clone().filter(|_| !self.earlier.contains(&target));
+        self.earlier.extend(left.filter(|l| !self.earlier.contains(l)));
+        if self.earlier.len() > EARLIER_MAX {
+            self.earlier.remove(0);
+        }
         self.current = Some(ReleaseSeen { target, since: switched, before });
     }
 
@@ -312,6 +321,19 @@ mod tests {
         let seen = w.look();
         assert!(seen.release_files.is_empty());
         assert_eq!(seen.releases["app"].before.as_deref(), Some("releases/1"));
+    }
+
+    #[test]
+    fn going_back_to_an_earlier_release_brings_nothing_new() {
+        let mut w = World::new();
+        w.look();
+        let mut switch = |to: &str| {
+            fs::remove_file(w.dir.path().join("current")).expect("it is there");
+            symlink(to, w.dir.path().join("current")).expect("a link can be made");
+            w.look().releases["app"].before.clone()
+        };
+        assert_eq!(switch("releases/2").as_deref(), Some("releases/1"));
+        assert_eq!(switch("releases/1"), None);
     }
 
     #[test]

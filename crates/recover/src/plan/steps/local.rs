@@ -140,6 +140,13 @@ pub(super) fn isolate_listener(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<P
     let Some((protocol, address)) = place.filter(|(_, a)| isolate && !a.ip().is_loopback()) else {
         return Err(Text::new("escalate.unexpected_listener").with("name", name));
     };
+    // A service that opened one more port is a matter for those who declare it: blocking could break it.
+    let pid =
+        facts.around.seen.listeners.iter().find(|l| l.address == address.to_string()).and_then(|l| l.pid);
+    let mut members = facts.around.seen.services.values().flat_map(|s| &s.processes);
+    if pid.is_some_and(|pid| members.any(|p| p.pid == pid)) {
+        return Err(Text::new("escalate.unexpected_listener").with("name", name));
+    }
     let port = address.port();
     // The block is for the whole port: it must hit nobody who may listen there.
     let mut declared = facts.around.keep.services.values().flat_map(|s| &s.listens);
