@@ -1,5 +1,7 @@
 //! A check that used to pass fails now and then: never often enough in a row to be down, too often to be well.
 //!
+//! One outage, however long, is none of this: a check that fails without a pass in between is down and not unsteady.
+//!
 //! It is compared with its own past: the check must have passed nearly always before. Right after another release
 //! was made current, less is needed, because then every failure is one too many.
 
@@ -27,8 +29,10 @@ const FAILURES_AFTER_RELEASE: usize = 2;
 const AFTER_RELEASE: Duration = Duration::from_secs(300);
 /// Results so soon after a start do not count: programs take a while to load.
 const START_GRACE: Duration = Duration::from_secs(3);
+/// Times that it must have begun to fail: with a pass in between, or it is one outage.
+const EPISODES: usize = 2;
 /// Passes in a row that end the finding.
-const PASSES: usize = 8;
+const PASSES: usize = 6;
 
 /// Remembers the results of all checks.
 #[derive(Debug, Default)]
@@ -107,9 +111,11 @@ impl Past {
         let earlier = self.results.iter().take(border);
         let failed_before = earlier.filter(|(_, ok)| !ok).count();
         let steady = border >= EARLIER_MIN && failed_before * 100 <= border * EARLIER_PERCENT;
-        let since_then = self.results.iter().skip(border);
-        let failures: Vec<TimestampMs> = since_then.filter(|(_, ok)| !ok).map(|(at, _)| *at).collect();
-        (steady && failures.len() >= needed).then(|| failures.first().copied())?
+        let since_then = || self.results.iter().skip(border);
+        let failures: Vec<TimestampMs> = since_then().filter(|(_, ok)| !ok).map(|(at, _)| *at).collect();
+        let begins = since_then().zip(since_then().skip(1)).filter(|((_, a), (_, b))| *a && !b).count();
+        let episodes = begins + usize::from(since_then().next().is_some_and(|(_, ok)| !ok));
+        (steady && failures.len() >= needed && episodes >= EPISODES).then(|| failures.first().copied())?
     }
 
     fn recent(&self) -> (usize, usize) {
@@ -150,6 +156,8 @@ mod tests {
     fn a_check_that_begins_to_fail_now_and_then_is_unsteady() {
         assert!(play("....................x.x..x..x..x"));
         assert!(!play("....................x..........x"), "one in a while is life");
+        assert!(!play("....................xxxxxxxxxx...."), "one outage");
+        assert!(!play("....................Rxxxx...."), "one outage after a release");
     }
 
     #[test]
