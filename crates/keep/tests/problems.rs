@@ -557,3 +557,31 @@ fn the_rendering_is_what_a_person_needs() {
     assert!(rendered.ends_with("1 problem in wellkept.yml\n"), "{rendered}");
     assert!(errors(&text).render(true).contains("\u{1b}[1;31m^^^^^\u{1b}[0m"));
 }
+
+#[test]
+fn what_lies_beside_services_is_checked() {
+    let db = "services: { db: { pidfile: /run/db.pid } }\n";
+    let check = |line: &str, key: &str, help: &str| {
+        let errors = parse("k.yml", &format!("{db}{line}\n")).unwrap_err();
+        let first = &errors.problems[0];
+        assert_eq!((first.message.key.as_str(), first.line), (key, 2), "{errors}");
+        assert!(errors.to_string().contains(help), "{errors}");
+    };
+    check("networks: { n: { links: [\"-x\"] } }", "keep.is_value", "eth0");
+    check("networks: { n: { may: reconfigure } }", "keep.may_without_means", "reconfigure");
+    check("networks: { n: { carries: [dv] } }", "keep.unknown_service", "`db`");
+    check("databases: { other: { sql: psql } }", "keep.unknown_service", "service");
+    check("databases: { db: {} }", "keep.missing_key", "psql");
+    check("databases: { db: { sql: psql, undo_migration: undo } }", "keep.no_placeholder", "{id}");
+    check(
+        "databases: { db: { sql: psql, may: terminate_session } }",
+        "keep.may_without_means",
+        "terminate_session",
+    );
+    check("credentials: { c: { store: /s } }", "keep.missing_key", "word");
+    check("backups: { b: { files: /a*/b } }", "keep.is_value", "file name only");
+    check("backups: { b: { files: /b/*, credential: c } }", "keep.unknown_credential", "credentials");
+    check("backups: { b: { files: /b/*, may: run_backup } }", "keep.may_without_means", "run_backup");
+    check("dependencies: { p: { http: ftp://x } }", "keep.is_value", "http");
+    check("dependencies: { p: { http: http://x, fallback: { on: a } } }", "keep.missing_key", "off");
+}

@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Looks over which segments that were sent again are counted.
 const WINDOW: usize = 6;
 /// From here on it is worth to look at the packet filter.
-const RESENT_COUNT_MIN: u64 = 4;
+const RESENT_COUNT_MIN: u64 = 2;
 const RESENT_MIN: f64 = 0.02;
 /// Downs that are remembered per link.
 const DOWNS_MAX: usize = 10;
@@ -26,6 +26,7 @@ pub(super) async fn watch(shared: Shared, declared: Network) {
     let mut seen_links: BTreeMap<String, LinkSeen> = BTreeMap::new();
     let mut counters: VecDeque<(u64, u64)> = VecDeque::new();
     let mut of_pid = None;
+    let mut queue_differed = false;
     loop {
         let at = clock::wall();
         let mut problem = None;
@@ -48,9 +49,13 @@ pub(super) async fn watch(shared: Shared, declared: Network) {
             }
         }
         let (resent_count, resent) = share(&counters);
-        if resent_count >= RESENT_COUNT_MIN && resent >= RESENT_MIN {
+        let queue_differs = declared.links.iter().any(|(link, want)| {
+            want.as_ref().is_some_and(|w| seen_links.get(link).is_some_and(|l| l.exists && l.queue != *w))
+        });
+        if queue_differs && !queue_differed || resent_count >= RESENT_COUNT_MIN && resent >= RESENT_MIN {
             shared.look_closely();
         }
+        queue_differed = queue_differs;
         let links_seen = seen_links.clone();
         shared.with_network(&declared.name, |n| {
             *n = NetworkSeen { at, links: links_seen, resent, resent_count, problem, ..std::mem::take(n) };

@@ -3,6 +3,8 @@
 //! A copy that differs from the store is no finding by itself: while a password is being rotated that is so for a
 //! moment. It becomes one where no log tells of refusals and a service that uses it fails its checks.
 
+use std::time::Duration;
+
 use wellkept_model::keep::Keep;
 use wellkept_model::{EntityId, Finding, FindingKind, Severity, Text};
 
@@ -11,6 +13,8 @@ use crate::Round;
 
 /// Refusals that make a finding: one may be somebody's typing error.
 const REFUSALS_MIN: u32 = 2;
+/// How long a refusal counts when the copies are what the store holds.
+const FRESH: Duration = Duration::from_secs(5);
 
 pub(crate) fn check(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
     let declared = keep.watched.credentials.values();
@@ -21,7 +25,9 @@ pub(crate) fn check(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
             h.failure.is_some() && h.in_a_row > 1 && credential.used_by.contains(&h.service)
         };
         let untold = credential.log.is_none() && seen.differs.is_some();
-        let refused = seen.refusals >= REFUSALS_MIN;
+        // Once the copies are right, the last refusal is soon history.
+        let fresh = seen.refused_at.is_some_and(|at| round.now.since(at) <= FRESH);
+        let refused = seen.refusals >= REFUSALS_MIN && (fresh || seen.differs.is_some());
         if !(refused || untold && round.seen.health.iter().any(|h| fails(&h))) {
             return None;
         }
@@ -57,5 +63,18 @@ mod tests {
             w.seen.watched.credentials.insert("db".into(), seen);
             assert_eq!(w.kinds(), kinds, "{refusals}");
         }
+    }
+
+    #[test]
+    fn after_the_copies_are_right_it_ends_soon() {
+        let mut w = World::new(&["app"]);
+        w.up("app", 1);
+        w.keep.watched.credentials.insert("db".into(), credential("db", "app"));
+        let refused_at = Some(wellkept_model::TimestampMs(1_000_000));
+        let seen = CredentialSeen { refusals: 50, refused_at, ..CredentialSeen::default() };
+        w.seen.watched.credentials.insert("db".into(), seen);
+        assert_eq!(w.kinds(), [FindingKind::CredentialRefused]);
+        w.advance(5001);
+        assert!(w.kinds().is_empty());
     }
 }

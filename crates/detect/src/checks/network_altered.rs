@@ -9,10 +9,10 @@ use super::{finding, seen_at};
 use crate::Round;
 
 /// Segments sent again in the last seconds, and their share, that count as loss.
-const RESENT_COUNT_MIN: u64 = 4;
-const RESENT_MIN: f64 = 0.02;
+const RESENT_COUNT_MIN: u64 = 3;
+const RESENT_MIN: f64 = 0.03;
 /// How long it must last, milliseconds.
-const HOLD_MS: u64 = 1000;
+const HOLD_MS: u64 = 500;
 
 pub(crate) fn check(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
     let found = round.seen.watched.networks.iter().filter_map(|(name, seen)| {
@@ -66,7 +66,7 @@ mod tests {
     fn a_rule_that_loses_nothing_is_only_worth_knowing() {
         let mut w = World::new(&[]);
         for (resent_count, resent, severity) in
-            [(0, 0.0, Severity::Info), (3, 0.5, Severity::Info), (30, 0.2, Severity::Warning)]
+            [(0, 0.0, Severity::Info), (2, 0.5, Severity::Info), (30, 0.2, Severity::Warning)]
         {
             let tables = [("inet f".to_owned(), TableState::Undeclared)].into();
             let seen = NetworkSeen { tables, resent, resent_count, ..NetworkSeen::default() };

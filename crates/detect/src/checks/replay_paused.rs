@@ -6,7 +6,7 @@ use super::{finding, seen_at};
 use crate::Round;
 
 /// How long it must last, milliseconds.
-const HOLD_MS: u64 = 2000;
+const HOLD_MS: u64 = 1000;
 
 pub(crate) fn check(round: &Round<'_>) -> Vec<Finding> {
     let found = round.seen.watched.databases.iter().filter_map(|(service, seen)| {

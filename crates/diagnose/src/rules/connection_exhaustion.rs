@@ -8,8 +8,8 @@ use crate::Situation;
 
 /// An application that may be ended holds many of them for nothing.
 const SCORE: f64 = 0.96;
-/// They are used, by whomever.
-const SCORE_LOAD: f64 = 0.7;
+/// They are used, by whomever: a guess that is left alone for a while, because idle sessions need time to be seen as such.
+const SCORE_LOAD: f64 = 0.55;
 /// Share of the slots that idle sessions must hold to be the reason.
 const SHARE_MIN: f64 = 0.3;
 

@@ -89,7 +89,7 @@ pub struct CredentialSeen {
 }
 
 /// In which time refusals are counted, seconds.
-pub const REFUSALS_WINDOW_S: u64 = 15;
+pub const REFUSALS_WINDOW_S: u64 = 60;
 
 /// What a PostgreSQL server says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
