@@ -4,16 +4,22 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use wellkept_model::keep::Keep;
+use wellkept_model::local::{LocalSeen, ReleaseSeen};
 use wellkept_model::observe::{CollectProblem, FileSeen, HealthSeen, Observation, ServiceSeen};
 use wellkept_model::{Batch, Change, Labels, TimestampMs};
 
 use crate::change_log::ChangeLogTail;
+use crate::facts::deleted::Deleted;
 use crate::facts::kept::KeptFiles;
 use crate::facts::listeners::Sockets;
+use crate::facts::release::Releases;
+use crate::facts::table::Table;
 use crate::health::HealthChecks;
 use crate::host::Host;
+use crate::maintenance::Maintenance;
 use crate::series::Series;
 use crate::service::{EVENT_QUEUE_MAX, ServiceEvent, ServiceWatcher};
+use crate::watch::Watches;
 
 /// The `job` label of everything that we read ourselves.
 pub const JOB: &str = "wellkept";
@@ -31,9 +37,14 @@ pub struct Collector {
     host: Host,
     sockets: Sockets,
     kept: KeptFiles,
+    releases: Releases,
+    deleted: Deleted,
+    table: Table,
     services: ServiceWatcher,
     health: HealthChecks,
     change_logs: Vec<ChangeLogTail>,
+    watches: Watches,
+    maintenance: Maintenance,
     events: Option<mpsc::Receiver<ServiceEvent>>,
 }
 
@@ -57,6 +68,8 @@ pub struct ServiceLook {
     pub seen: ServiceSeen,
     /// Its kept files.
     pub files: Vec<FileSeen>,
+    /// Its current release.
+    pub release: Option<ReleaseSeen>,
     /// Last results of its health checks; not run again (see [`HealthChecks::check_now`]).
     pub health: Vec<HealthSeen>,
 }
@@ -68,6 +81,9 @@ impl ServiceLook {
         observation.files.extend(self.files);
         observation.health.retain(|h| h.service != self.name);
         observation.health.extend(self.health);
+        if let Some(release) = self.release {
+            observation.local.releases.insert(self.name.clone(), release);
+        }
         observation.services.insert(self.name, self.seen);
     }
 }
@@ -89,9 +105,14 @@ impl Collector {
             host: Host::default(),
             sockets: Sockets::default(),
             kept: KeptFiles::default(),
+            releases: Releases::default(),
+            deleted: Deleted::default(),
+            table: Table::default(),
             services: ServiceWatcher::new(&keep, sender),
             health: HealthChecks::new(&keep),
             change_logs: tails(&keep, Vec::new()),
+            watches: Watches::new(&keep),
+            maintenance: Maintenance::default(),
             events: Some(events),
             keep,
         }
@@ -119,6 +140,7 @@ impl Collector {
         let is_named =
             |path: &std::path::Path| keep.services.values().flat_map(|s| &s.files).any(|f| f.path == path);
         self.kept.retain(is_named);
+        self.watches.set_keep(&keep);
         self.keep = keep;
     }
 
@@ -134,6 +156,11 @@ impl Collector {
         let health = self.health.seen();
         HealthChecks::emit(&health, out);
         let files = self.keep.services.values().flat_map(|s| self.kept.look(s)).collect();
+        let mut local = LocalSeen::default();
+        self.releases.read(&self.keep, now, &mut local, &mut problems);
+        local.deleted = self.deleted.read(&services, &filesystems);
+        local.table = self.table.read(now, &services);
+        let maintenance = self.maintenance.read(&self.keep.maintenance, now, &mut problems);
         let mut changes: Vec<Change> =
             self.change_logs.iter_mut().flat_map(|tail| tail.read(&mut problems)).collect();
         changes.sort_by_key(|c| c.at);
@@ -143,8 +170,25 @@ impl Collector {
             problems.push(CollectProblem { collector: "series".to_owned(), message });
         }
         let batch = Batch { at: now, target: self.target.clone(), samples: out.take(), ..Batch::default() };
-        let observation = Observation { at: now, services, health, filesystems, files, listeners, problems };
+        let watched = self.watches.seen(&services);
+        let observation = Observation {
+            at: now,
+            services,
+            health,
+            filesystems,
+            files,
+            listeners,
+            local,
+            maintenance,
+            problems,
+            watched,
+        };
         Round { batch, observation, changes }
+    }
+
+    /// Something is wrong: the slower looks (databases, networks, backups, …) are made again soon.
+    pub fn look_closely(&self) {
+        self.watches.look_closely();
     }
 
     /// Looks at one service now: after an event, before the next round. `None` when the keep file does not name it
@@ -155,6 +199,7 @@ impl Collector {
             name: name.to_owned(),
             seen: self.services.look(name, now)?,
             files: self.kept.look(declared),
+            release: self.releases.look(declared, now),
             health: self.health.seen().into_iter().filter(|h| h.service == name).collect(),
         })
     }

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod pace;
 mod source;
 mod series;
 mod proc_stat;
@@ -19,6 +20,8 @@ pub mod health;
 mod facts;
 pub mod space;
 mod change_log;
+mod watch;
+mod maintenance;
 mod collector;
 #[cfg(test)]
 mod testing;
@@ -26,6 +29,7 @@ mod testing;
 pub use change_log::ChangeLogTail;
 pub use collector::{Collector, JOB, Round, ServiceLook, identity};
 pub use facts::kept::{KEPT_MAX, KeptContent, read_kept, sha256_hex};
+pub use facts::release::{ReleaseCopy, release_copy};
 pub use health::HealthChecks;
 pub use host::SLOW_ROUNDS;
 pub use service::{EVENT_QUEUE_MAX, ServiceEvent};

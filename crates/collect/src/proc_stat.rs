@@ -6,8 +6,10 @@ pub(crate) struct ProcStat<'a> {
     pub(crate) comm: &'a str,
     pub(crate) state: char,
     pub(crate) ppid: u32,
+    pub(crate) session: u32,
     /// User and system time, clock ticks.
     pub(crate) cpu_ticks: u64,
+    pub(crate) nice: i32,
     pub(crate) threads: u64,
     /// Clock ticks after the host's start.
     pub(crate) start_ticks: u64,
@@ -24,9 +26,11 @@ pub(crate) fn parse(text: &str) -> Option<ProcStat<'_>> {
     let mut fields = after.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     let ppid = fields.next()?.parse().ok()?;
-    let utime: u64 = fields.nth(9)?.parse().ok()?;
+    let session = fields.nth(1)?.parse().ok()?;
+    let utime: u64 = fields.nth(7)?.parse().ok()?;
     let stime: u64 = fields.next()?.parse().ok()?;
-    let threads = fields.nth(4)?.parse().ok()?;
+    let nice = fields.nth(3)?.parse().ok()?;
+    let threads = fields.next()?.parse().ok()?;
     let start_ticks = fields.nth(1)?.parse().ok()?;
     let rss_pages = fields.nth(1)?.parse().unwrap_or(0);
     let exit_code = fields.nth(27).and_then(|f| f.parse().ok()).unwrap_or(0);
@@ -34,7 +38,9 @@ pub(crate) fn parse(text: &str) -> Option<ProcStat<'_>> {
         comm,
         state,
         ppid,
+        session,
         cpu_ticks: utime.saturating_add(stime),
+        nice,
         threads,
         start_ticks,
         rss_pages,
@@ -57,7 +63,7 @@ mod tests {
         let text = line("sleep");
         let got = parse(&text).expect("a whole line");
         assert_eq!((got.comm, got.state, got.ppid), ("sleep", 'S', 7));
-        assert_eq!(got.cpu_ticks, 14 + 15);
+        assert_eq!((got.session, got.cpu_ticks, got.nice), (6, 14 + 15, 19));
         assert_eq!((got.threads, got.start_ticks, got.rss_pages, got.exit_code), (20, 22, 24, 52));
     }
 

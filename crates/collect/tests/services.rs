@@ -36,6 +36,7 @@ fn service(identity: Identity, files: Vec<KeptFile>) -> Service {
         stop: None,
         restart: None,
         reload: None,
+        reopen: None,
         health: vec![],
         user: None,
         listens: vec![],
@@ -46,6 +47,9 @@ fn service(identity: Identity, files: Vec<KeptFile>) -> Service {
         may: vec![],
         group: None,
         starts_itself_within: None,
+        config_test: None,
+        resolves: None,
+        clock: None,
     }
 }
 

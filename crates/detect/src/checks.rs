@@ -8,7 +8,23 @@ pub(crate) mod silent;
 pub(crate) mod filesystem_full;
 pub(crate) mod filesystem_filling;
 pub(crate) mod file_changed;
+pub(crate) mod deleted_open;
+pub(crate) mod health_unsteady;
+pub(crate) mod listeners;
+pub(crate) mod process_table;
+pub(crate) mod rising;
 pub(crate) mod unusual;
+pub(crate) mod backup_unusable;
+pub(crate) mod clock_off;
+pub(crate) mod config_invalid;
+pub(crate) mod connections_full;
+pub(crate) mod credential_refused;
+pub(crate) mod dependency_slow;
+pub(crate) mod index_missing;
+pub(crate) mod link_down;
+pub(crate) mod names_wrong;
+pub(crate) mod network_altered;
+pub(crate) mod replay_paused;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -7,9 +7,15 @@ use wellkept_model::observe::Observation;
 use wellkept_model::{EntityKind, FileVersionChange, Finding, FindingKey, TimestampMs};
 
 use crate::checks::{
-    file_changed, filesystem_filling::Filling, filesystem_full::Full, health, process_gone::Gone,
-    process_stopped, restarting::Restarting, silent, unusual::Unusual,
+    backup_unusable, clock_off, config_invalid, connections_full, credential_refused, dependency_slow,
+    index_missing, link_down, names_wrong, network_altered, replay_paused,
 };
+use crate::checks::{
+    deleted_open, file_changed, filesystem_filling::Filling, filesystem_full::Full, health,
+    health_unsteady::Unsteady, listeners::Ports, process_gone::Gone, process_stopped,
+    process_table::Processes, restarting::Restarting, rising::Rising, silent, unusual::Unusual,
+};
+use crate::maintenance::Announced;
 
 /// One value of a chosen series, for the comparison with its past.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +52,12 @@ pub struct Detectors {
     restarting: Restarting,
     full: Full,
     filling: Filling,
+    unsteady: Unsteady,
+    processes: Processes,
+    ports: Ports,
+    rising: Rising,
     unusual: Unusual,
+    announced: Announced,
     active: BTreeMap<FindingKey, Finding>,
 }
 
@@ -59,7 +70,12 @@ impl Detectors {
             restarting: Restarting::default(),
             full: Full::default(),
             filling: Filling::default(),
+            unsteady: Unsteady::default(),
+            processes: Processes::default(),
+            ports: Ports::default(),
+            rising: Rising::default(),
             unusual: Unusual::default(),
+            announced: Announced::default(),
             active: BTreeMap::new(),
         }
     }
@@ -74,8 +90,15 @@ impl Detectors {
         found.extend(self.full.check(keep, round));
         found.extend(self.filling.check(keep, round));
         found.extend(file_changed::check(round));
+        found.extend(deleted_open::check(round));
+        found.extend(self.ports.check(keep, round));
+        found.extend(self.unsteady.check(round));
+        found.extend(self.processes.check(keep, round));
+        found.extend(self.rising.check(round));
         found.extend(self.unusual.check(keep, round));
-        self.merge(keep, round, found)
+        found.extend(watched(keep, round));
+        let found = self.merge(keep, round, found);
+        self.announced.leave_out(keep, round.seen, round.now, found)
     }
 
     /// Time until each file system is full at its present slope, seconds, where it fills.
@@ -108,6 +131,22 @@ impl Default for Detectors {
     }
 }
 
+/// What the slower looks saw.
+fn watched(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
+    let mut found = backup_unusable::check(keep, round);
+    found.extend(clock_off::check(round));
+    found.extend(config_invalid::check(round));
+    found.extend(connections_full::check(keep, round));
+    found.extend(credential_refused::check(keep, round));
+    found.extend(dependency_slow::check(round));
+    found.extend(index_missing::check(round));
+    found.extend(link_down::check(round));
+    found.extend(names_wrong::check(round));
+    found.extend(network_altered::check(keep, round));
+    found.extend(replay_paused::check(round));
+    found
+}
+
 /// True when this round says nothing about the entity, although it should.
 fn is_unseen(keep: &Keep, seen: &Observation, key: &FindingKey) -> bool {
     match key.entity.kind {
@@ -117,7 +156,14 @@ fn is_unseen(keep: &Keep, seen: &Observation, key: &FindingKey) -> bool {
         EntityKind::Filesystem => {
             seen.filesystems.is_empty() || seen.problems.iter().any(|p| p.message.contains(&key.entity.name))
         }
-        EntityKind::Host | EntityKind::Process | EntityKind::Interface | EntityKind::File => false,
+        EntityKind::Host
+        | EntityKind::Process
+        | EntityKind::Interface
+        | EntityKind::File
+        | EntityKind::Backup
+        | EntityKind::Dependency
+        | EntityKind::Network
+        | EntityKind::Listener => false,
     }
 }
 

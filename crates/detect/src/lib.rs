@@ -8,6 +8,8 @@
 mod detectors;
 mod checks;
 mod robust;
+mod trend;
+mod maintenance;
 
 pub use detectors::{Detectors, Round, SeriesValue};
 pub use robust::{mad, median, robust_z, theil_sen};

@@ -7,7 +7,7 @@
 use wellkept_model::{Cause, CauseKind, EntityId, Finding, FindingKind, Text};
 
 use crate::Situation;
-use crate::rules::{RULES, cause, is_illness};
+use crate::rules::{RULES, cause, is_illness, names};
 
 /// Causes reported per incident.
 const CAUSES_MAX: usize = 8;
@@ -29,6 +29,7 @@ pub fn diagnose(s: &Situation) -> Vec<Cause> {
             cause.score *= SYMPTOM_SHARE;
         }
         explain_symptoms(s, cause, &proposed);
+        names::belongs_to_its_end(s, cause);
     }
     causes.extend(unexplained(s, &causes));
     causes.sort_by(|a, b| {
@@ -42,14 +43,36 @@ pub fn diagnose(s: &Situation) -> Vec<Cause> {
 /// spreads (a crash or a bad setting is the service's own; an exit after lost dependencies may be a symptom).
 fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
     let spreads = match other.kind {
-        CauseKind::ProcessCrash | CauseKind::Unknown => true,
+        CauseKind::ProcessCrash | CauseKind::Down | CauseKind::Unknown => true,
         CauseKind::ProcessDown
         | CauseKind::ProcessStopped
         | CauseKind::BadSetting
         | CauseKind::DiskFull
         | CauseKind::InodeExhaustion
         | CauseKind::UnauthorisedFileChange
-        | CauseKind::MissingFile => false,
+        | CauseKind::MissingFile
+        | CauseKind::BadRelease
+        | CauseKind::ChildrenNotReaped
+        | CauseKind::CpuContention
+        | CauseKind::DeletedOpenFile
+        | CauseKind::FdLeak
+        | CauseKind::MemoryLeak
+        | CauseKind::PortConflict
+        | CauseKind::RunawayFork
+        | CauseKind::UnexpectedListener
+        | CauseKind::BackupMissing
+        | CauseKind::ClockSkew
+        | CauseKind::ConfigSyntaxError
+        | CauseKind::ConnectionExhaustion
+        | CauseKind::CredentialMismatch
+        | CauseKind::EmptyDump
+        | CauseKind::FallbackLeftOn
+        | CauseKind::LinkDown
+        | CauseKind::MissingIndex
+        | CauseKind::PacketLoss
+        | CauseKind::ReplayPaused
+        | CauseKind::Slow
+        | CauseKind::WrongAnswers => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)
 }
@@ -65,7 +88,7 @@ fn began_first(s: &Situation, root: &Cause, other: &Cause) -> bool {
 
 /// Adds the failing checks of dependants that have no cause of their own.
 fn explain_symptoms(s: &Situation, cause: &mut Cause, proposed: &[Cause]) {
-    if cause.kind == CauseKind::UnauthorisedFileChange {
+    if matches!(cause.kind, CauseKind::UnauthorisedFileChange | CauseKind::UnexpectedListener) {
         return;
     }
     let dependants = s.topology.dependants(&cause.entity);

@@ -1,12 +1,31 @@
 //! The ordered list of rules, and what all of them share.
 
+mod bad_release;
 mod bad_setting;
+mod children_not_reaped;
+mod cpu_contention;
+mod deleted_open_file;
+mod leaks;
 mod missing_file;
+mod port_conflict;
 mod process_crash;
 mod process_down;
 mod process_stopped;
+mod runaway_fork;
+mod unexpected_listener;
 mod disk_full;
 mod file_changed;
+mod backup;
+mod clock_skew;
+mod config_syntax_error;
+mod connection_exhaustion;
+mod credential_mismatch;
+mod dependency;
+mod link_down;
+mod missing_index;
+pub(crate) mod names;
+mod packet_loss;
+mod replay_paused;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -20,12 +39,31 @@ pub(crate) type Rule = fn(&Situation) -> Vec<Cause>;
 /// All rules. Order matters only between causes of equal score.
 pub(crate) const RULES: &[Rule] = &[
     bad_setting::propose,
+    bad_release::propose,
+    port_conflict::propose,
+    runaway_fork::propose,
+    deleted_open_file::propose,
+    leaks::propose,
+    children_not_reaped::propose,
+    cpu_contention::propose,
+    unexpected_listener::propose,
     missing_file::propose,
     disk_full::propose,
     process_stopped::propose,
     process_crash::propose,
     process_down::propose,
     file_changed::propose,
+    backup::propose,
+    clock_skew::propose,
+    config_syntax_error::propose,
+    connection_exhaustion::propose,
+    credential_mismatch::propose,
+    dependency::propose,
+    link_down::propose,
+    missing_index::propose,
+    names::propose,
+    packet_loss::propose,
+    replay_paused::propose,
 ];
 
 /// Findings which say that a service does not work.

@@ -35,7 +35,7 @@ pub(crate) fn automation(node: &Node, problems: &mut Problems) -> Automation {
         out.attempts = attempts;
     }
     if let Some(confirm) = fields.get("confirm") {
-        out.confirm = read::actions(confirm, true, problems);
+        out.confirm = read::actions(confirm, problems);
     }
     let hold = |n| read::duration(n, Duration::ZERO, Duration::from_secs(3600), problems);
     if let Some(hold) = fields.get("verify_hold").and_then(hold) {

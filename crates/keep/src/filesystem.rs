@@ -66,7 +66,7 @@ fn filesystem(key: &Key, node: &Node, problems: &mut Problems) -> Option<Placed>
 }
 
 /// `95%` or `0.95`; above 0, at most all.
-fn share(text: &str) -> Option<f64> {
+pub(crate) fn share(text: &str) -> Option<f64> {
     let (number, by) = match text.strip_suffix('%') {
         Some(number) => (number.trim_end(), 100.0),
         None => (text, 1.0),

@@ -11,13 +11,16 @@ mod command;
 pub mod discover;
 mod filesystem;
 mod health;
+mod hostwide;
 mod logs;
 mod metrics;
 mod problem;
 mod read;
+mod release;
 mod retention;
 mod service;
 mod tree;
+mod watched;
 
 use wellkept_model::Text;
 use wellkept_model::keep::Keep;
@@ -29,8 +32,25 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 8] =
-    ["services", "filesystems", "automation", "changes", "unusual", "source", "metrics", "logs"];
+const KEYS: [&str; 17] = [
+    "services",
+    "filesystems",
+    "automation",
+    "changes",
+    "unusual",
+    "source",
+    "metrics",
+    "logs",
+    "backups",
+    "credentials",
+    "databases",
+    "dependencies",
+    "networks",
+    "evidence",
+    "listeners",
+    "maintenance",
+    "strangers",
+];
 
 /// Reads and checks a keep file. `file_name` is only used in messages.
 ///
@@ -78,10 +98,17 @@ fn read_keep(text: &str, problems: &mut Problems) -> Keep {
         keep.automation = automation::automation(node, problems);
     }
     keep.change_logs = fields.get("changes").map(|n| automation::changes(n, problems)).unwrap_or_default();
+    keep.evidence = fields.get("evidence").and_then(|n| hostwide::evidence(n, problems));
+    keep.listeners = fields.get("listeners").and_then(|n| hostwide::listeners(n, problems));
+    keep.maintenance =
+        fields.get("maintenance").map(|n| hostwide::maintenance(n, problems)).unwrap_or_default();
+    keep.strangers = fields.get("strangers").map(|n| hostwide::strangers(n, problems)).unwrap_or_default();
     keep.unusual = fields.get("unusual").map(|n| automation::unusual(n, problems)).unwrap_or_default();
     keep.source = fields.get("source").and_then(|n| metrics::source(n, problems));
     keep.metrics = fields.get("metrics").map(|n| metrics::metrics(n, problems)).unwrap_or_default();
     keep.logs = fields.get("logs").map(|n| logs::logs(n, problems)).unwrap_or_default();
+    let names: Vec<&str> = services.iter().map(|s| s.name.as_str()).collect();
+    keep.watched = watched::watched(&fields, &names, problems);
     keep.services = services.into_iter().filter_map(|s| Some((s.name, s.service?))).collect();
     keep.filesystems =
         filesystems.into_iter().map(|f| (f.filesystem.mountpoint.clone(), f.filesystem)).collect();

@@ -164,11 +164,8 @@ pub(crate) fn is_below(path: &str, folder: &str) -> bool {
     folder == "/" || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Words of actions that the product knows but cannot do yet: `confirm` may name them already.
-const LATER_ACTIONS: [&str; 4] = ["isolate", "reconfigure", "run_backup", "terminate_session"];
-
-/// A list of action words. `later` accepts (and leaves out) the words of actions that cannot be done yet.
-pub(crate) fn actions(node: &Node, later: bool, problems: &mut Problems) -> Vec<ActionKind> {
+/// A list of action words.
+pub(crate) fn actions(node: &Node, problems: &mut Problems) -> Vec<ActionKind> {
     let known: Vec<&str> = ActionKind::ALL.iter().map(|k| k.word()).collect();
     let words = known.join(", ");
     let mut kinds = Vec::new();
@@ -178,7 +175,6 @@ pub(crate) fn actions(node: &Node, later: bool, problems: &mut Problems) -> Vec<
         match ActionKind::from_word(word) {
             Some(kind) if !kinds.contains(&kind) => kinds.push(kind),
             Some(_) => {}
-            None if later && LATER_ACTIONS.contains(&word) => {}
             None => {
                 let help = nearest_word(word, &known, help);
                 problems.add(&item.at, Text::new("keep.unknown_action").with("word", clean(word)), help);

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wellkept_model::keep::{Command, FileKind, Identity, KeptFile, Release, Service};
+use wellkept_model::keep::{Command, FileKind, Identity, KeptFile, Service};
 use wellkept_model::{ActionKind, Text};
 
 use crate::command::{self, Limit, WITHIN_DEFAULT};
@@ -14,8 +14,9 @@ use crate::health;
 use crate::problem::{Problems, clean};
 use crate::read::{self, Fields};
 use crate::tree::{At, Key, Node, Value};
+use crate::watched::service as watched;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 22] = [
     "pidfile",
     "unit",
     "cgroup",
@@ -24,6 +25,7 @@ const KEYS: [&str; 18] = [
     "stop",
     "restart",
     "reload",
+    "reopen",
     "health",
     "user",
     "listens",
@@ -34,6 +36,9 @@ const KEYS: [&str; 18] = [
     "may",
     "group",
     "starts_itself_within",
+    "config_test",
+    "resolves",
+    "clock",
 ];
 const IDENTITY_KEYS: [&str; 4] = ["pidfile", "unit", "cgroup", "program"];
 /// Most services in a file.
@@ -91,7 +96,7 @@ fn build(key: &Key, fields: &Fields, placed: &Placed, problems: &mut Problems) -
         _ => None,
     };
     let by_unit = |verb: &str| unit.as_ref().map(|unit| systemctl(verb, unit));
-    let may = fields.get("may").map(|n| read::actions(n, false, problems)).unwrap_or_default();
+    let may = fields.get("may").map(|n| read::actions(n, problems)).unwrap_or_default();
     check_may(&key.text, &may, fields, problems);
     Some(Service {
         name: key.text.clone(),
@@ -99,18 +104,22 @@ fn build(key: &Key, fields: &Fields, placed: &Placed, problems: &mut Problems) -
         stop: command("stop", problems).or_else(|| by_unit("stop")),
         restart: command("restart", problems).or_else(|| by_unit("restart")),
         reload: command("reload", problems),
+        reopen: command("reopen", problems),
         health: fields.get("health").map(|n| health::checks(n, problems)).unwrap_or_default(),
         user: fields.get("user").and_then(|n| user(n, problems)),
         listens: placed.listens.iter().map(|(_, address)| *address).collect(),
         depends_on: placed.depends_on.iter().map(|(_, name)| name.clone()).collect(),
         uses: paths(fields.get("uses"), problems),
-        release: fields.get("release").and_then(|n| release(n, problems)),
+        release: fields.get("release").and_then(|n| crate::release::release(n, problems)),
         files: fields.get("files").map(|n| files(n, problems)).unwrap_or_default(),
         may,
         group: fields.get("group").and_then(|n| group(n, problems)),
         starts_itself_within: fields
             .get("starts_itself_within")
             .and_then(|n| read::duration(n, Duration::from_millis(100), Duration::from_secs(3600), problems)),
+        config_test: command("config_test", problems),
+        resolves: fields.get("resolves").and_then(|n| watched::resolves(n, problems)),
+        clock: fields.get("clock").and_then(|n| watched::clock(n, problems)),
         identity: identity?,
     })
 }
@@ -216,19 +225,6 @@ fn paths(node: Option<&Node>, problems: &mut Problems) -> Vec<String> {
     node.map(read::items).unwrap_or_default().iter().filter_map(|n| read::path(n, problems)).collect()
 }
 
-fn release(node: &Node, problems: &mut Problems) -> Option<Release> {
-    let fields = read::open(node, &["current", "from"], problems)?;
-    let mut path = |name: &str| match fields.get(name) {
-        Some(node) => read::path(node, problems).map(PathBuf::from),
-        None => {
-            read::missing(&node.at, name, Text::new("keep.accept.release"), problems);
-            None
-        }
-    };
-    let (current, from) = (path("current"), path("from"));
-    Some(Release { current: current?, from: from? })
-}
-
 fn files(node: &Node, problems: &mut Problems) -> Vec<KeptFile> {
     let mut found: Vec<KeptFile> = Vec::new();
     for item in read::items(node) {
@@ -284,7 +280,13 @@ fn check_may(service: &str, may: &[ActionKind], fields: &Fields, problems: &mut 
             ActionKind::StartDependency => (any(&["start", "restart", "unit"]), "keep.accept.start"),
             ActionKind::Restore => (any(&["files", "release"]), "keep.accept.files"),
             ActionKind::Rollback => (any(&["files", "release"]), "keep.accept.files"),
-            ActionKind::Resume | ActionKind::Kill | ActionKind::FreeSpace | ActionKind::Escalate => continue,
+            ActionKind::RunBackup | ActionKind::TerminateSession => (false, "keep.accept.elsewhere"),
+            ActionKind::Reconfigure => (any(&["reopen", "reload"]), "keep.accept.reopen"),
+            ActionKind::Resume
+            | ActionKind::Kill
+            | ActionKind::FreeSpace
+            | ActionKind::Isolate
+            | ActionKind::Escalate => continue,
         };
         if !has {
             let message =

@@ -79,7 +79,7 @@ fn the_example_of_the_design_means_what_it_says() {
     assert_eq!(keep.filesystems["/data"].full_at, 0.95);
     assert!(keep.filesystems["/data"].free_space[0].unless_open);
     assert_eq!(keep.automation.attempts, Budget { count: 3, per: Duration::from_secs(3600) });
-    assert!(keep.automation.confirm.is_empty(), "nothing isolates yet, so nothing needs to be confirmed");
+    assert_eq!(keep.automation.confirm, [ActionKind::Isolate]);
 }
 
 #[test]
@@ -311,9 +311,32 @@ fn every_example_of_the_manual_is_accepted_in_both_languages() {
     {
         let examples: Vec<&str> =
             manual.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        assert_eq!(examples.len(), 5);
+        assert_eq!(examples.len(), 8);
         for example in examples {
+            // An indented one shows keys of a service.
+            if example.starts_with("    ") {
+                accepted(&format!("services:\n  app:\n    pidfile: /run/app.pid\n{example}"));
+                continue;
+            }
             accepted(example);
         }
     }
+}
+
+#[test]
+fn what_lies_beside_services_is_read_with_its_defaults() {
+    let keep = accepted(
+        "services: { db: { pidfile: /run/db.pid, resolves: { at: 127.0.0.1:53, names: { a.b: ::1 } } } }\n\
+         networks: { n: { links: [eth0], may: reconfigure } }\n\
+         databases: { db: { sql: psql -AtqX, end_sessions: { report gen: 5s }, may: terminate_session } }\n\
+         credentials: { c: { store: /s, user: u, sync: sync-it, may: reconfigure } }\n\
+         backups: { b: { files: /b/*.gz, credential: c, run: back-up, may: run_backup } }\n\
+         dependencies: { pay: { http: http://pay/, fallback: { on: a, off: b }, may: reconfigure } }\n",
+    );
+    let w = &keep.watched;
+    assert_eq!(w.networks["n"].links["eth0"], None);
+    assert_eq!(w.databases["db"].end_sessions["report gen"], Duration::from_secs(5));
+    assert_eq!((w.databases["db"].full_at, w.backups["b"].min_size), (0.9, 1));
+    assert_eq!(w.dependencies["pay"].slow, Duration::from_secs(1));
+    assert_eq!(keep.services["db"].resolves.as_ref().map(|r| r.names.len()), Some(1));
 }

@@ -195,7 +195,9 @@ fn a_permission_needs_its_means() {
         "keep.unknown_action",
         "`restart`",
     );
-    check(&app("    may: [isolate]\n"), (4, 11), "services.app.may[0]", "keep.unknown_action", "restart,");
+    check(&app("    may: [run_backup]\n"), (4, 5), "services.app.may", "keep.may_without_means", "`backups`");
+    check(&app("    may: [back_up]\n"), (4, 11), "services.app.may[0]", "keep.unknown_action", "restart,");
+    check(&app("    may: [reconfigure]\n"), (4, 5), "services.app.may", "keep.may_without_means", "`reopen`");
     assert!(parse("k", &app("    restart: a\n    may: [restart]\n")).is_ok());
     assert!(parse("k", "services: { a: { unit: a.service, may: [restart] } }").is_ok());
 }
@@ -554,4 +556,32 @@ fn the_rendering_is_what_a_person_needs() {
     assert!(rendered.contains("\n 4 |     helth: { tcp: 127.0.0.1:80 }\n   |     ^^^^^\n"), "{rendered}");
     assert!(rendered.ends_with("1 problem in wellkept.yml\n"), "{rendered}");
     assert!(errors(&text).render(true).contains("\u{1b}[1;31m^^^^^\u{1b}[0m"));
+}
+
+#[test]
+fn what_lies_beside_services_is_checked() {
+    let db = "services: { db: { pidfile: /run/db.pid } }\n";
+    let check = |line: &str, key: &str, help: &str| {
+        let errors = parse("k.yml", &format!("{db}{line}\n")).unwrap_err();
+        let first = &errors.problems[0];
+        assert_eq!((first.message.key.as_str(), first.line), (key, 2), "{errors}");
+        assert!(errors.to_string().contains(help), "{errors}");
+    };
+    check("networks: { n: { links: [\"-x\"] } }", "keep.is_value", "eth0");
+    check("networks: { n: { may: reconfigure } }", "keep.may_without_means", "reconfigure");
+    check("networks: { n: { carries: [dv] } }", "keep.unknown_service", "`db`");
+    check("databases: { other: { sql: psql } }", "keep.unknown_service", "service");
+    check("databases: { db: {} }", "keep.missing_key", "psql");
+    check("databases: { db: { sql: psql, undo_migration: undo } }", "keep.no_placeholder", "{id}");
+    check(
+        "databases: { db: { sql: psql, may: terminate_session } }",
+        "keep.may_without_means",
+        "terminate_session",
+    );
+    check("credentials: { c: { store: /s } }", "keep.missing_key", "word");
+    check("backups: { b: { files: /a*/b } }", "keep.is_value", "file name only");
+    check("backups: { b: { files: /b/*, credential: c } }", "keep.unknown_credential", "credentials");
+    check("backups: { b: { files: /b/*, may: run_backup } }", "keep.may_without_means", "run_backup");
+    check("dependencies: { p: { http: ftp://x } }", "keep.is_value", "http");
+    check("dependencies: { p: { http: http://x, fallback: { on: a } } }", "keep.missing_key", "off");
 }

@@ -33,8 +33,10 @@ fn both_languages_have_the_same_messages_with_the_same_values() {
 fn every_message_that_the_code_names_exists_and_none_is_left_over() {
     let en = load(include_str!("../../../messages/en/keep.json"));
     let mut named = BTreeSet::new();
-    for source in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).expect("sources") {
-        let text = std::fs::read_to_string(source.expect("entry").path()).expect("source");
+    for folder in ["/src", "/src/watched"] {
+        let sources = std::fs::read_dir(format!("{}{folder}", env!("CARGO_MANIFEST_DIR"))).expect("sources");
+        let files = sources.map(|s| s.expect("entry").path()).filter(|p| p.is_file());
+        let text: String = files.map(|p| std::fs::read_to_string(p).expect("source")).collect();
         named.extend(text.split('"').filter(|s| is_key(s)).map(str::to_owned));
     }
     assert_eq!(named.iter().collect::<Vec<_>>(), en.keys().collect::<Vec<_>>());

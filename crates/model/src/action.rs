@@ -25,13 +25,21 @@ pub enum ActionKind {
     Rollback,
     /// Remove what a declared rule allows.
     FreeSpace,
+    /// Change a priority, setting, link or secret as declared, or have a service open its files again.
+    Reconfigure,
+    /// Make a backup now and prove it.
+    RunBackup,
+    /// End sessions inside a database.
+    TerminateSession,
+    /// Block a port, or move something aside, and keep it.
+    Isolate,
     /// Hand over to a person with the evidence.
     Escalate,
 }
 
 impl ActionKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Restart,
         Self::StartDependency,
         Self::Resume,
@@ -39,6 +47,10 @@ impl ActionKind {
         Self::Restore,
         Self::Rollback,
         Self::FreeSpace,
+        Self::Reconfigure,
+        Self::RunBackup,
+        Self::TerminateSession,
+        Self::Isolate,
         Self::Escalate,
     ];
 
@@ -53,6 +65,10 @@ impl ActionKind {
             Self::Restore => "restore",
             Self::Rollback => "rollback",
             Self::FreeSpace => "free_space",
+            Self::Reconfigure => "reconfigure",
+            Self::RunBackup => "run_backup",
+            Self::TerminateSession => "terminate_session",
+            Self::Isolate => "isolate",
             Self::Escalate => "escalate",
         }
     }
@@ -94,6 +110,28 @@ pub enum Undo {
     },
     /// Send the process into the stopped state again.
     Stop,
+    /// Use another declared means, as its subject names it.
+    Means {
+        /// See [`crate::Means`].
+        subject: String,
+    },
+    /// Make this release the current one again.
+    Release {
+        /// As the link held it.
+        to: String,
+    },
+    /// Open the port again.
+    Unblock {
+        /// `tcp` or `udp`.
+        protocol: String,
+        /// The port.
+        port: u16,
+    },
+    /// Give these processes their old priority back.
+    Renice {
+        /// Each process (as [`crate::ProcessSet`] writes it) with its old nice value.
+        before: Vec<(String, i32)>,
+    },
 }
 
 /// One thing to be done, with every choice made.

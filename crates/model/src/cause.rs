@@ -24,13 +24,59 @@ pub enum CauseKind {
     UnauthorisedFileChange,
     /// A file that belongs to the component is absent.
     MissingFile,
+    /// The clock that it sees is off against the host's clock.
+    ClockSkew,
+    /// A configuration file cannot be parsed.
+    ConfigSyntaxError,
+    /// All connection slots are taken.
+    ConnectionExhaustion,
+    /// It presents a credential that the other side no longer accepts.
+    CredentialMismatch,
+    /// A backup was written without content.
+    EmptyDump,
+    /// A dependency is well again and a fallback that was switched on is still on.
+    FallbackLeftOn,
+    /// A network link is down or has no carrier.
+    LinkDown,
+    /// Queries read whole tables because an index is absent.
+    MissingIndex,
+    /// Packets are lost or delayed between two services.
+    PacketLoss,
+    /// A standby receives changes and does not apply them.
+    ReplayPaused,
+    /// It answers much more slowly than usual.
+    Slow,
+    /// It answers, and its answers are wrong.
+    WrongAnswers,
+    /// A backup that was due was never made.
+    BackupMissing,
+    /// It runs and does not answer at all.
+    Down,
+    /// A deployed release carries the defect.
+    BadRelease,
+    /// A parent process never waits for its ended children.
+    ChildrenNotReaped,
+    /// Processes that belong to no service take the processors from those that do.
+    CpuContention,
+    /// A deleted file still takes space because a process holds it open.
+    DeletedOpenFile,
+    /// The component keeps ever more file descriptors open.
+    FdLeak,
+    /// The memory of the component grows without bound.
+    MemoryLeak,
+    /// Another process holds the port that the component needs.
+    PortConflict,
+    /// A process creates children without end.
+    RunawayFork,
+    /// A process listens on a port that nobody declared.
+    UnexpectedListener,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 32] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -39,6 +85,29 @@ impl CauseKind {
         Self::InodeExhaustion,
         Self::UnauthorisedFileChange,
         Self::MissingFile,
+        Self::ClockSkew,
+        Self::ConfigSyntaxError,
+        Self::ConnectionExhaustion,
+        Self::CredentialMismatch,
+        Self::EmptyDump,
+        Self::FallbackLeftOn,
+        Self::LinkDown,
+        Self::MissingIndex,
+        Self::PacketLoss,
+        Self::ReplayPaused,
+        Self::Slow,
+        Self::WrongAnswers,
+        Self::BackupMissing,
+        Self::Down,
+        Self::BadRelease,
+        Self::ChildrenNotReaped,
+        Self::CpuContention,
+        Self::DeletedOpenFile,
+        Self::FdLeak,
+        Self::MemoryLeak,
+        Self::PortConflict,
+        Self::RunawayFork,
+        Self::UnexpectedListener,
         Self::Unknown,
     ];
 
@@ -54,6 +123,29 @@ impl CauseKind {
             Self::InodeExhaustion => "inode_exhaustion",
             Self::UnauthorisedFileChange => "unauthorised_file_change",
             Self::MissingFile => "missing_file",
+            Self::ClockSkew => "clock_skew",
+            Self::ConfigSyntaxError => "config_syntax_error",
+            Self::ConnectionExhaustion => "connection_exhaustion",
+            Self::CredentialMismatch => "credential_mismatch",
+            Self::EmptyDump => "empty_dump",
+            Self::FallbackLeftOn => "fallback_left_on",
+            Self::LinkDown => "link_down",
+            Self::MissingIndex => "missing_index",
+            Self::PacketLoss => "packet_loss",
+            Self::ReplayPaused => "replay_paused",
+            Self::Slow => "slow",
+            Self::WrongAnswers => "wrong_answers",
+            Self::BackupMissing => "backup_missing",
+            Self::Down => "down",
+            Self::BadRelease => "bad_release",
+            Self::ChildrenNotReaped => "children_not_reaped",
+            Self::CpuContention => "cpu_contention",
+            Self::DeletedOpenFile => "deleted_open_file",
+            Self::FdLeak => "fd_leak",
+            Self::MemoryLeak => "memory_leak",
+            Self::PortConflict => "port_conflict",
+            Self::RunawayFork => "runaway_fork",
+            Self::UnexpectedListener => "unexpected_listener",
             Self::Unknown => "unknown",
         }
     }

@@ -115,4 +115,18 @@ pub struct FileVersionChange {
     /// True when only owner, group or mode differ.
     #[serde(default)]
     pub only_metadata: bool,
+    /// What says how the file should be.
+    #[serde(default)]
+    pub origin: FileOrigin,
+}
+
+/// What says how a file should be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileOrigin {
+    /// Its last good version, as we saw and kept it.
+    #[default]
+    Kept,
+    /// The manifest of the release that it belongs to.
+    Release,
 }

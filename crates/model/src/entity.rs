@@ -21,12 +21,30 @@ pub enum EntityKind {
     Interface,
     /// A file named in the keep file, named by its path.
     File,
+    /// A set of dumps, named in the keep file.
+    Backup,
+    /// A service of somebody else, named in the keep file.
+    Dependency,
+    /// Links and packet filter of a network namespace, named in the keep file.
+    Network,
+    /// A listening socket that nobody declared: `tcp 0.0.0.0:31337`.
+    Listener,
 }
 
 impl EntityKind {
     /// All kinds, in the order of declaration.
-    pub const ALL: [Self; 6] =
-        [Self::Host, Self::Service, Self::Process, Self::Filesystem, Self::Interface, Self::File];
+    pub const ALL: [Self; 10] = [
+        Self::Host,
+        Self::Service,
+        Self::Process,
+        Self::Filesystem,
+        Self::Interface,
+        Self::File,
+        Self::Backup,
+        Self::Dependency,
+        Self::Network,
+        Self::Listener,
+    ];
 
     /// The word used in ids, the API and labels.
     #[must_use]
@@ -38,6 +56,10 @@ impl EntityKind {
             Self::Filesystem => "filesystem",
             Self::Interface => "interface",
             Self::File => "file",
+            Self::Backup => "backup",
+            Self::Dependency => "dependency",
+            Self::Network => "network",
+            Self::Listener => "listener",
         }
     }
 }
@@ -81,10 +103,12 @@ impl EntityId {
     #[must_use]
     pub fn component(&self) -> &str {
         match self.kind {
-            EntityKind::Service => &self.name,
-            EntityKind::Interface => "network",
-            EntityKind::File => "security",
-            EntityKind::Host | EntityKind::Process | EntityKind::Filesystem => "host",
+            EntityKind::Service | EntityKind::Backup | EntityKind::Dependency => &self.name,
+            EntityKind::Interface | EntityKind::Network => "network",
+            EntityKind::File | EntityKind::Listener => "security",
+            // `report-gen [session 42]`: the program, without the number that changes with every run.
+            EntityKind::Process => self.name.split(" [").next().unwrap_or(&self.name),
+            EntityKind::Host | EntityKind::Filesystem => "host",
         }
     }
 }

@@ -49,10 +49,52 @@ pub enum FindingKind {
     FilesystemFilling,
     /// A kept file differs from its last good version and nobody recorded a change.
     FileChanged,
+    /// Work that belongs to no service takes most of the processors, and others wait.
+    CpuContended,
+    /// A service writes to a file that was deleted, and the space stays taken.
+    DeletedOpen,
+    /// A service comes near its limit of open descriptors and goes on rising.
+    FdsRising,
+    /// A health check that used to pass fails now and then.
+    HealthUnsteady,
+    /// A process listens where the keep file declares nothing.
+    ListenerUnexpected,
+    /// A service comes near its memory limit in a steady line.
+    MemoryRising,
+    /// The control group of a service has no process numbers left.
+    PidsExhausted,
+    /// Ended children of a process pile up, because it does not wait for them.
+    ZombiesRising,
+    /// Another process holds a port that a service declares.
+    PortTaken,
     /// A chosen series is far from its usual range.
     Unusual,
     /// A source has stopped reporting.
     Silent,
+    /// The newest backup is too small, empty or too old.
+    BackupUnusable,
+    /// A service shows another time than the host.
+    ClockOff,
+    /// The configuration of a service cannot be parsed.
+    ConfigInvalid,
+    /// A database has (nearly) no connection slot left.
+    ConnectionsFull,
+    /// Logins are refused, or a copy of a credential is not what its store holds.
+    CredentialRefused,
+    /// A service of somebody else answers slowly or not at all.
+    DependencySlow,
+    /// A fallback is on though its dependency is well again.
+    FallbackOn,
+    /// A declared index is absent.
+    IndexMissing,
+    /// A declared link is down or has no carrier.
+    LinkDown,
+    /// A resolver gives wrong answers or none.
+    NamesWrong,
+    /// Packets are sent again and the packet filter or a queue is not as declared.
+    NetworkAltered,
+    /// A standby was told not to replay.
+    ReplayPaused,
     /// An alerting rule fires; the subject names the alert.
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
@@ -61,7 +103,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 32] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -69,8 +111,29 @@ impl FindingKind {
         Self::FilesystemFull,
         Self::FilesystemFilling,
         Self::FileChanged,
+        Self::CpuContended,
+        Self::DeletedOpen,
+        Self::FdsRising,
+        Self::HealthUnsteady,
+        Self::ListenerUnexpected,
+        Self::MemoryRising,
+        Self::PidsExhausted,
+        Self::ZombiesRising,
+        Self::PortTaken,
         Self::Unusual,
         Self::Silent,
+        Self::BackupUnusable,
+        Self::ClockOff,
+        Self::ConfigInvalid,
+        Self::ConnectionsFull,
+        Self::CredentialRefused,
+        Self::DependencySlow,
+        Self::FallbackOn,
+        Self::IndexMissing,
+        Self::LinkDown,
+        Self::NamesWrong,
+        Self::NetworkAltered,
+        Self::ReplayPaused,
         Self::Alert,
         Self::LogUnusual,
     ];
@@ -86,8 +149,29 @@ impl FindingKind {
             Self::FilesystemFull => "filesystem_full",
             Self::FilesystemFilling => "filesystem_filling",
             Self::FileChanged => "file_changed",
+            Self::CpuContended => "cpu_contended",
+            Self::DeletedOpen => "deleted_open",
+            Self::FdsRising => "fds_rising",
+            Self::HealthUnsteady => "health_unsteady",
+            Self::ListenerUnexpected => "listener_unexpected",
+            Self::MemoryRising => "memory_rising",
+            Self::PidsExhausted => "pids_exhausted",
+            Self::ZombiesRising => "zombies_rising",
+            Self::PortTaken => "port_taken",
             Self::Unusual => "unusual",
             Self::Silent => "silent",
+            Self::BackupUnusable => "backup_unusable",
+            Self::ClockOff => "clock_off",
+            Self::ConfigInvalid => "config_invalid",
+            Self::ConnectionsFull => "connections_full",
+            Self::CredentialRefused => "credential_refused",
+            Self::DependencySlow => "dependency_slow",
+            Self::FallbackOn => "fallback_on",
+            Self::IndexMissing => "index_missing",
+            Self::LinkDown => "link_down",
+            Self::NamesWrong => "names_wrong",
+            Self::NetworkAltered => "network_altered",
+            Self::ReplayPaused => "replay_paused",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
         }

@@ -2,9 +2,13 @@
 //!
 //! Reading and checking the YAML is left to `wellkept-keep`, the only place that builds a [`Keep`] from a file.
 
+mod watched;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use watched::{Backup, ClockShown, Credential, Database, Dependency, Network, Resolves, WatchedKeep};
 
 use crate::{ActionKind, MatchOp};
 
@@ -21,12 +25,22 @@ pub struct Keep {
     pub change_logs: Vec<PathBuf>,
     /// Series that are compared with their own past.
     pub unusual: Vec<UnusualRule>,
+    /// Which listening sockets may be there, when that is declared.
+    pub listeners: Option<Listeners>,
+    /// What may be done to processes that belong to no service.
+    pub strangers: Strangers,
+    /// Files with maintenance windows.
+    pub maintenance: Vec<PathBuf>,
+    /// Where copies of altered files go, besides our own data directory.
+    pub evidence: Option<PathBuf>,
     /// A server that the user already has, whose series are read beside our own.
     pub source: Option<Upstream>,
     /// Samples from elsewhere: scraped and pushed ones, rules over them, and how long they are kept.
     pub metrics: Metrics,
     /// Lines of logs: where they come from, whose they are, and how long they are kept.
     pub logs: Logs,
+    /// Networks, databases, credentials, backups and outside services.
+    pub watched: WatchedKeep,
 }
 
 /// Lines of logs.
@@ -220,6 +234,8 @@ pub struct Service {
     pub restart: Option<Command>,
     /// Has it read its configuration again.
     pub reload: Option<Command>,
+    /// Has it open its log files again.
+    pub reopen: Option<Command>,
     /// All must pass for the service to be well.
     pub health: Vec<HealthCheck>,
     /// User that its processes run as.
@@ -240,6 +256,41 @@ pub struct Service {
     pub group: Option<String>,
     /// Something else (a supervisor) starts it again within this time; we wait that long before we do.
     pub starts_itself_within: Option<Duration>,
+    /// Ends with status 0 when its configuration can be parsed; changes nothing.
+    pub config_test: Option<Command>,
+    /// Names that it must resolve, when it is a resolver.
+    pub resolves: Option<Resolves>,
+    /// The clock that it shows.
+    pub clock: Option<ClockShown>,
+}
+
+impl Service {
+    /// A service of which nothing else is declared.
+    #[must_use]
+    pub fn named(name: &str, identity: Identity) -> Self {
+        Self {
+            name: name.to_owned(),
+            identity,
+            start: None,
+            stop: None,
+            restart: None,
+            reload: None,
+            reopen: None,
+            health: Vec::new(),
+            user: None,
+            listens: Vec::new(),
+            depends_on: Vec::new(),
+            uses: Vec::new(),
+            release: None,
+            files: Vec::new(),
+            may: Vec::new(),
+            group: None,
+            starts_itself_within: None,
+            config_test: None,
+            resolves: None,
+            clock: None,
+        }
+    }
 }
 
 /// How the processes of a service are found.
@@ -317,6 +368,39 @@ pub struct Release {
     pub current: PathBuf,
     /// Directory that holds the releases.
     pub from: PathBuf,
+    /// Manifest inside each release: path, SHA-256, owner and mode of its files.
+    pub manifest: Option<PathBuf>,
+    /// The release as it was built, a `tar.gz`; `{release}` stands for the release's name.
+    pub artefact: Option<String>,
+    /// Makes another release current; `{release}` stands for its name. Without it the link is switched.
+    pub rollback: Option<Command>,
+}
+
+/// Which listening sockets may be there besides those of services.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listeners {
+    /// Sockets that belong to no service and may be there.
+    pub allow: Vec<AllowedListener>,
+    /// Whether the port of any other may be blocked without asking.
+    pub isolate: bool,
+}
+
+/// A socket that may be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedListener {
+    /// `None`: any address.
+    pub ip: Option<std::net::IpAddr>,
+    /// The port.
+    pub port: u16,
+}
+
+/// What may be done to processes that belong to no service. Users are named; without a name nothing may be done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Strangers {
+    /// Users whose processes may be ended when they harm a service.
+    pub kill: Vec<String>,
+    /// Users whose processes may be made nice when they take the processors from services.
+    pub slow_down: Vec<String>,
 }
 
 /// A file whose versions are kept.

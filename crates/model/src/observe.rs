@@ -1,10 +1,19 @@
 //! What the collectors saw at one instant, besides numbers: the seam between `collect` and `detect`.
 
+mod watched;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use watched::{
+    ApplicationSeen, BackupSeen, ClockSeen, ConfigSeen, CredentialSeen, DatabaseSeen, DependencySeen,
+    LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, TableState, Watched,
+};
+
 use crate::TimestampMs;
+use crate::local::{LocalSeen, ProcessRef};
+use crate::maintenance::Window;
 
 /// Everything seen in one round. Missing parts are named in `problems`; silence is not health.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -21,8 +30,17 @@ pub struct Observation {
     pub files: Vec<FileSeen>,
     /// Listening sockets.
     pub listeners: Vec<ListenerSeen>,
+    /// What was seen of this host's processes, releases and limits.
+    #[serde(default)]
+    pub local: LocalSeen,
+    /// Maintenance windows that are open now.
+    #[serde(default)]
+    pub maintenance: Vec<Window>,
     /// What could not be read, and why.
     pub problems: Vec<CollectProblem>,
+    /// What the slower looks saw.
+    #[serde(default)]
+    pub watched: Watched,
 }
 
 /// One declared service.
@@ -38,6 +56,24 @@ pub struct ServiceSeen {
     pub down_since: Option<TimestampMs>,
     /// False until its processes were found for the first time: never seen is not the same as gone.
     pub ever_seen: bool,
+    /// What its main process may use, and uses.
+    #[serde(default)]
+    pub limits: LimitsSeen,
+}
+
+/// Limits of a service's main process and of its control group. `None`: none, or not known.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LimitsSeen {
+    /// Descriptors that one process may have open (the soft limit).
+    pub fds: Option<u64>,
+    /// Memory of the control group, bytes.
+    pub memory_bytes: Option<u64>,
+    /// Processes and threads of the control group.
+    pub pids: Option<u64>,
+    /// How many of those there are now.
+    pub pids_used: Option<u64>,
+    /// The control group in which they are counted.
+    pub pids_group: Option<String>,
 }
 
 /// How many starts of a service are remembered.
@@ -188,6 +224,20 @@ pub struct ListenerSeen {
     pub uid: u32,
     /// Process that holds it, when it could be found.
     pub pid: Option<u32>,
+    /// More about that process.
+    #[serde(default)]
+    pub holder: Option<HolderSeen>,
+}
+
+/// The process that holds a listening socket.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HolderSeen {
+    /// Which.
+    pub process: ProcessRef,
+    /// Short name.
+    pub comm: String,
+    /// Owner of the process.
+    pub user: String,
 }
 
 /// Something that could not be read.

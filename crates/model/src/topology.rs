@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::EntityId;
 use crate::keep::Keep;
+use crate::{EntityId, EntityKind};
 
 /// How one entity relates to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,12 +58,13 @@ impl Topology {
                 edge(RelationKind::DependsOn, EntityId::service(name));
             }
             for file in &service.files {
-                edge(RelationKind::Owns, EntityId::new(crate::EntityKind::File, file.path.to_string_lossy()));
+                edge(RelationKind::Owns, EntityId::new(EntityKind::File, file.path.to_string_lossy()));
             }
             for mountpoint in &service.uses {
                 edge(RelationKind::Mounts, EntityId::filesystem(mountpoint));
             }
         }
+        edges.extend(watched_edges(keep));
         Self::new(edges)
     }
 
@@ -102,6 +103,21 @@ impl Topology {
         }
         seen
     }
+}
+
+/// Services lean on the networks that carry them and on the services of others.
+fn watched_edges(keep: &Keep) -> Vec<Relation> {
+    let mut edges = Vec::new();
+    let mut edge = |from, to| edges.push(Relation { from, kind: RelationKind::DependsOn, to });
+    for network in keep.watched.networks.values() {
+        let to = EntityId::new(EntityKind::Network, &network.name);
+        network.carries.iter().for_each(|s| edge(EntityId::service(s), to.clone()));
+    }
+    for dependency in keep.watched.dependencies.values() {
+        let to = EntityId::new(EntityKind::Dependency, &dependency.name);
+        dependency.used_by.iter().for_each(|s| edge(EntityId::service(s), to.clone()));
+    }
+    edges
 }
 
 #[cfg(test)]

@@ -27,6 +27,10 @@ fn related(a: &Finding, b: &Finding, topology: &Topology) -> bool {
     if x == y {
         return true;
     }
+    if x.kind == EntityKind::Network && y.kind == EntityKind::Network {
+        // Two ends of one link are often in two namespaces.
+        return apart <= TOGETHER;
+    }
     if x.kind == EntityKind::Host || y.kind == EntityKind::Host {
         return false;
     }

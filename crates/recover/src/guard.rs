@@ -1,11 +1,14 @@
 //! The safe envelope: what must hold before a plan may run without a person. Each guard has a test.
 
+mod means;
+
 use std::collections::BTreeMap;
 
 use wellkept_model::keep::{Keep, Mode, Service};
 use wellkept_model::observe::Observation;
 use wellkept_model::{
-    ActionKind, CauseKind, EntityId, EntityKind, Finding, FindingKind, PlannedAction, Text, TimestampMs,
+    ActionKind, CauseKind, EntityId, EntityKind, Finding, FindingKind, PlannedAction, ProcessSet, Text,
+    TimestampMs,
 };
 
 use crate::Ledger;
@@ -53,8 +56,9 @@ pub(crate) fn check(cause: CauseKind, steps: &[PlannedAction], s: &Surroundings<
             no_target(step),
             mode(s.keep.automation.mode),
             frozen(s.frozen),
-            not_allowed(step, s.keep),
+            not_allowed(step, s),
             needs_confirmation(step, s.keep),
+            in_maintenance(step, s.seen),
             made_worse(cause, step, s.ledger),
             many_ill(step, s),
             vantage_in_doubt(s),
@@ -78,8 +82,10 @@ fn frozen(frozen: bool) -> Option<Text> {
     frozen.then(|| Text::new("withheld.frozen"))
 }
 
-fn not_allowed(step: &PlannedAction, keep: &Keep) -> Option<Text> {
-    let allowed = match step.target.kind {
+fn not_allowed(step: &PlannedAction, s: &Surroundings<'_>) -> Option<Text> {
+    let keep = s.keep;
+    let by_means = means::allowed(step, keep);
+    let allowed = by_means.unwrap_or_else(|| match step.target.kind {
         EntityKind::Service => {
             keep.services.get(&step.target.name).is_some_and(|service| may(service, step.kind))
         }
@@ -87,11 +93,47 @@ fn not_allowed(step: &PlannedAction, keep: &Keep) -> Option<Text> {
             step.kind == ActionKind::FreeSpace
                 && keep.filesystems.get(&step.target.name).is_some_and(|f| !f.free_space.is_empty())
         }
-        EntityKind::Host | EntityKind::Process | EntityKind::Interface | EntityKind::File => false,
-    };
+        // A single process, or a session: only of users that are named, and only as long as we see whose it is.
+        EntityKind::Process => {
+            step.kind == ActionKind::Kill && are_of(&step.subject, &keep.strangers.kill, s.seen)
+        }
+        EntityKind::Host => {
+            step.kind == ActionKind::Reconfigure && are_of(&step.subject, &keep.strangers.slow_down, s.seen)
+        }
+        EntityKind::Listener => {
+            step.kind == ActionKind::Isolate && keep.listeners.as_ref().is_some_and(|l| l.isolate)
+        }
+        EntityKind::Interface
+        | EntityKind::File
+        | EntityKind::Backup
+        | EntityKind::Dependency
+        | EntityKind::Network => false,
+    });
     let text =
         Text::new("withheld.not_allowed").with("action", step.kind.word()).with("name", &step.target.name);
     (!allowed && step.kind != ActionKind::Escalate).then_some(text)
+}
+
+/// True when the step names processes, and each of them is seen to belong to one of these users.
+fn are_of(subject: &str, users: &[String], seen: &Observation) -> bool {
+    let table = seen.local.table.as_ref();
+    let is_of = |user: &str| users.iter().any(|u| u == user);
+    match subject.parse::<ProcessSet>() {
+        Ok(ProcessSet::Some(processes)) => processes.iter().all(|process| {
+            let holders = seen.listeners.iter().filter_map(|l| l.holder.as_ref());
+            let holders = holders.filter(|h| h.process == *process).map(|h| h.user.as_str());
+            let consumers = table.into_iter().flat_map(|t| &t.consumers);
+            let consumers =
+                consumers.filter(|c| c.process == *process && c.service.is_none()).map(|c| c.user.as_str());
+            let mut owners = holders.chain(consumers).peekable();
+            owners.peek().is_some() && owners.all(is_of)
+        }),
+        Ok(ProcessSet::Session { id, uid }) => table
+            .into_iter()
+            .flat_map(|t| &t.crowds)
+            .any(|c| c.session == id && c.uid == uid && !c.of_service && is_of(&c.user)),
+        Err(_) => false,
+    }
 }
 
 /// Starting what others need is a restart in the operator's eyes.
@@ -103,6 +145,14 @@ fn may(service: &Service, kind: ActionKind) -> bool {
 fn needs_confirmation(step: &PlannedAction, keep: &Keep) -> Option<Text> {
     let named = keep.automation.confirm.contains(&step.kind);
     named.then(|| Text::new("withheld.confirm").with("action", step.kind.word()))
+}
+
+/// Somebody is at work there, and said so.
+fn in_maintenance(step: &PlannedAction, seen: &Observation) -> Option<Text> {
+    let window = seen.maintenance.iter().find(|w| w.covers(&step.target))?;
+    let text =
+        Text::new("withheld.maintenance").with("name", &step.target.name).with("reason", &window.reason);
+    (step.kind != ActionKind::Escalate).then_some(text)
 }
 
 fn made_worse(cause: CauseKind, step: &PlannedAction, ledger: &Ledger) -> Option<Text> {
@@ -263,6 +313,80 @@ mod tests {
         assert_eq!(verdict(&g, &restart("a")), "withheld.vantage");
         g.seen.health[0].failure = None;
         assert_eq!(verdict(&g, &restart("a")), "allowed");
+    }
+
+    #[test]
+    fn where_somebody_announced_work_nothing_is_done() {
+        let mut g = given();
+        let (from, until) = (TimestampMs(0), TimestampMs(i64::MAX));
+        let components = vec!["a".to_owned()];
+        g.seen.maintenance =
+            vec![wellkept_model::maintenance::Window { from, until, components, reason: "x".to_owned() }];
+        assert_eq!(verdict(&g, &restart("a")), "withheld.maintenance");
+        assert_eq!(verdict(&g, &restart("b")), "allowed");
+    }
+
+    fn kill(subject: &str) -> PlannedAction {
+        let target = EntityId::new(EntityKind::Process, "python3 [77]");
+        PlannedAction { kind: ActionKind::Kill, target, subject: subject.to_owned(), ..restart("a") }
+    }
+
+    #[test]
+    fn only_processes_of_named_users_that_are_still_seen_are_ended() {
+        use wellkept_model::ProcessRef;
+        use wellkept_model::observe::{HolderSeen, ListenerSeen};
+        let mut g = given();
+        let holder = HolderSeen {
+            process: ProcessRef { pid: 77, start_ticks: 5 },
+            comm: "python3".to_owned(),
+            user: "batch".to_owned(),
+        };
+        let (protocol, address) = ("tcp".to_owned(), "127.0.0.1:1".to_owned());
+        g.seen.listeners =
+            vec![ListenerSeen { protocol, address, uid: 1, pid: Some(77), holder: Some(holder) }];
+        assert_eq!(verdict(&g, &kill("pids 77@5")), "withheld.not_allowed", "nobody is named");
+        g.keep.strangers.kill = vec!["batch".to_owned()];
+        assert_eq!(verdict(&g, &kill("pids 77@5")), "allowed");
+        for other in ["pids 77@6", "pids 78@5", "pids 77@5 78@5", "pids", "", "session 42 uid 1"] {
+            assert_eq!(verdict(&g, &kill(other)), "withheld.not_allowed", "{other}");
+        }
+        g.keep.strangers.kill = vec!["backup".to_owned()];
+        assert_eq!(verdict(&g, &kill("pids 77@5")), "withheld.not_allowed", "another user");
+    }
+
+    #[test]
+    fn a_session_is_ended_only_when_nobody_in_it_belongs_to_a_service() {
+        use wellkept_model::local::{CrowdSeen, ProcessTableSeen};
+        let mut g = given();
+        g.keep.strangers.kill = vec!["batch".to_owned()];
+        let crowd = |of_service| CrowdSeen {
+            session: 42,
+            uid: 1001,
+            user: "batch".to_owned(),
+            comm: "x".to_owned(),
+            count: 200,
+            of_service,
+            group: "/".to_owned(),
+        };
+        for (of_service, expected) in [(false, "allowed"), (true, "withheld.not_allowed")] {
+            let crowds = vec![crowd(of_service)];
+            g.seen.local.table = Some(ProcessTableSeen { crowds, ..ProcessTableSeen::default() });
+            assert_eq!(verdict(&g, &kill("session 42 uid 1001")), expected);
+            assert_eq!(verdict(&g, &kill("session 42 uid 1002")), "withheld.not_allowed");
+            assert_eq!(verdict(&g, &kill("session 43 uid 1001")), "withheld.not_allowed");
+        }
+    }
+
+    #[test]
+    fn a_port_is_blocked_only_where_that_is_declared() {
+        let mut g = given();
+        let target = EntityId::new(EntityKind::Listener, "tcp 0.0.0.0:31337");
+        let step = PlannedAction { kind: ActionKind::Isolate, target, ..restart("a") };
+        assert_eq!(verdict(&g, &step), "withheld.not_allowed");
+        g.keep.listeners = Some(wellkept_model::keep::Listeners::default());
+        assert_eq!(verdict(&g, &step), "withheld.not_allowed");
+        g.keep.listeners = Some(wellkept_model::keep::Listeners { isolate: true, allow: Vec::new() });
+        assert_eq!(verdict(&g, &step), "allowed");
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use wellkept_model::{
-    Action, ActionId, ActionKind, ActionStatus, Cause, CauseKind, EntityId, Finding, FindingKey, Incident,
-    IncidentId, IncidentStatus, Moment, MomentKind, Plan, PlannedAction, Severity, Text, TimestampMs, Undo,
+    Action, ActionId, ActionKind, ActionStatus, Cause, CauseKind, EntityId, Finding, FindingKey, FindingKind,
+    Incident, IncidentId, IncidentStatus, Moment, MomentKind, Plan, PlannedAction, Severity, Text,
+    TimestampMs, Undo,
 };
 
 use crate::book::StepResult;
@@ -22,6 +23,8 @@ const ACTIONS_MAX: usize = 200;
 const DIAGNOSE_EVERY: Duration = Duration::from_secs(1);
 /// From this score on a new cause ends the verification of an answer to another one.
 const SCORE_CLEAR: f64 = 0.9;
+/// How long leftovers of a trouble that a plan has ended may still be seen: averages and counts follow late.
+const AFTERMATH: Duration = Duration::from_secs(15);
 /// When a step that could not begin is decided again.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// A flapping incident doubles its hold time at most this often.
@@ -50,6 +53,8 @@ pub(crate) struct Life {
     critical_at_start: usize,
     flaps: u32,
     now_active: BTreeSet<FindingKey>,
+    /// Until when, after a plan has helped, what still holds is given time to end before it is looked into anew.
+    settles_until: Option<TimestampMs>,
 }
 
 impl Life {
@@ -127,6 +132,7 @@ impl Life {
             critical_at_start: 0,
             flaps: 0,
             now_active: BTreeSet::new(),
+            settles_until: None,
         }
     }
 
@@ -142,6 +148,9 @@ impl Life {
         self.incident.began_at = self.incident.began_at.min(finding.since);
         self.incident.severity = self.incident.severity.max(finding.severity);
         self.now_active.insert(finding.key.clone());
+        if self.settles_until.is_some() {
+            self.look_again();
+        }
         self.incident.findings.push(finding);
         self.touch(now);
         self.count_active();
@@ -154,6 +163,7 @@ impl Life {
 
     /// Brings its own findings up to date; says which have begun again or ended.
     pub(crate) fn refresh(&mut self, now: TimestampMs, active: &BTreeMap<FindingKey, Finding>) {
+        let was_active = self.now_active.clone();
         let mut moments = Vec::new();
         for own in &mut self.incident.findings {
             let was = self.now_active.contains(&own.key);
@@ -182,6 +192,10 @@ impl Life {
             .cloned()
             .collect();
         self.count_active();
+        let is_new = |key: &FindingKey| !was_active.contains(key);
+        if self.settles_until.is_some_and(|t| now >= t || self.now_active.iter().any(is_new)) {
+            self.look_again();
+        }
         for text in moments {
             self.note(now, MomentKind::Seen, text);
         }
@@ -204,6 +218,7 @@ impl Life {
         self.incident.causes.clear();
         self.failed.clear();
         (self.diagnosed, self.decided_for, self.quiet_since) = (None, None, None);
+        self.settles_until = None;
         self.note(now, MomentKind::Status, Text::new("moment.reopened").with("count", self.flaps));
         self.set_status(now, IncidentStatus::Open);
     }
@@ -232,6 +247,7 @@ impl Life {
     pub(crate) fn wants_diagnosis(&self, now: TimestampMs) -> bool {
         let possible = !matches!(self.incident.status, IncidentStatus::Recovering | IncidentStatus::Resolved);
         possible
+            && self.settles_until.is_none()
             && self.incident.active > 0
             && self
                 .diagnosed
@@ -490,11 +506,33 @@ impl Life {
         self.planned_for = None;
         if self.incident.active == 0 {
             self.resolve(now);
+        } else if self.is_handed_over() {
+            // What could be done alone is done; what still holds is for the person who was called.
+            self.drop_plan();
+            self.decide();
+            self.set_status(now, IncidentStatus::Escalated);
         } else {
             self.drop_plan();
-            (self.decided_for, self.diagnosed) = (None, None);
+            if self.now_active.iter().all(|key| follows_late(key.kind)) {
+                self.decide();
+                self.settles_until = Some(now + AFTERMATH);
+            } else {
+                self.look_again();
+            }
             self.set_status(now, IncidentStatus::Diagnosing);
         }
+    }
+
+    /// Ends the time in which leftovers of a solved trouble may go away by themselves.
+    fn look_again(&mut self) {
+        self.settles_until = None;
+        (self.decided_for, self.diagnosed) = (None, None);
+    }
+
+    /// True when the plan in force ends with calling a person.
+    fn is_handed_over(&self) -> bool {
+        let last = self.incident.plan.as_ref().and_then(|p| p.steps.last());
+        last.is_some_and(|s| s.kind == ActionKind::Escalate)
     }
 
     pub(crate) fn end_undo(&mut self, now: TimestampMs, id: ActionId, result: StepResult) {
@@ -545,6 +583,11 @@ impl Life {
         self.incident.updated_at = now;
         self.changed = true;
     }
+}
+
+/// Findings over a stretch of time: they outlast what they were about.
+fn follows_late(kind: FindingKind) -> bool {
+    matches!(kind, FindingKind::HealthUnsteady | FindingKind::Unusual | FindingKind::FilesystemFilling)
 }
 
 fn root_of(cause: &Cause) -> Root {

@@ -1,13 +1,16 @@
 //! From a cause to a plan: a value with no choices left.
 
 mod steps;
+#[cfg(test)]
+mod local_tests;
 
 use std::time::Duration;
 
 use wellkept_model::keep::Mode;
 use wellkept_model::observe::SpaceUse;
 use wellkept_model::{
-    Cause, CauseKind, EntityId, FileVersionChange, Finding, FindingKind, Incident, Plan, Text, TimestampMs,
+    Cause, CauseKind, EntityId, FileOrigin, FileVersionChange, Finding, FindingKind, Incident, Plan, Text,
+    TimestampMs,
 };
 
 use crate::guard::{Surroundings, Verdict, check};
@@ -86,7 +89,9 @@ fn judge(
     facts: &Facts<'_>,
 ) -> Decision {
     let around = &facts.around;
-    let verdict = if cause.kind == CauseKind::UnauthorisedFileChange {
+    let by_manifest =
+        facts.file_changes.iter().any(|c| c.path == cause.subject && c.origin == FileOrigin::Release);
+    let verdict = if cause.kind == CauseKind::UnauthorisedFileChange && !by_manifest {
         Verdict::Withheld(Text::new("withheld.nothing_ill"))
     } else {
         check(cause.kind, &steps, around)

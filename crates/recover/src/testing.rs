@@ -29,6 +29,7 @@ fn service(name: &str) -> Service {
         stop: None,
         restart: None,
         reload: None,
+        reopen: None,
         health: vec![HealthCheck {
             name: "tcp".to_owned(),
             probe,
@@ -45,6 +46,9 @@ fn service(name: &str) -> Service {
         may: vec![ActionKind::Restart, ActionKind::Rollback, ActionKind::Restore, ActionKind::Resume],
         group: None,
         starts_itself_within: None,
+        config_test: None,
+        resolves: None,
+        clock: None,
     }
 }
 
@@ -106,6 +110,7 @@ pub(crate) fn change(service: &str, path: &str) -> FileVersionChange {
         keys_changed: Vec::new(),
         keys_added: Vec::new(),
         only_metadata: false,
+        origin: wellkept_model::FileOrigin::Kept,
     }
 }
 

@@ -42,6 +42,16 @@ impl Evidence {
         Ok(Self { dir, left: ACTION_BYTES_MAX })
     }
 
+    /// The name that it was opened with.
+    pub(crate) fn name(&self) -> &str {
+        self.dir.file_name().and_then(|n| n.to_str()).unwrap_or("evidence")
+    }
+
+    /// Where a kept file lies.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     /// How many bytes may still be kept.
     pub(crate) fn left(&self) -> usize {
         self.left

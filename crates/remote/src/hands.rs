@@ -8,11 +8,14 @@ use tokio::time::{Instant, timeout_at};
 use wellkept_model::keep::{Keep, Service};
 use wellkept_model::{ActionId, ActionKind, EntityKind, PlannedAction, Text, TimestampMs, Undo};
 
+use crate::command::{End, run};
 use crate::command::{log_path, trim_logs};
 use crate::evidence::Evidence;
 use crate::kept_file::KeptFileHands;
+use crate::means::ByMeans;
+use crate::release::Switching;
 use crate::service::Restarting;
-use crate::{Copies, Outcome, free_space, signals};
+use crate::{Copies, Outcome, free_space, isolate, signals, strangers};
 
 /// What an action gets above its deadline to end in order; after that its result is `unknown`.
 const GRACE: Duration = Duration::from_secs(10);
@@ -72,7 +75,28 @@ impl LocalHands {
         let deadline = Instant::now() + Duration::from_millis(action.deadline_ms);
         let undone = match &action.undo {
             Undo::Irreversible => Outcome::failed(Text::new("outcome.irreversible").with("target", target)),
+            Undo::Means { subject } => {
+                let back = PlannedAction { subject: subject.clone(), ..action.clone() };
+                match ByMeans::of(&back) {
+                    Some(means) => {
+                        let mut evidence = evidence;
+                        self.by_means(&back, deadline).act(&means, &mut evidence).await
+                    }
+                    None => undeclared(action),
+                }
+            }
             Undo::Stop => signals::stop_again(&target, processes, now),
+            Undo::Release { to } => match self.service(action) {
+                Some(service) => {
+                    let now_there = action.to_version.as_deref();
+                    self.switching(service, processes, now, deadline).switch(to, now_there).await
+                }
+                None => undeclared(action),
+            },
+            Undo::Unblock { protocol, port } => {
+                isolate::unblock(protocol, *port, &self.data_dir, deadline).await
+            }
+            Undo::Renice { before } => strangers::renice_back(&target, before),
             Undo::PutBack { path, sha256 } => {
                 match KeptFileHands::new(&self.keep, &self.copies, &action.target, path) {
                     Ok(file) => {
@@ -102,9 +126,12 @@ impl LocalHands {
         processes: &[u32],
         now: TimestampMs,
         deadline: Instant,
-        evidence: Evidence,
+        mut evidence: Evidence,
     ) -> Outcome {
         let target = action.target.to_string();
+        if let Some(means) = ByMeans::of(action) {
+            return self.by_means(action, deadline).act(&means, &mut evidence).await;
+        }
         match action.kind {
             ActionKind::Restart | ActionKind::StartDependency => {
                 let Some(service) = self.service(action) else { return undeclared(action) };
@@ -116,15 +143,76 @@ impl LocalHands {
                 }
             }
             ActionKind::Resume => signals::resume(&target, processes, now),
+            ActionKind::Kill if !action.subject.is_empty() => {
+                strangers::kill(&self.keep, &target, &action.subject, now, deadline).await
+            }
             ActionKind::Kill => signals::kill(&self.keep, &target, processes, now, deadline).await,
+            ActionKind::Rollback if self.is_release(action) => {
+                let Some(service) = self.service(action) else { return undeclared(action) };
+                let Some(to) = &action.to_version else { return undeclared(action) };
+                let expected = match &action.undo {
+                    Undo::Release { to } => Some(to.as_str()),
+                    _ => None,
+                };
+                self.switching(service, processes, now, deadline).switch(to, expected).await
+            }
+            ActionKind::Reconfigure if action.target.kind == EntityKind::Host => {
+                strangers::slow_down(&self.keep, &target, &action.subject)
+            }
+            ActionKind::Reconfigure => {
+                let Some(service) = self.service(action) else { return undeclared(action) };
+                Restarting::new(service, processes, &self.data_dir, now, deadline).reopen().await
+            }
+            ActionKind::RunBackup => self.by_means(action, deadline).run_backup().await,
+            ActionKind::TerminateSession => undeclared(action),
+            ActionKind::Isolate => {
+                isolate::block(&self.keep, &action.target.name, &self.data_dir, deadline).await
+            }
             ActionKind::Restore | ActionKind::Rollback => {
                 match KeptFileHands::new(&self.keep, &self.copies, &action.target, &action.subject) {
-                    Ok(file) => file.put(action, evidence).await,
+                    Ok(file) => self.put_tested(&file, action, deadline, evidence).await,
                     Err(refused) => refused,
                 }
             }
             ActionKind::FreeSpace => self.free_space(action, now, deadline, evidence).await,
             ActionKind::Escalate => Outcome::succeeded(Text::new("outcome.escalated").with("target", target)),
+        }
+    }
+
+    fn by_means<'a>(&'a self, action: &'a PlannedAction, deadline: Instant) -> ByMeans<'a> {
+        ByMeans { keep: &self.keep, data_dir: &self.data_dir, action, deadline }
+    }
+
+    /// Puts a version in place. Where the service declares a test of its configuration, it must pass; else what was
+    /// there comes back.
+    async fn put_tested(
+        &self,
+        file: &KeptFileHands<'_>,
+        action: &PlannedAction,
+        deadline: Instant,
+        evidence: Evidence,
+    ) -> Outcome {
+        let name = evidence.name().to_owned();
+        let put = file.put(action, evidence).await;
+        let test = self.service(action).and_then(|s| s.config_test.as_ref());
+        let (Some(test), Some(Undo::PutBack { sha256, .. })) = (test, &put.undo) else { return put };
+        let until = (Instant::now() + test.within).min(deadline);
+        let ran = run(&test.argv, &log_path(&self.data_dir, &action.target.name), until).await;
+        if matches!(&ran.end, End::Exited(status) if status.success()) {
+            return put;
+        }
+        let failed =
+            Text::new("outcome.config_test_failed").with("path", &action.subject).with("output", &ran.output);
+        let back = match self.evidence(&format!("{name}-back"), action, &[]) {
+            Ok(evidence) => {
+                file.put_back(action, sha256.as_deref(), &self.data_dir, &name, evidence).await.status
+            }
+            Err(_) => wellkept_model::ActionStatus::Unknown,
+        };
+        if back == wellkept_model::ActionStatus::Succeeded {
+            Outcome::failed(failed)
+        } else {
+            Outcome::unknown(failed)
         }
     }
 
@@ -144,6 +232,21 @@ impl LocalHands {
         tokio::task::spawn_blocking(work)
             .await
             .unwrap_or_else(|e| Outcome::unknown(Text::new("outcome.broke_off").with("error", e)))
+    }
+
+    /// True when the subject is the release itself and not a file.
+    fn is_release(&self, action: &PlannedAction) -> bool {
+        action.target.kind == EntityKind::Service && action.subject == "release"
+    }
+
+    fn switching<'a>(
+        &'a self,
+        service: &'a Service,
+        processes: &'a [u32],
+        now: TimestampMs,
+        deadline: Instant,
+    ) -> Switching<'a> {
+        Switching { service, processes, data_dir: &self.data_dir, now, deadline }
     }
 
     fn service(&self, action: &PlannedAction) -> Option<&Service> {

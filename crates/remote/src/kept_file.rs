@@ -34,6 +34,8 @@ pub(crate) struct KeptFileHands<'a> {
     service: &'a str,
     path: PathBuf,
     copies: &'a Copies,
+    /// Where the operator wants copies of altered files, besides our own evidence.
+    evidence_folder: Option<&'a Path>,
 }
 
 impl<'a> KeptFileHands<'a> {
@@ -44,14 +46,21 @@ impl<'a> KeptFileHands<'a> {
         target: &EntityId,
         path: &str,
     ) -> Result<Self, Outcome> {
-        let declares = |service: &&Service| service.files.iter().any(|f| f.path == Path::new(path));
+        let declares = |service: &&Service| {
+            service.files.iter().any(|f| f.path == Path::new(path)) || of_release(service, path)
+        };
         let service = match target.kind {
             EntityKind::Service => keep.services.get(&target.name).filter(declares),
             EntityKind::File if target.name == path => keep.services.values().find(declares),
             _ => None,
         };
         match service {
-            Some(service) => Ok(Self { service: &service.name, path: PathBuf::from(path), copies }),
+            Some(service) => Ok(Self {
+                service: &service.name,
+                path: PathBuf::from(path),
+                copies,
+                evidence_folder: keep.evidence.as_deref(),
+            }),
             None => Err(Outcome::failed(
                 Text::new("outcome.file_undeclared").with("path", path).with("target", target),
             )),
@@ -158,7 +167,31 @@ impl<'a> KeptFileHands<'a> {
         evidence.add(FORMER, &former).map_err(|e| failed(e.to_string()))?;
         let Some(copy) = present else { return Ok(()) };
         evidence.add(FORMER_CONTENT, &copy.content).map_err(|e| failed(e.to_string()))?;
+        self.keep_for_operator(&copy, &former, evidence.name()).await.map_err(|e| failed(e.to_string()))?;
         self.copies.keep(self.service, &self.path_text(), copy).await.map_err(failed)
+    }
+
+    /// Copies to the operator's own folder: content and a note, readable by root only.
+    async fn keep_for_operator(
+        &self,
+        copy: &FileCopy,
+        former: &[u8],
+        action: &str,
+    ) -> Result<(), PlaceError> {
+        let Some(folder) = self.evidence_folder else { return Ok(()) };
+        let name = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let base = folder.join(format!("{action}-{name}"));
+        let us = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let private = |content: Vec<u8>| FileCopy { content, uid: us.0, gid: us.1, mode: 0o600 };
+        let note = format!("{}\n{}\n", self.path.display(), String::from_utf8_lossy(former));
+        let (content, note) = (private(copy.content.clone()), private(note.into_bytes()));
+        blocking(move || {
+            let mut note_path = base.clone().into_os_string();
+            note_path.push(".json");
+            Place::of(&base)?.put(&content)?;
+            Place::of(Path::new(&note_path))?.put(&note)
+        })
+        .await
     }
 
     async fn find(&self, sha256: &str) -> Result<FileCopy, Outcome> {
@@ -187,6 +220,14 @@ impl<'a> KeptFileHands<'a> {
     fn text(&self, key: &str) -> Text {
         Text::new(key).with("path", self.path.display())
     }
+}
+
+/// True for a file of a release whose manifest is declared: below the folder of releases, in one of them.
+fn of_release(service: &Service, path: &str) -> bool {
+    let Some(release) = service.release.as_ref().filter(|r| r.manifest.is_some()) else { return false };
+    let Ok(from) = std::fs::canonicalize(&release.from) else { return false };
+    let plain = Path::new(path).components().skip(1).all(|c| matches!(c, std::path::Component::Normal(_)));
+    plain && Path::new(path).strip_prefix(&from).is_ok_and(|below| below.components().count() >= 2)
 }
 
 fn sha256_of(copy: &FileCopy) -> String {

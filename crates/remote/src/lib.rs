@@ -17,11 +17,16 @@ mod tail;
 mod session;
 mod command;
 mod service;
+mod release;
+mod strangers;
+mod isolate;
 mod signals;
 mod place;
 mod kept_file;
 mod open_files;
 mod lease;
+mod means;
+mod packet_filter;
 mod candidates;
 mod free_space;
 

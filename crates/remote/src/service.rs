@@ -98,6 +98,20 @@ impl<'a> Restarting<'a> {
         }
     }
 
+    /// Has the service open its files again.
+    pub(crate) async fn reopen(&self) -> Outcome {
+        let Some(command) = &self.service.reopen else {
+            return Outcome::failed(self.text("outcome.no_reopen"));
+        };
+        let ran = run(&command.argv, &self.log, self.until(command)).await;
+        match &ran.end {
+            End::Exited(status) if status.success() => {
+                Outcome::succeeded(self.text("outcome.reopened").with("command", command_line(&command.argv)))
+            }
+            _ => ended_badly(&command.argv, &ran, Outcome::unknown),
+        }
+    }
+
     async fn systemctl(&self, verb: &str, unit: &str) -> Outcome {
         let command = Command {
             argv: ["systemctl", "--no-ask-password", verb, "--", unit].map(str::to_owned).to_vec(),
@@ -146,7 +160,7 @@ impl<'a> Restarting<'a> {
 
 /// What a command that did not end well tells. `cut_off`: the status when it was ended at its deadline, because then
 /// nobody knows how far it came.
-fn ended_badly(argv: &[String], ran: &Ran, cut_off: impl Fn(Text) -> Outcome) -> Outcome {
+pub(crate) fn ended_badly(argv: &[String], ran: &Ran, cut_off: impl Fn(Text) -> Outcome) -> Outcome {
     use std::os::unix::process::ExitStatusExt;
     let text = |key: &str| Text::new(key).with("command", command_line(argv));
     let with_output = |key: &str, name: &str, value: i32| {

@@ -45,7 +45,7 @@ describe("the catalogue", () => {
       state: ["running", "stopped", "down", "unknown", "failing"],
       mode: ["watch", "propose", "act", "watch_text", "propose_text", "act_text"],
       moment: ["seen", "thought", "planned", "done", "verified", "status"],
-      undo: ["irreversible", "put_back", "stop"],
+      undo: ["irreversible", "put_back", "stop", "release", "unblock", "renice", "means"],
       doing: ["open", "diagnosing", "recovering", "verifying", "escalated"],
       done: ["approve", "undo", "escalate", "freeze", "unfreeze", "mark", "unmark"],
       level: ["critical", "error", "warning", "notice", "info", "debug", "trace", "none"],

@@ -74,7 +74,7 @@ export interface Action {
   /** These only in the answer for one incident. */
   reason?: string;
   outcome?: string | null;
-  undo?: "irreversible" | "put_back" | "stop";
+  undo?: "irreversible" | "put_back" | "stop" | "release" | "unblock" | "renice" | "means" | "means";
   undoable?: boolean;
 }
 
@@ -116,7 +116,7 @@ export interface PlanStep {
   target: string;
   subject: string;
   reason: string;
-  undo: "irreversible" | "put_back" | "stop";
+  undo: "irreversible" | "put_back" | "stop" | "release" | "unblock" | "renice" | "means" | "means";
 }
 
 export interface Plan {

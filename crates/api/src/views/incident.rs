@@ -332,6 +332,10 @@ fn undo_word(undo: &Undo) -> &'static str {
         Undo::Irreversible => "irreversible",
         Undo::PutBack { .. } => "put_back",
         Undo::Stop => "stop",
+        Undo::Means { .. } => "means",
+        Undo::Release { .. } => "release",
+        Undo::Unblock { .. } => "unblock",
+        Undo::Renice { .. } => "renice",
     }
 }
 

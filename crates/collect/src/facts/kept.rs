@@ -21,10 +21,10 @@ pub const KEPT_MAX: u64 = 4 << 20;
 
 /// What the kernel keeps about a file and changes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp([i64; 4], [u64; 3], [u32; 3]);
+pub(crate) struct Stamp([i64; 4], [u64; 3], [u32; 3]);
 
 impl Stamp {
-    fn of(meta: &Metadata) -> Self {
+    pub(crate) fn of(meta: &Metadata) -> Self {
         Self(
             [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()],
             [meta.dev(), meta.ino(), meta.size()],
@@ -105,9 +105,13 @@ pub fn read_kept(path: &Path) -> io::Result<KeptContent> {
 /// SHA-256 in hexadecimal, as [`FileState::Present`] holds it.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    let digest = Sha256::digest(bytes);
-    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
+    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
@@ -141,7 +145,7 @@ fn too_long() -> String {
     format!("larger than {} MiB", KEPT_MAX >> 20)
 }
 
-fn without_file(error: &io::Error) -> FileState {
+pub(crate) fn without_file(error: &io::Error) -> FileState {
     // ENOTDIR: a folder on the way to it was replaced by a file. What is named is not there either way.
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileState::Missing,
@@ -160,7 +164,7 @@ fn present(bytes: &[u8], meta: &Metadata) -> FileState {
     }
 }
 
-fn modified_at(meta: &Metadata) -> TimestampMs {
+pub(crate) fn modified_at(meta: &Metadata) -> TimestampMs {
     TimestampMs(meta.mtime().saturating_mul(1000).saturating_add(meta.mtime_nsec() / 1_000_000))
 }
 

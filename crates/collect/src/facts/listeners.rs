@@ -2,24 +2,27 @@
 //!
 //! Both come from the same tables in /proc/net. The kernel walks its whole hash table for each of them, which takes
 //! milliseconds on a machine with much memory or many sockets. So the longer a reading took, the longer we wait until
-//! the next one; in between the last result holds. Which process holds a listening socket is looked up in `/proc/*/fd` only when a socket is new, and once a minute.
+//! the next one; in between the last result holds. Listening TCP sockets come cheaper (see [`super::sock_diag`]) and
+//! are asked for every round. Which process holds a listening socket is looked up in `/proc/*/fd` only when a socket is new, and once a minute.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use wellkept_model::observe::{CollectProblem, ListenerSeen};
+use wellkept_model::ProcessRef;
+use wellkept_model::observe::{CollectProblem, HolderSeen, ListenerSeen};
 
-use crate::clock;
+use super::sock_diag::{Diag, Listening};
+use crate::accounts::Accounts;
+use crate::pace::Pace;
+use crate::proc_stat;
 use crate::series::Series;
-use crate::source::Source;
+use crate::source::{Source, read_once};
 
-/// Fewest rounds between two readings.
-const ROUNDS_MIN: u64 = 5;
-
-/// Most rounds between two readings: five minutes at one a second.
-const ROUNDS_MAX: u64 = 300;
+/// Fewest and most rounds between two readings: five minutes at one a second.
+const ROUNDS: (u64, u64) = (5, 300);
 
 /// What reading the tables may cost, spread over the rounds: 0.02 % of a core at one round a second.
 const COST_A_ROUND: Duration = Duration::from_micros(200);
@@ -58,10 +61,14 @@ const UDP_BOUND: usize = 7;
 #[derive(Debug)]
 pub(crate) struct Sockets {
     tables: [(&'static str, Source); 4],
-    rounds_left: u64,
+    pace: Pace,
     readings: u64,
     holders: HashMap<u64, Option<u32>>,
     states: [u32; STATES.len()],
+    /// Sockets of the last reading of the tables.
+    found: Vec<(&'static str, Socket)>,
+    diag: Option<Diag>,
+    tcp: Vec<Listening>,
     listeners: Vec<ListenerSeen>,
 }
 
@@ -74,10 +81,13 @@ impl Default for Sockets {
                 ("udp", Source::new("/proc/net/udp")),
                 ("udp", Source::new("/proc/net/udp6")),
             ],
-            rounds_left: 0,
+            pace: Pace::new(ROUNDS, COST_A_ROUND),
             readings: 0,
             holders: HashMap::new(),
             states: [0; STATES.len()],
+            found: Vec::new(),
+            diag: Diag::open().ok(),
+            tcp: Vec::new(),
             listeners: Vec::new(),
         }
     }
@@ -95,12 +105,12 @@ struct Socket {
 impl Sockets {
     /// The listening sockets, sorted; emits `node_tcp_connection_states`.
     pub(crate) fn read(&mut self, out: &mut Series, problems: &mut Vec<CollectProblem>) -> Vec<ListenerSeen> {
-        if self.rounds_left == 0 {
-            let began = clock::monotonic();
-            self.read_tables(problems);
-            self.rounds_left = pause(clock::monotonic() - began);
+        if self.pace.is_due(false) {
+            let mut pace = self.pace;
+            pace.measure(|| self.read_tables(problems));
+            self.pace = pace;
         }
-        self.rounds_left -= 1;
+        self.ask_for_tcp();
         for (state, count) in STATES.iter().zip(self.states) {
             out.put("node_tcp_connection_states", &[("state", state)], f64::from(count));
         }
@@ -131,18 +141,45 @@ impl Sockets {
                 }
             }
         }
-        self.find_holders(&found);
-        self.listeners = found.iter().map(|(protocol, s)| self.seen(protocol, s)).collect();
-        self.listeners.sort_unstable();
-        self.listeners.dedup();
+        self.found = found;
+        self.tell();
     }
 
-    fn seen(&self, protocol: &str, socket: &Socket) -> ListenerSeen {
+    /// Puts the listening TCP sockets of this moment in the place of those from the tables.
+    fn ask_for_tcp(&mut self) {
+        let Some(diag) = &mut self.diag else { return };
+        let Ok(tcp) = diag.listening() else {
+            self.diag = None;
+            return;
+        };
+        if tcp == self.tcp && self.found.iter().filter(|(p, _)| *p == "tcp").count() == tcp.len() {
+            return;
+        }
+        self.found.retain(|(protocol, _)| *protocol != "tcp");
+        let socket = |l: &Listening| Socket { local: l.local, state: LISTEN, uid: l.uid, inode: l.inode };
+        self.found.extend(tcp.iter().take(LISTENERS_MAX).map(|l| ("tcp", socket(l))));
+        self.tcp = tcp;
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        let found = std::mem::take(&mut self.found);
+        self.find_holders(&found);
+        let accounts = Accounts::read();
+        self.listeners = found.iter().map(|(protocol, s)| self.seen(protocol, s, &accounts)).collect();
+        self.listeners.sort_unstable();
+        self.listeners.dedup();
+        self.found = found;
+    }
+
+    fn seen(&self, protocol: &str, socket: &Socket, accounts: &Accounts) -> ListenerSeen {
+        let pid = self.holders.get(&socket.inode).copied().flatten();
         ListenerSeen {
             protocol: protocol.to_owned(),
             address: socket.local.to_string(),
             uid: socket.uid,
-            pid: self.holders.get(&socket.inode).copied().flatten(),
+            pid,
+            holder: pid.and_then(|pid| holder(pid, accounts)),
         }
     }
 
@@ -161,10 +198,13 @@ impl Sockets {
     }
 }
 
-/// Rounds to wait after a reading that took so long.
-fn pause(took: Duration) -> u64 {
-    let rounds = took.as_micros().div_ceil(COST_A_ROUND.as_micros());
-    u64::try_from(rounds).unwrap_or(ROUNDS_MAX).clamp(ROUNDS_MIN, ROUNDS_MAX)
+/// The process as it is now; `None` when it is gone.
+fn holder(pid: u32, accounts: &Accounts) -> Option<HolderSeen> {
+    let text = read_once(format!("/proc/{pid}/stat")).ok()?;
+    let stat = proc_stat::parse(&text)?;
+    let uid = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+    let process = ProcessRef { pid, start_ticks: stat.start_ticks };
+    Some(HolderSeen { process, comm: stat.comm.to_owned(), user: accounts.name(uid) })
 }
 
 /// Fills in the lowest process number that holds each socket. Processes whose descriptors we may not see hold
@@ -244,13 +284,6 @@ mod tests {
         let local = SocketAddr::from(([127, 0, 0, 1], 9000));
         assert_eq!(parse(line), Some(Socket { local, state: LISTEN, uid: 1001, inode: 4711 }));
         assert_eq!(parse("  sl  local_address rem_address   st tx_queue rx_queue"), None);
-    }
-
-    #[test]
-    fn what_takes_long_is_read_seldom() {
-        assert_eq!(pause(Duration::ZERO), ROUNDS_MIN);
-        assert_eq!(pause(Duration::from_millis(3)), 15);
-        assert_eq!(pause(Duration::from_secs(9)), ROUNDS_MAX);
     }
 
     #[test]

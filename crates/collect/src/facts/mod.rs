@@ -1,4 +1,8 @@
-//! States that are not numbers: who listens where, what the kept files hold.
+//! States that are not numbers: who listens where, what the kept files and the files of releases hold.
 
+pub(crate) mod deleted;
 pub(crate) mod kept;
 pub(crate) mod listeners;
+pub(crate) mod release;
+mod sock_diag;
+pub(crate) mod table;

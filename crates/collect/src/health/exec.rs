@@ -35,15 +35,19 @@ pub(super) async fn check(argv: &[String], within: Duration) -> Result<(), Strin
 }
 
 /// The process group of a check; killed when the check is over, so that nothing of it stays behind.
-struct Group {
+pub(crate) struct Group {
     child: Child,
     id: Option<Pid>,
 }
 
 impl Group {
-    fn of(child: Child) -> Self {
+    pub(crate) fn of(child: Child) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         Self { child, id }
+    }
+
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
     }
 }
 

@@ -3,7 +3,7 @@
 //! Redirects are answers like any other: a check that expects 200 and gets 302 fails, and says so.
 
 use http_body_util::{BodyExt, Empty};
-use hyper::body::{Body, Bytes};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::{Request, Response, Uri, header};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,12 +21,35 @@ const HEAD_MAX: usize = 32 << 10;
 pub(super) async fn check(tls: &Tls, url: &str, status: u16, contains: Option<&str>) -> Result<(), String> {
     let target = Target::parse(url)?;
     let stream = tcp::connect(&target.address).await?;
+    let judged = async |response: Response<Incoming>| judge(response, status, contains).await;
     if target.secure {
         let stream = tls.handshake(&target.host, stream).await?;
-        ask(&target, stream, status, contains).await
+        ask(&target, stream, judged).await
     } else {
-        ask(&target, stream, status, contains).await
+        ask(&target, stream, judged).await
     }
+}
+
+/// Asks for the head of the answer only.
+pub(super) async fn head(tls: &Tls, url: &str) -> Result<Head, String> {
+    let target = Target::parse(url)?;
+    let stream = tcp::connect(&target.address).await?;
+    let read = async |response: Response<Incoming>| {
+        let date = response.headers().get(header::DATE).and_then(|d| d.to_str().ok());
+        Ok(Head { date: date.map(str::to_owned) })
+    };
+    if target.secure {
+        let stream = tls.handshake(&target.host, stream).await?;
+        ask(&target, stream, read).await
+    } else {
+        ask(&target, stream, read).await
+    }
+}
+
+/// What is wanted of the head of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) date: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -64,7 +87,11 @@ impl Target {
     }
 }
 
-async fn ask<S>(target: &Target, stream: S, status: u16, contains: Option<&str>) -> Result<(), String>
+async fn ask<S, T>(
+    target: &Target,
+    stream: S,
+    judge: impl AsyncFnOnce(Response<Incoming>) -> Result<T, String>,
+) -> Result<T, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -79,7 +106,7 @@ where
         .map_err(|e| e.to_string())?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|e| reason(&e))?;
-        judge(response, status, contains).await
+        judge(response).await
     };
     // The connection does its work only while it is polled; it ends with the exchange.
     tokio::pin!(exchange, connection);

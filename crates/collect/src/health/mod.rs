@@ -18,6 +18,8 @@ use tokio::time::MissedTickBehavior;
 use wellkept_model::keep::{HealthCheck, Keep, Probe};
 use wellkept_model::observe::HealthSeen;
 
+pub(crate) use exec::Group;
+
 use crate::clock;
 use crate::series::Series;
 
@@ -32,6 +34,17 @@ const REASON_MAX: usize = 200;
 pub struct HealthChecks {
     tls: Arc<tls::Tls>,
     running: Arc<Mutex<BTreeMap<Key, Running>>>,
+}
+
+/// Asks for the head of HTTP answers; clones share what is known of certificates.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HttpHead(Arc<tls::Tls>);
+
+impl HttpHead {
+    /// The head of the answer to a GET; the reason in a few words when there is none.
+    pub(crate) async fn ask(&self, url: &str) -> Result<http::Head, String> {
+        http::head(&self.0, url).await
+    }
 }
 
 /// Service and check.
@@ -193,6 +206,7 @@ mod tests {
             stop: None,
             restart: None,
             reload: None,
+            reopen: None,
             health: checks,
             user: None,
             listens: vec![],
@@ -203,6 +217,9 @@ mod tests {
             may: vec![],
             group: None,
             starts_itself_within: None,
+            config_test: None,
+            resolves: None,
+            clock: None,
         };
         Keep { services: [("s".to_owned(), service)].into(), ..Keep::default() }
     }

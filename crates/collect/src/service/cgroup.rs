@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use wellkept_model::observe::LimitsSeen;
+
 use crate::host::{Mount, mounts};
 use crate::series::Series;
 use crate::source::{Source, read_once};
@@ -29,8 +31,12 @@ struct Value {
 /// Metric, controller, file in version 1, file in version 2, key.
 type Row = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>);
 
+const MEMORY_LIMIT: &str = "wellkept_service_cgroup_memory_limit_bytes";
+const PIDS_LIMIT: &str = "wellkept_service_cgroup_pids_limit";
+const PIDS_CURRENT: &str = "wellkept_service_cgroup_pids_current";
+
 const ROWS: [Row; 5] = [
-    ("wellkept_service_cgroup_memory_limit_bytes", "memory", "memory.limit_in_bytes", "memory.max", None),
+    (MEMORY_LIMIT, "memory", "memory.limit_in_bytes", "memory.max", None),
     ("wellkept_service_cgroup_memory_usage_bytes", "memory", "memory.usage_in_bytes", "memory.current", None),
     (
         "wellkept_service_cgroup_oom_kills_total",
@@ -39,8 +45,8 @@ const ROWS: [Row; 5] = [
         "memory.events",
         Some("oom_kill"),
     ),
-    ("wellkept_service_cgroup_pids_limit", "pids", "pids.max", "pids.max", None),
-    ("wellkept_service_cgroup_pids_current", "pids", "pids.current", "pids.current", None),
+    (PIDS_LIMIT, "pids", "pids.max", "pids.max", None),
+    (PIDS_CURRENT, "pids", "pids.current", "pids.current", None),
 ];
 
 impl Group {
@@ -55,14 +61,31 @@ impl Group {
     }
 
     /// Emits what the kernel has; a limit of "none" is no sample.
-    pub(super) fn emit(&mut self, pairs: &[(&str, &str)], out: &mut Series) {
+    pub(super) fn emit(&mut self, pairs: &[(&str, &str)], out: &mut Series, limits: &mut LimitsSeen) {
+        (limits.memory_bytes, limits.pids, limits.pids_used) = (None, None, None);
         for value in &mut self.values {
             let number = value.source.read().ok().and_then(|text| number(text, value.key));
             if let Some(number) = number {
                 out.put(value.metric, pairs, number);
+                note(value.metric, number, limits);
             }
         }
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the kernel writes whole numbers from 0"
+)]
+fn note(metric: &str, number: f64, limits: &mut LimitsSeen) {
+    let place = match metric {
+        MEMORY_LIMIT => &mut limits.memory_bytes,
+        PIDS_LIMIT => &mut limits.pids,
+        PIDS_CURRENT => &mut limits.pids_used,
+        _ => return,
+    };
+    *place = Some(number as u64);
 }
 
 fn is_hierarchy(mount: &Mount) -> bool {

@@ -30,7 +30,7 @@ pub(super) fn emit(service: &str, tracked: &mut Tracked, out: &mut Series) {
         }
         out.put("wellkept_service_start_time_seconds", &pairs, main.seen.started_at.as_seconds());
     }
-    if let Some(group) = tracked.group() {
-        group.emit(&pairs, out);
+    if let Some((group, limits)) = tracked.group() {
+        group.emit(&pairs, out, limits);
     }
 }

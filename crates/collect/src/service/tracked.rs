@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use wellkept_model::TimestampMs;
-use wellkept_model::observe::{ProcessEnd, STARTS_MAX, ServiceSeen};
+use wellkept_model::observe::{LimitsSeen, ProcessEnd, STARTS_MAX, ServiceSeen};
 
 use super::cgroup::Group;
 use super::process::Process;
@@ -26,6 +26,7 @@ pub(super) struct Tracked {
     ended_cpu_seconds: f64,
     problem: Option<String>,
     group: Option<Group>,
+    pub(super) limits: LimitsSeen,
 }
 
 impl Tracked {
@@ -43,6 +44,8 @@ impl Tracked {
         }
         if let Some(main) = main {
             self.group = Group::of(main.seen.pid);
+            let pids_group = crate::facts::table::pids_group(main.seen.pid);
+            self.limits = LimitsSeen { fds: fds_limit(main.seen.pid), pids_group, ..LimitsSeen::default() };
             self.processes.retain(|p| p.seen.pid != main.seen.pid);
             self.processes.insert(0, main);
             self.down_since = None;
@@ -130,8 +133,9 @@ impl Tracked {
         self.starts_total
     }
 
-    pub(super) fn group(&mut self) -> Option<&mut Group> {
-        self.group.as_mut()
+    /// The control group and the limits that are read from it.
+    pub(super) fn group(&mut self) -> Option<(&mut Group, &mut LimitsSeen)> {
+        self.group.as_mut().map(|group| (group, &mut self.limits))
     }
 
     /// CPU time of all processes that the service ever had under our eyes, seconds. Never falls.
@@ -147,6 +151,7 @@ impl Tracked {
             starts: self.starts.iter().copied().collect(),
             down_since: self.down_since,
             ever_seen: self.ever_seen,
+            limits: self.limits.clone(),
         }
     }
 
@@ -169,8 +174,16 @@ impl Tracked {
         });
         if self.processes.is_empty() {
             self.group = None;
+            self.limits = LimitsSeen::default();
         }
     }
+}
+
+/// The soft limit of open descriptors; `None` for none.
+fn fds_limit(pid: u32) -> Option<u64> {
+    let text = crate::source::read_once(format!("/proc/{pid}/limits")).ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("Max open files"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]

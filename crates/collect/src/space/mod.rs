@@ -93,6 +93,17 @@ fn rule_use(glob: &str, matched: &[&Candidate], accounts: &Accounts) -> RuleUse 
     }
 }
 
+/// True when any process is seen to have this file open. Looks at every process: for rare looks only.
+pub(crate) fn is_open_anywhere(device: u64, inode: u64) -> bool {
+    !open_files::among(std::path::Path::new("/proc"), &[(device, inode)].into()).open.is_empty()
+}
+
+/// True when a file name fits a pattern for one name.
+pub(crate) fn name_matches(pattern: &str, name: &std::ffi::OsStr) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    glob::matches(pattern.as_bytes(), name.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use wellkept_model::keep::{Backup, Command, Credential, Database};
 use wellkept_model::keep::{HealthCheck, Identity, Keep, Probe, Service};
 use wellkept_model::observe::{
-    Exit, FilesystemSeen, HealthSeen, Observation, ProcessEnd, ProcessSeen, ServiceSeen,
+    Exit, FilesystemSeen, HealthSeen, HolderSeen, ListenerSeen, Observation, ProcessEnd, ProcessSeen,
+    ServiceSeen,
 };
-use wellkept_model::{ChangeId, FileVersionChange, Finding, FindingKind, TimestampMs};
+use wellkept_model::{ChangeId, FileVersionChange, Finding, FindingKind, ProcessRef, TimestampMs};
 
 use crate::{Detectors, Round, SeriesValue};
 
@@ -29,6 +31,10 @@ impl World {
         let now = TimestampMs(1_000_000);
         let (seen, files, series) = (Observation::default(), Vec::new(), Vec::new());
         Self { keep, seen, files, series, now, detectors: Detectors::new() }
+    }
+
+    pub(crate) fn now(&self) -> TimestampMs {
+        self.now
     }
 
     pub(crate) fn advance(&mut self, ms: u64) {
@@ -113,7 +119,15 @@ pub(crate) fn changed(service: &str, path: &str, recorded: Option<ChangeId>) -> 
         keys_changed: Vec::new(),
         keys_added: Vec::new(),
         only_metadata: false,
+        origin: wellkept_model::FileOrigin::Kept,
     }
+}
+
+pub(crate) fn listener(protocol: &str, address: &str, pid: u32) -> ListenerSeen {
+    let process = ProcessRef { pid, start_ticks: 1 };
+    let holder = HolderSeen { process, comm: "python3".to_owned(), user: "batch".to_owned() };
+    let (protocol, address) = (protocol.to_owned(), address.to_owned());
+    ListenerSeen { protocol, address, uid: 1001, pid: Some(pid), holder: Some(holder) }
 }
 
 fn process(pid: u32, now: TimestampMs) -> ProcessSeen {
@@ -141,6 +155,7 @@ fn service(name: &str) -> Service {
         stop: None,
         restart: None,
         reload: None,
+        reopen: None,
         health: vec![HealthCheck { name: "http".to_owned(), probe, within: second, every: second, failures }],
         user: None,
         listens: Vec::new(),
@@ -151,5 +166,53 @@ fn service(name: &str) -> Service {
         may: Vec::new(),
         group: None,
         starts_itself_within: None,
+        config_test: None,
+        resolves: None,
+        clock: None,
+    }
+}
+
+pub(crate) fn credential(name: &str, user: &str) -> Credential {
+    Credential {
+        name: name.to_owned(),
+        store: "/store".into(),
+        copies: Vec::new(),
+        used_by: vec![user.to_owned()],
+        user: "u".to_owned(),
+        log: Some("/log".into()),
+        test: None,
+        sync: None,
+        may: Vec::new(),
+    }
+}
+
+pub(crate) fn database(service: &str) -> Database {
+    let second = Duration::from_secs(1);
+    Database {
+        service: service.to_owned(),
+        sql: Command { argv: vec!["psql".to_owned()], within: second },
+        full_at: 0.9,
+        end_sessions: std::collections::BTreeMap::new(),
+        indexes: Vec::new(),
+        undo_migration: None,
+        standby: false,
+        every: second,
+        may: Vec::new(),
+    }
+}
+
+pub(crate) fn backup(name: &str) -> Backup {
+    Backup {
+        name: name.to_owned(),
+        glob: "/b/*".to_owned(),
+        min_size: 1000,
+        max_age: None,
+        log: None,
+        run: None,
+        test: None,
+        keep_old: None,
+        credential: None,
+        every: Duration::from_secs(1),
+        may: Vec::new(),
     }
 }

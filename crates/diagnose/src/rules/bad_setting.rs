@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use wellkept_model::observe::{Exit, ProcessEnd};
 use wellkept_model::{
-    ActionKind, Cause, CauseKind, EntityId, Evidence, FileVersionChange, Finding, FindingKind, Text,
-    TimestampMs,
+    ActionKind, Cause, CauseKind, EntityId, Evidence, FileOrigin, FileVersionChange, Finding, FindingKind,
+    Text, TimestampMs,
 };
 
 use super::{cause, is_illness};
@@ -29,7 +29,7 @@ const START_GRACE: Duration = Duration::from_secs(2);
 const SHORT_LIFE: Duration = Duration::from_secs(10);
 
 pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
-    let present = s.file_changes.iter().filter(|c| c.now_sha256.is_some());
+    let present = s.file_changes.iter().filter(|c| c.now_sha256.is_some() && c.origin == FileOrigin::Kept);
     present.filter_map(|change| one(s, change)).collect()
 }
 

@@ -1,6 +1,6 @@
 //! A file that belongs to the service is absent.
 
-use wellkept_model::{Cause, CauseKind, EntityId, FindingKind};
+use wellkept_model::{Cause, CauseKind, EntityId, FileOrigin, FindingKind};
 
 use super::{cause, is_illness};
 use crate::Situation;
@@ -9,11 +9,17 @@ use crate::Situation;
 const SCORE: f64 = 0.92;
 
 pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
-    let missing = s.file_changes.iter().filter(|c| c.now_sha256.is_none());
+    // A file of a release that its deployment took away is on its way out.
+    let missing = s
+        .file_changes
+        .iter()
+        .filter(|c| c.now_sha256.is_none() && (c.origin == FileOrigin::Kept || c.recorded.is_none()));
     let causes = missing.filter_map(|change| {
         let entity = EntityId::service(&change.service);
         let speaks = s.about(&entity).filter(|f| {
-            is_illness(f.key.kind) || f.key.kind == FindingKind::FileChanged && f.key.subject == change.path
+            is_illness(f.key.kind)
+                || f.key.kind == FindingKind::HealthUnsteady
+                || f.key.kind == FindingKind::FileChanged && f.key.subject == change.path
         });
         let mut found = cause(&entity, CauseKind::MissingFile, &change.path, SCORE, speaks);
         found.detail = found.detail.with("path", &change.path);

@@ -3,11 +3,13 @@
 //! `app needs cache; cache ended 0 at 100 began 10; cache gone; app unhealthy`: one statement per `;`, times in
 //! seconds, `9s` is signal 9, `?` an unknown end.
 
+mod local;
+
 use wellkept_model::observe::{Exit, ProcessEnd, ProcessSeen, RuleUse, SpaceUse};
 use wellkept_model::{
-    Action, ActionId, ActionKind, ActionStatus, Cause, EntityId, FileVersionChange, Finding, FindingKey,
-    FindingKind, IncidentId, PlannedAction, Relation, RelationKind, Severity, Text, TimestampMs, Topology,
-    Undo,
+    Action, ActionId, ActionKind, ActionStatus, Cause, EntityId, FileOrigin, FileVersionChange, Finding,
+    FindingKey, FindingKind, IncidentId, PlannedAction, Relation, RelationKind, Severity, Text, TimestampMs,
+    Topology, Undo,
 };
 
 use crate::{SITUATION_FORMAT, Situation, diagnose};
@@ -45,6 +47,27 @@ impl Case {
         }
         let causes = diagnose(&situation);
         Self { situation, causes }
+    }
+
+    /// A case of findings that have no words of their own.
+    pub(crate) fn of(fill: impl FnOnce(&mut Situation)) -> Self {
+        let mut case = Self::new("nobody runs since 1");
+        fill(&mut case.situation);
+        case.again()
+    }
+
+    /// Diagnosed again, after something was added.
+    pub(crate) fn again(self) -> Self {
+        let causes = diagnose(&self.situation);
+        Self { causes, ..self }
+    }
+
+    pub(crate) fn find(s: &mut Situation, entity: EntityId, kind: FindingKind, subject: &str) {
+        find(s, entity, kind, subject, None);
+    }
+
+    pub(crate) fn lean(s: &mut Situation, service: &str, on: EntityId) {
+        relate(s, service, RelationKind::DependsOn, on);
     }
 
     pub(crate) fn first(&self) -> String {
@@ -89,7 +112,7 @@ fn apply(s: &mut Situation, words: &[&str]) {
             let rule = RuleUse { glob, files: 3, bytes: 4096, owners, ..RuleUse::default() };
             s.space.push(SpaceUse { mountpoint: (*m).to_owned(), rules: vec![rule], ..SpaceUse::default() });
         }
-        _ => panic!("no such statement: {words:?}"),
+        _ => local::apply(s, words),
     }
 }
 
@@ -125,6 +148,7 @@ fn change(s: &mut Situation, service: &str, at: TimestampMs, now_sha256: Option<
         keys_changed: Vec::new(),
         keys_added: Vec::new(),
         only_metadata: false,
+        origin: FileOrigin::Kept,
     });
 }
 

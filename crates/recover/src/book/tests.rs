@@ -330,3 +330,71 @@ fn an_incident_that_flaps_for_ever_stays_bounded_and_its_ids_only_rise() {
     assert!(incident.actions.last().unwrap().id.number > 300);
     assert!(incident.actions.is_sorted_by_key(|a| a.id));
 }
+
+#[test]
+fn what_was_contained_and_still_holds_is_left_to_the_person_who_was_called() {
+    use wellkept_model::keep::Listeners;
+    use wellkept_model::{EntityKind, FindingKind};
+    let mut p = Play::new();
+    p.keep.listeners = Some(Listeners { allow: Vec::new(), isolate: true });
+    let mut stranger = finding("a", FindingKind::ListenerUnexpected);
+    stranger.key.entity = EntityId::new(EntityKind::Listener, "tcp 0.0.0.0:31337");
+    let mut offence = cause("a", CauseKind::UnexpectedListener, 0.9);
+    (offence.entity, offence.explains) = (stranger.key.entity.clone(), vec![stranger.key.clone()]);
+    (p.active, p.causes) = (vec![stranger], vec![offence]);
+    let mut done = Vec::new();
+    for _ in 0..60 {
+        if let Some(step) = p.second() {
+            done.push(step.planned.kind);
+            p.book.handle_result(
+                p.now,
+                &step,
+                StepResult { status: ActionStatus::Succeeded, outcome: Text::new("x"), undo: None },
+            );
+        }
+    }
+    assert_eq!(done, [ActionKind::Isolate, ActionKind::Escalate], "once, however long it goes on listening");
+    let incident = p.book.incidents().next().unwrap();
+    assert_eq!(incident.status, IncidentStatus::Escalated);
+    p.active.clear();
+    for _ in 0..10 {
+        p.second();
+    }
+    assert_eq!(p.book.incidents().next().unwrap().status, IncidentStatus::Resolved);
+}
+
+#[test]
+fn leftovers_of_a_trouble_that_has_ended_are_given_time_and_new_trouble_is_not() {
+    let mut p = Play::new();
+    p.crash("a");
+    p.active.push(finding("a", wellkept_model::FindingKind::Unusual));
+    let step = p.second().unwrap();
+    p.done(&step, ActionStatus::Succeeded);
+    p.heal();
+    // An average that follows late.
+    p.active = vec![finding("a", wellkept_model::FindingKind::Unusual)];
+    p.causes = vec![cause("a", CauseKind::Unknown, 0.2)];
+    for _ in 0..12 {
+        assert_eq!(p.second(), None);
+        assert_eq!(p.book.incidents().next().unwrap().causes[0].kind, CauseKind::ProcessCrash);
+    }
+    p.active.push(finding("a", HealthFailing));
+    p.second();
+    assert_eq!(p.book.incidents().next().unwrap().causes[0].kind, CauseKind::Unknown, "something new");
+}
+
+#[test]
+fn leftovers_that_stay_are_looked_into() {
+    let mut p = Play::new();
+    p.crash("a");
+    p.active.push(finding("a", wellkept_model::FindingKind::Unusual));
+    let step = p.second().unwrap();
+    p.done(&step, ActionStatus::Succeeded);
+    p.heal();
+    p.active = vec![finding("a", wellkept_model::FindingKind::Unusual)];
+    p.causes = vec![cause("a", CauseKind::Unknown, 0.2)];
+    for _ in 0..40 {
+        p.second();
+    }
+    assert_eq!(p.status(), IncidentStatus::Escalated);
+}

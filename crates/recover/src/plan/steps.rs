@@ -1,5 +1,8 @@
 //! Which steps answer which cause. Every step carries how it is verified and how it is undone.
 
+mod local;
+mod watched;
+
 use wellkept_model::keep::{Command, Identity, Service};
 use wellkept_model::{
     ActionKind, Cause, CauseKind, EntityId, FileVersionChange, FindingKind, Incident, PlannedAction, Text,
@@ -28,6 +31,31 @@ pub(super) fn for_cause(
         CauseKind::MissingFile => put_back(cause, incident, facts),
         CauseKind::UnauthorisedFileChange => restore_only(cause, facts),
         CauseKind::DiskFull | CauseKind::InodeExhaustion => free_space(cause, facts),
+        CauseKind::BadRelease => local::roll_back_release(cause, facts),
+        CauseKind::ChildrenNotReaped | CauseKind::FdLeak | CauseKind::MemoryLeak => {
+            local::restart_leaking(cause, facts)
+        }
+        CauseKind::CpuContention => Ok(local::slow_down(cause, facts)),
+        CauseKind::DeletedOpenFile => local::reopen(cause, facts),
+        CauseKind::PortConflict => local::free_port(cause, facts),
+        CauseKind::RunawayFork => Ok(local::end_session(cause)),
+        CauseKind::UnexpectedListener => local::isolate_listener(cause, facts),
+        CauseKind::BackupMissing | CauseKind::EmptyDump => watched::backup(cause, facts),
+        CauseKind::ClockSkew => watched::settings_and_restart(cause, facts),
+        CauseKind::ConfigSyntaxError => watched::configuration(cause, facts),
+        CauseKind::ConnectionExhaustion => watched::sessions(cause, facts),
+        CauseKind::CredentialMismatch => watched::credential(cause, facts),
+        CauseKind::Down => Ok(vec![restart(ActionKind::Restart, &cause.entity, cause, facts)?]),
+        CauseKind::FallbackLeftOn => watched::fallback_off(cause, facts),
+        CauseKind::LinkDown => watched::link(cause, facts),
+        CauseKind::MissingIndex => watched::migration(cause, facts),
+        CauseKind::PacketLoss => watched::packet_loss(cause, facts),
+        CauseKind::ReplayPaused => watched::replay(cause, facts),
+        CauseKind::Slow => watched::fallback_on(cause, facts),
+        CauseKind::WrongAnswers if cause.subject.is_empty() => {
+            Err(Text::new("escalate.no_good_version").with("path", &cause.entity.name))
+        }
+        CauseKind::WrongAnswers => watched::settings_and_restart(cause, facts),
         CauseKind::Unknown => Err(Text::new("escalate.unknown").with("name", &cause.entity.name)),
     }
 }
@@ -65,10 +93,13 @@ fn start_time_ms(service: &Service) -> Option<u64> {
     if matches!(service.identity, Identity::Unit(_)) {
         return Some(UNIT_DEADLINE_MS);
     }
-    let ms = |c: &Command| u64::try_from(c.within.as_millis()).unwrap_or(u64::MAX);
-    let start = service.start.as_ref().or(service.restart.as_ref()).map(ms)?;
-    let stop = service.stop.as_ref().or(service.restart.as_ref()).map_or(20_000, ms);
+    let start = service.start.as_ref().or(service.restart.as_ref()).map(command_ms)?;
+    let stop = service.stop.as_ref().or(service.restart.as_ref()).map_or(20_000, command_ms);
     Some(start.saturating_add(stop))
+}
+
+fn command_ms(command: &Command) -> u64 {
+    u64::try_from(command.within.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn resume(cause: &Cause) -> PlannedAction {
@@ -83,20 +114,20 @@ fn roll_back(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Tex
 }
 
 fn put_back(cause: &Cause, incident: &Incident, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
-    let change = change_of(cause, facts)?;
-    let mut steps = vec![file_step(ActionKind::Restore, change, cause, "reason.restore")];
-    let ill = incident.findings.iter().any(|f| {
-        f.key.entity == cause.entity
-            && f.key.kind == FindingKind::ProcessGone
-            && facts.around.active.iter().any(|a| a.key == f.key)
-    });
-    if ill {
+    let mut steps = match local::restore_release(cause, facts) {
+        Some(steps) => steps?,
+        None => vec![file_step(ActionKind::Restore, change_of(cause, facts)?, cause, "reason.restore")],
+    };
+    if local::is_gone(cause, incident, facts) {
         steps.push(restart(ActionKind::Restart, &cause.entity, cause, facts)?);
     }
     Ok(steps)
 }
 
 fn restore_only(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    if let Some(steps) = local::restore_release(cause, facts) {
+        return steps;
+    }
     let change = change_of(cause, facts)?;
     Ok(vec![file_step(ActionKind::Restore, change, cause, "reason.restore")])
 }

@@ -56,6 +56,7 @@ impl World {
             stop: None,
             restart: None,
             reload: None,
+            reopen: None,
             health: vec![],
             user: None,
             listens: vec![],
@@ -66,6 +67,9 @@ impl World {
             may: vec![],
             group: None,
             starts_itself_within: None,
+            config_test: None,
+            resolves: None,
+            clock: None,
         })
     }
 

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use wellkept_model::local::ReleaseFileSeen;
 use wellkept_model::observe::{FileSeen, FileState};
-use wellkept_model::{Change, ChangeId, FileVersionChange, TimestampMs};
+use wellkept_model::{Change, ChangeId, FileOrigin, FileVersionChange, TimestampMs};
 use wellkept_state::{FileMeta, FileVersions, KeyDiff, StateError, diff_keys};
 
 /// How long a service must be well with a version before it counts as good.
@@ -151,7 +152,40 @@ fn difference(service: &str, path: &str, kept: &Kept, changes: &[Change]) -> Opt
         keys_removed: kept.diff.removed.clone(),
         keys_changed: kept.diff.changed.clone(),
         keys_added: kept.diff.added.clone(),
+        origin: FileOrigin::Kept,
     })
+}
+
+/// Files of releases that differ from their manifest, as changes of files.
+pub(super) fn of_releases(seen: &[ReleaseFileSeen], changes: &[Change]) -> Vec<FileVersionChange> {
+    let change = |file: &ReleaseFileSeen| {
+        let (now_sha256, modified_at) = match &file.now {
+            FileState::Present { sha256, modified_at, .. } => (Some(sha256.clone()), Some(*modified_at)),
+            FileState::Missing => (None, None),
+            FileState::Unreadable(_) => (Some(String::new()), None),
+        };
+        // A record explains what happened at its own time; the file's time alone may be forged.
+        let explains = |c: &&Change| {
+            let near = |at: TimestampMs| c.at.since(at).max(at.since(c.at)) <= RECORD_SLACK;
+            c.what == file.path && (c.at + RECORD_SLACK >= file.since || modified_at.is_some_and(near))
+        };
+        let recorded = changes.iter().filter(explains).max_by_key(|c| c.at);
+        FileVersionChange {
+            service: file.service.clone(),
+            path: file.path.clone(),
+            at: file.since,
+            modified_at,
+            good_sha256: file.wanted.sha256.clone(),
+            only_metadata: now_sha256.as_ref() == Some(&file.wanted.sha256),
+            now_sha256,
+            recorded: recorded.map(|c| c.id.clone()),
+            keys_removed: Vec::new(),
+            keys_changed: Vec::new(),
+            keys_added: Vec::new(),
+            origin: FileOrigin::Release,
+        }
+    };
+    seen.iter().map(change).collect()
 }
 
 /// The newest record about this path at about the time when the version appeared.

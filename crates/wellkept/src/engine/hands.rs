@@ -10,15 +10,20 @@ use wellkept_state::{FileVersions, StateError};
 use crate::clock::now;
 
 pub(super) fn new(keep: &Arc<Keep>, versions: &FileVersions, data_dir: &Path) -> Arc<LocalHands> {
-    Arc::new(LocalHands::new(Arc::clone(keep), copies(versions), data_dir.to_owned()))
+    Arc::new(LocalHands::new(Arc::clone(keep), copies(keep, versions), data_dir.to_owned()))
 }
 
-fn copies(versions: &FileVersions) -> Copies {
-    let (reader, writer) = (versions.clone(), versions.clone());
+fn copies(keep: &Arc<Keep>, versions: &FileVersions) -> Copies {
+    let (reader, writer, keep) = (versions.clone(), versions.clone(), Arc::clone(keep));
     Copies::new(
         move |service, path, sha256| {
-            let versions = reader.clone();
-            async move { find(&versions, &service, &path, &sha256).await.map_err(|e| e.to_string()) }
+            let (versions, keep) = (reader.clone(), Arc::clone(&keep));
+            async move {
+                match find(&versions, &service, &path, &sha256).await.map_err(|e| e.to_string())? {
+                    Some(copy) => Ok(Some(copy)),
+                    None => from_release(&keep, service, path, sha256).await,
+                }
+            }
         },
         move |service, path, copy| {
             let versions = writer.clone();
@@ -29,6 +34,20 @@ fn copies(versions: &FileVersions) -> Copies {
             }
         },
     )
+}
+
+/// A file of a release, out of the release as it was built.
+async fn from_release(
+    keep: &Arc<Keep>,
+    service: String,
+    path: String,
+    sha256: String,
+) -> Result<Option<FileCopy>, String> {
+    let Some(release) = keep.services.get(&service).and_then(|s| s.release.clone()) else { return Ok(None) };
+    let read = move || wellkept_collect::release_copy(&release, Path::new(&path), &sha256);
+    let found = tokio::task::spawn_blocking(read).await.map_err(|e| e.to_string())?;
+    let copy = found.map_err(|e| e.to_string())?;
+    Ok(copy.map(|c| FileCopy { content: c.content, uid: c.uid, gid: c.gid, mode: c.mode }))
 }
 
 async fn find(

@@ -4,14 +4,19 @@ use wellkept_collect::space::{Budget, inspect};
 use wellkept_detect::Round;
 use wellkept_diagnose::{SITUATION_FORMAT, Situation, diagnose};
 use wellkept_model::observe::SpaceUse;
-use wellkept_model::{FileVersionChange, Finding, FindingKind, IncidentId, Plan, TimestampMs};
+use wellkept_model::{
+    ActionStatus, EntityId, EntityKind, FileVersionChange, Finding, FindingKind, IncidentId, Means, Plan,
+    TimestampMs,
+};
 use wellkept_recover::{Decision, Facts, Surroundings, decide};
 
+use super::files::of_releases;
 use super::{Engine, OwnMetrics};
 
 impl Engine {
     /// Judges what is known now and does what follows from it.
     pub(super) async fn think(&mut self, at: TimestampMs) {
+        self.name_our_fallbacks();
         let file_changes = self.look_at_files(at).await;
         let series = self.unusual_values(at).await;
         let round = Round {
@@ -26,17 +31,40 @@ impl Engine {
         let services = self.keep.services.keys().cloned().collect();
         findings.extend(crate::logs::findings(&self.logs.0, &self.host, &services, at));
         OwnMetrics::set(&self.metrics.findings, findings.len());
+        if worth_a_closer_look(at, &self.seen, &findings) {
+            self.collector.look_closely();
+        }
         self.book.handle_round(at, findings, &self.seen, &self.topology, &self.keep);
         self.diagnose_due(at, &file_changes).await;
         self.start_steps(at).await;
         self.publish_incidents().await;
     }
 
+    /// A fallback that we switched on and not off again is ours to switch off.
+    fn name_our_fallbacks(&mut self) {
+        for (name, seen) in &mut self.seen.watched.dependencies {
+            let entity = EntityId::new(EntityKind::Dependency, name);
+            let done = self.book.incidents().flat_map(|i| &i.actions).filter(|a| {
+                a.planned.target == entity
+                    && matches!(a.status, ActionStatus::Succeeded | ActionStatus::RolledBack)
+            });
+            let last = done
+                .filter_map(|a| Some((a.finished_at?, a.status, a.planned.subject.parse::<Means>().ok()?)))
+                .max_by_key(|(at, ..)| *at);
+            let on = |(_, status, means)| {
+                status == ActionStatus::Succeeded && matches!(means, Means::FallbackOn(_))
+            };
+            seen.fallback_ours = last.is_some_and(on);
+        }
+    }
+
     async fn look_at_files(&mut self, at: TimestampMs) -> Vec<FileVersionChange> {
         let (seen, active, keep) = (&self.seen, self.book.active(), &self.keep);
         let well = |service: &str| is_well(service, seen, active) && keep.services.contains_key(service);
         self.files.observe(at, &seen.files, &well, &self.changes).await;
-        self.files.changed(&self.changes)
+        let mut changed = self.files.changed(&self.changes);
+        changed.extend(of_releases(&seen.local.release_files, &self.changes));
+        changed
     }
 
     async fn diagnose_due(&mut self, at: TimestampMs, file_changes: &[FileVersionChange]) {
@@ -112,6 +140,19 @@ impl Engine {
         }
         looks
     }
+}
+
+/// How long something may be wrong before the slower looks go back to their usual pace.
+const CLOSER_FOR: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// True while something is wrong and has not been so for long.
+fn worth_a_closer_look(
+    at: TimestampMs,
+    seen: &wellkept_model::observe::Observation,
+    findings: &[Finding],
+) -> bool {
+    let fresh = |f: &Finding| f.severity > wellkept_model::Severity::Info && at.since(f.since) < CLOSER_FOR;
+    findings.iter().any(fresh) || seen.health.iter().any(|h| h.failure.is_some() && h.in_a_row < 3)
 }
 
 /// A decision in a few words; the plan itself is in the state store.

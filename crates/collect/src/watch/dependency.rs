@@ -1,0 +1,40 @@
+//! Asks a service of somebody else and takes the time. Any HTTP answer counts: a refusal is quick as well.
+
+use wellkept_model::keep::Dependency;
+use wellkept_model::observe::DependencySeen;
+
+use super::{Shared, pause};
+use crate::clock;
+
+pub(super) async fn watch(shared: Shared, declared: Dependency) {
+    let mut closely = shared.closely.subscribe();
+    let (mut slow_in_a_row, mut quick_in_a_row) = (0u32, 0u32);
+    // Beyond its limit it is slow, however long it takes.
+    let limit = declared.slow.mul_f64(1.25);
+    loop {
+        let began = clock::monotonic();
+        let answer = tokio::time::timeout(limit, shared.http.ask(&declared.http)).await;
+        let took = clock::monotonic() - began;
+        let problem = match answer {
+            Ok(Ok(_)) => None,
+            Ok(Err(reason)) => Some(reason),
+            Err(_) => Some(format!("no answer within {} s", limit.as_secs_f64())),
+        };
+        if problem.is_some() || took > declared.slow {
+            (slow_in_a_row, quick_in_a_row) = (slow_in_a_row.saturating_add(1), 0);
+        } else {
+            (slow_in_a_row, quick_in_a_row) = (0, quick_in_a_row.saturating_add(1));
+        }
+        let seen = DependencySeen {
+            at: clock::wall(),
+            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            slow_in_a_row,
+            quick_in_a_row,
+            problem,
+            fallback_ours: false,
+        };
+        shared.lock().dependencies.insert(declared.name.clone(), seen);
+        let every = if slow_in_a_row == 1 { super::CLOSE / 4 } else { declared.every };
+        pause(every, &mut closely).await;
+    }
+}

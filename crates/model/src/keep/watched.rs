@@ -1,0 +1,157 @@
+//! What is declared about networks, databases, credentials, backups and outside services.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Command;
+use crate::ActionKind;
+
+/// All of it by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WatchedKeep {
+    /// Backups.
+    pub backups: BTreeMap<String, Backup>,
+    /// Credentials that somebody else may change.
+    pub credentials: BTreeMap<String, Credential>,
+    /// PostgreSQL servers, by the name of their service.
+    pub databases: BTreeMap<String, Database>,
+    /// Services of others that ours need.
+    pub dependencies: BTreeMap<String, Dependency>,
+    /// Networks of this host.
+    pub networks: BTreeMap<String, Network>,
+}
+
+/// Names that a resolver must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolves {
+    /// The resolver's address; asked over UDP.
+    pub at: SocketAddr,
+    /// Names with one address that the answer must hold.
+    pub names: BTreeMap<String, IpAddr>,
+    /// Time between two looks.
+    pub every: Duration,
+}
+
+/// The clock that a service shows in the `Date` of its HTTP answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockShown {
+    /// Where it is asked, `http://…`.
+    pub http: String,
+    /// From this difference to the host's clock on it is wrong.
+    pub off_by: Duration,
+    /// Time between two looks.
+    pub every: Duration,
+}
+
+/// A set of dumps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// Its name.
+    pub name: String,
+    /// Absolute pattern of the files, wildcards in the last segment only.
+    pub glob: String,
+    /// A smaller file is no backup, bytes.
+    pub min_size: u64,
+    /// The newest one must be younger.
+    pub max_age: Option<Duration>,
+    /// The log of its job.
+    pub log: Option<PathBuf>,
+    /// Makes one now.
+    pub run: Option<Command>,
+    /// Restores a file (`{file}`) elsewhere; status 0 means that it is whole.
+    pub test: Option<Command>,
+    /// Keeps old ones from being removed.
+    pub keep_old: Option<Command>,
+    /// The credential that its job uses.
+    pub credential: Option<String>,
+    /// Time between two looks.
+    pub every: Duration,
+    /// What may be done without asking.
+    pub may: Vec<ActionKind>,
+}
+
+/// A credential: one place that knows the truth, and those who hold a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// Its name.
+    pub name: String,
+    /// File with the value that holds.
+    pub store: PathBuf,
+    /// Files with the copies of those who use it.
+    pub copies: Vec<PathBuf>,
+    /// Services that use it.
+    pub used_by: Vec<String>,
+    /// Name of the account.
+    pub user: String,
+    /// Log of the other side, where refusals are told.
+    pub log: Option<PathBuf>,
+    /// Status 0: the other side accepts the value of the store.
+    pub test: Option<Command>,
+    /// Hands the value of the store to those who use it.
+    pub sync: Option<Command>,
+    /// What may be done without asking.
+    pub may: Vec<ActionKind>,
+}
+
+/// A PostgreSQL server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Database {
+    /// The service.
+    pub service: String,
+    /// `psql` or a program that behaves as `psql -AtqX` does: takes SQL at its standard input, prints rows with `|`.
+    pub sql: Command,
+    /// Share of used connection slots from which they count as exhausted (0 to 1).
+    pub full_at: f64,
+    /// Applications whose sessions may be ended when idle in a transaction for longer than this.
+    pub end_sessions: BTreeMap<String, Duration>,
+    /// Indexes that must be there.
+    pub indexes: Vec<String>,
+    /// Takes a migration back; `{id}` is the recorded change.
+    pub undo_migration: Option<Command>,
+    /// True for a standby: it must replay.
+    pub standby: bool,
+    /// Time between two looks.
+    pub every: Duration,
+    /// What may be done without asking.
+    pub may: Vec<ActionKind>,
+}
+
+/// A service of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// Its name.
+    pub name: String,
+    /// Asked to see how long an answer takes; any HTTP answer counts.
+    pub http: String,
+    /// From this time on it is slow.
+    pub slow: Duration,
+    /// Our services that need it.
+    pub used_by: Vec<String>,
+    /// Has our services do without it for a while.
+    pub fallback_on: Option<Command>,
+    /// Has them use it again.
+    pub fallback_off: Option<Command>,
+    /// Time between two looks.
+    pub every: Duration,
+    /// What may be done without asking.
+    pub may: Vec<ActionKind>,
+}
+
+/// Links and packet filter of one network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// The named network namespace; the host's own when absent.
+    pub namespace: Option<String>,
+    /// Links that must be up, with the kind of their root queueing discipline when it is declared.
+    pub links: BTreeMap<String, Option<String>>,
+    /// File with the packet filter rules as `nft -f` reads them.
+    pub rules: Option<PathBuf>,
+    /// Services that are reached through it.
+    pub carries: Vec<String>,
+    /// What may be done without asking.
+    pub may: Vec<ActionKind>,
+}

@@ -1,0 +1,114 @@
+//! Which declaration of the keep file says how a step is done, where its target alone does not.
+//!
+//! It is the subject of the step as text, so that plans are stored and shown in one form; hands and guards read it back
+//! into this type. Names come from the keep file and hold no spaces.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The means of a step.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Means {
+    /// Hands the stored credential of this name to those who use it.
+    Credential(String),
+    /// Switches the fallback of this dependency on.
+    FallbackOn(String),
+    /// Switches the fallback of this dependency off again.
+    FallbackOff(String),
+    /// Keeps old backups of this name from being removed.
+    KeepOld(String),
+    /// Brings this link up.
+    Link(String),
+    /// Takes back the recorded migration with this id.
+    Migration(String),
+    /// Puts the queueing discipline of this link back.
+    Queue(String),
+    /// Lets a standby apply what it received.
+    Replay,
+    /// Puts this table of the packet filter (`family name`) back to its declared rules, or away when it has none.
+    Rules(String),
+    /// Ends sessions of this application that are idle in a transaction.
+    Sessions(String),
+}
+
+impl Means {
+    fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Self::Credential(name) => ("credential", name),
+            Self::FallbackOn(name) => ("fallback-on", name),
+            Self::FallbackOff(name) => ("fallback-off", name),
+            Self::KeepOld(name) => ("keep-old", name),
+            Self::Link(name) => ("link", name),
+            Self::Migration(id) => ("migration", id),
+            Self::Queue(link) => ("queue", link),
+            Self::Replay => ("replay", ""),
+            Self::Rules(table) => ("rules", table),
+            Self::Sessions(application) => ("sessions", application),
+        }
+    }
+}
+
+impl fmt::Display for Means {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, name) = self.parts();
+        if name.is_empty() { f.write_str(word) } else { write!(f, "{word} {name}") }
+    }
+}
+
+/// A subject that names no means; most are paths.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` names no means: write WORD NAME, for example `credential db` or `link eth0`")]
+pub struct ParseMeansError(String);
+
+impl FromStr for Means {
+    type Err = ParseMeansError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (word, name) = text.split_once(' ').unwrap_or((text, ""));
+        let named = || Some(name.to_owned()).filter(|n| !n.is_empty());
+        let plain = |means: Self| Some(means).filter(|_| name.is_empty());
+        let means = match word {
+            "credential" => named().map(Self::Credential),
+            "fallback-on" => named().map(Self::FallbackOn),
+            "fallback-off" => named().map(Self::FallbackOff),
+            "keep-old" => named().map(Self::KeepOld),
+            "link" => named().map(Self::Link),
+            "migration" => named().map(Self::Migration),
+            "queue" => named().map(Self::Queue),
+            "replay" => plain(Self::Replay),
+            "rules" => named().map(Self::Rules),
+            "sessions" => named().map(Self::Sessions),
+            _ => None,
+        };
+        means.ok_or_else(|| ParseMeansError(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_survive_being_written_and_read() {
+        for means in [
+            Means::Credential("db".into()),
+            Means::FallbackOn("pay".into()),
+            Means::FallbackOff("pay".into()),
+            Means::KeepOld("b".into()),
+            Means::Link("eth0".into()),
+            Means::Migration("c 7".into()),
+            Means::Queue("eth0".into()),
+            Means::Replay,
+            Means::Rules("inet f".into()),
+            Means::Sessions("report gen".into()),
+        ] {
+            assert_eq!(means.to_string().parse::<Means>(), Ok(means));
+        }
+    }
+
+    #[test]
+    fn a_path_or_half_a_means_is_none() {
+        for text in ["", "/etc/x", "link", "link ", "rules", "replay all", "sql x"] {
+            assert!(text.parse::<Means>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What the slower looks saw: names, networks, databases, credentials, backups, outside services.
+//!
+//! Each has the time of its look. A look that failed says so in `problem` and nothing else about its object.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::TimestampMs;
+
+/// Latest results by name. What was never looked at is not in it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Watched {
+    /// By backup.
+    pub backups: BTreeMap<String, BackupSeen>,
+    /// By service.
+    pub clocks: BTreeMap<String, ClockSeen>,
+    /// By service: tests of its configuration.
+    pub configs: BTreeMap<String, ConfigSeen>,
+    /// By credential.
+    pub credentials: BTreeMap<String, CredentialSeen>,
+    /// By service.
+    pub databases: BTreeMap<String, DatabaseSeen>,
+    /// By dependency.
+    pub dependencies: BTreeMap<String, DependencySeen>,
+    /// By service: what its resolver answers.
+    pub names: BTreeMap<String, NamesSeen>,
+    /// By network.
+    pub networks: BTreeMap<String, NetworkSeen>,
+}
+
+/// The newest finished file of a backup.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupSeen {
+    /// When.
+    pub at: TimestampMs,
+    /// Its path; `None`: there is none.
+    pub newest: Option<String>,
+    /// Its size, bytes.
+    pub size: u64,
+    /// Length of what a gzip file says it holds, bytes (modulo 2^32).
+    pub content: Option<u64>,
+    /// When it was written.
+    pub modified_at: TimestampMs,
+    /// Last line of the job's log that speaks of a refused login.
+    pub refused_login: Option<String>,
+    /// Why nothing could be seen.
+    pub problem: Option<String>,
+}
+
+/// What time a service believes it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockSeen {
+    /// When.
+    pub at: TimestampMs,
+    /// Its clock less the host's, milliseconds.
+    pub offset_ms: i64,
+    /// How many looks in a row saw it off by more than is declared.
+    pub off_in_a_row: u32,
+    /// Why nothing could be seen.
+    pub problem: Option<String>,
+}
+
+/// Whether a configuration can be parsed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigSeen {
+    /// When.
+    pub at: TimestampMs,
+    /// The test's last words when it failed; `None`: it passed.
+    pub failure: Option<String>,
+}
+
+/// Whether a credential is accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialSeen {
+    /// When.
+    pub at: TimestampMs,
+    /// Refused logins of its account in the last [`REFUSALS_WINDOW_S`] seconds, as the other side's log tells.
+    pub refusals: u32,
+    /// The last of them.
+    pub refused_at: Option<TimestampMs>,
+    /// A copy that is not what the store holds.
+    pub differs: Option<String>,
+    /// Whether the other side accepts the value of the store; `None`: not asked.
+    pub store_accepted: Option<bool>,
+    /// Why nothing could be seen.
+    pub problem: Option<String>,
+}
+
+/// In which time refusals are counted, seconds.
+pub const REFUSALS_WINDOW_S: u64 = 60;
+
+/// What a PostgreSQL server says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseSeen {
+    /// When.
+    pub at: TimestampMs,
+    /// Client connections.
+    pub used: u64,
+    /// Slots for ordinary users.
+    pub slots: u64,
+    /// By application: what it holds.
+    pub applications: BTreeMap<String, ApplicationSeen>,
+    /// Declared indexes that are absent or not valid, with their table when it is known.
+    pub indexes_missing: BTreeMap<String, String>,
+    /// Since when one is missing.
+    pub missing_since: Option<TimestampMs>,
+    /// Rows that sequential scans read per second, by table, where there are many.
+    pub scanned: BTreeMap<String, u64>,
+    /// A standby that was told not to replay, since when we see it.
+    pub paused_since: Option<TimestampMs>,
+    /// Bytes that a standby has received and not replayed.
+    pub behind_bytes: u64,
+    /// Why nothing could be seen.
+    pub problem: Option<String>,
+}
+
+/// Sessions of one application.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationSeen {
+    /// All of them.
+    pub sessions: u64,
+    /// Those idle in a transaction for longer than is declared for it.
+    pub stale: u64,
+    /// The longest time that one has been idle in a transaction, milliseconds.
+    pub idle_ms: u64,
+}
+
+/// How an outside service answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DependencySeen {
+    /// When.
+    pub at: TimestampMs,
+    /// How long the answer took; the limit of the look when none came, milliseconds.
+    pub took_ms: u64,
+    /// Slow or failed looks in a row.
+    pub slow_in_a_row: u32,
+    /// Quick looks in a row.
+    pub quick_in_a_row: u32,
+    /// Why no answer came.
+    pub problem: Option<String>,
+    /// We switched its fallback on and not off again.
+    #[serde(default)]
+    pub fallback_ours: bool,
+}
+
+/// What a resolver answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamesSeen {
+    /// When.
+    pub at: TimestampMs,
+    /// Names with a wrong answer or none: what came (`no answer`, `NXDOMAIN`, an address).
+    pub wrong: BTreeMap<String, String>,
+    /// True when nothing answered at all.
+    pub silent: bool,
+    /// Looks in a row with something wrong.
+    pub wrong_in_a_row: u32,
+}
+
+/// Links, queues and packet filter of one namespace.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NetworkSeen {
+    /// When.
+    pub at: TimestampMs,
+    /// Declared links by name.
+    pub links: BTreeMap<String, LinkSeen>,
+    /// Tables of the packet filter that are not as declared: `inet f` and in which way.
+    pub tables: BTreeMap<String, TableState>,
+    /// When the packet filter was looked at.
+    pub rules_at: TimestampMs,
+    /// Share of TCP segments that were sent again in the last seconds, 0 to 1.
+    pub resent: f64,
+    /// Segments that were sent again in the last seconds.
+    pub resent_count: u64,
+    /// Why nothing could be seen.
+    pub problem: Option<String>,
+}
+
+/// One link.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkSeen {
+    /// It exists.
+    pub exists: bool,
+    /// It is switched on.
+    pub up: bool,
+    /// It has a carrier.
+    pub carrier: bool,
+    /// Kind of its root queueing discipline.
+    pub queue: String,
+    /// When it was seen to go down, newest last, at most ten.
+    pub downs: Vec<TimestampMs>,
+}
+
+/// In which way a table is not as declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableState {
+    /// Nobody declared it.
+    Undeclared,
+    /// Its rules are others.
+    Changed,
+    /// It is declared and not there.
+    Missing,
+}

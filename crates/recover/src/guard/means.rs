@@ -1,0 +1,223 @@
+//! What the sections of the keep file about networks, databases, credentials, backups and dependencies allow.
+//!
+//! A step by declared means is allowed by the section that declares them and by nothing else: what a service may do with
+//! its own files says nothing about its sessions or its migrations.
+
+use wellkept_model::keep::Keep;
+use wellkept_model::{ActionKind, EntityKind, Means, PlannedAction};
+
+/// Whether the step may be done without asking. `None`: it is no step by declared means.
+pub(super) fn allowed(step: &PlannedAction, keep: &Keep) -> Option<bool> {
+    let name = &step.target.name;
+    let watched = &keep.watched;
+    let by = step.subject.parse::<Means>().ok();
+    let kind = step.kind;
+    let may = |words: Option<&Vec<ActionKind>>| words.is_some_and(|w| w.contains(&kind));
+    Some(match (step.target.kind, by) {
+        (EntityKind::Network, by) => {
+            let network = watched.networks.get(name);
+            let declared = match (&by, kind) {
+                (Some(Means::Link(l)), ActionKind::Reconfigure) => {
+                    network.is_some_and(|n| n.links.contains_key(l))
+                }
+                (Some(Means::Queue(l)), ActionKind::Rollback) => {
+                    network.is_some_and(|n| n.links.get(l).is_some_and(Option::is_some))
+                }
+                (Some(Means::Rules(_)), ActionKind::Rollback) => network.is_some_and(|n| n.rules.is_some()),
+                _ => false,
+            };
+            declared && may(network.map(|n| &n.may))
+        }
+        (EntityKind::Dependency, Some(Means::FallbackOn(n) | Means::FallbackOff(n))) => {
+            n == *name
+                && kind == ActionKind::Reconfigure
+                && may(watched.dependencies.get(name).map(|d| &d.may))
+        }
+        (EntityKind::Backup, by) => {
+            let backup = watched.backups.get(name);
+            let declared = match (&by, kind) {
+                (None, ActionKind::RunBackup) => step.subject.is_empty(),
+                (Some(Means::KeepOld(n)), ActionKind::Reconfigure) => n == name,
+                (Some(Means::Credential(c)), ActionKind::Reconfigure) => {
+                    backup.is_some_and(|b| b.credential.as_ref() == Some(c))
+                        && may(watched.credentials.get(c).map(|c| &c.may))
+                }
+                _ => false,
+            };
+            declared && may(backup.map(|b| &b.may))
+        }
+        (EntityKind::Service, Some(by)) => service_step(name, &by, kind, keep),
+        (EntityKind::Dependency, _) => false,
+        _ => return None,
+    })
+}
+
+fn service_step(name: &str, by: &Means, kind: ActionKind, keep: &Keep) -> bool {
+    let database = keep.watched.databases.get(name).filter(|d| d.may.contains(&kind));
+    match (by, kind) {
+        (Means::Credential(c), ActionKind::Reconfigure) => {
+            let credential = keep.watched.credentials.get(c);
+            credential.is_some_and(|c| c.may.contains(&kind) && c.used_by.iter().any(|s| s == name))
+        }
+        (Means::Sessions(app), ActionKind::TerminateSession) => {
+            database.is_some_and(|d| d.end_sessions.contains_key(app))
+        }
+        (Means::Replay, ActionKind::Reconfigure) => database.is_some_and(|d| d.standby),
+        (Means::Migration(_), ActionKind::Rollback) => database.is_some_and(|d| d.undo_migration.is_some()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::{keep, restart};
+    use wellkept_model::EntityId;
+    use wellkept_model::keep::{Backup, Command, Credential, Database, Dependency, Network};
+
+    const ALL: [ActionKind; 4] =
+        [ActionKind::Reconfigure, ActionKind::Rollback, ActionKind::RunBackup, ActionKind::TerminateSession];
+
+    fn command() -> Option<Command> {
+        Some(Command { argv: vec!["/bin/x".to_owned()], within: Duration::from_secs(1) })
+    }
+
+    /// Everything is declared; `may` is the same everywhere.
+    fn everything(may: &[ActionKind]) -> Keep {
+        let (mut keep, second, may) = (keep(&["db", "app"]), Duration::from_secs(1), may.to_vec());
+        let w = &mut keep.watched;
+        let backup = Backup {
+            name: "b".into(),
+            glob: "/b/*".into(),
+            min_size: 1,
+            max_age: None,
+            log: None,
+            run: command(),
+            test: None,
+            keep_old: command(),
+            credential: Some("c".into()),
+            every: second,
+            may: may.clone(),
+        };
+        w.backups.insert("b".into(), backup);
+        let credential = Credential {
+            name: "c".into(),
+            store: "/s".into(),
+            copies: vec![],
+            used_by: vec!["app".into()],
+            user: "u".into(),
+            log: None,
+            test: None,
+            sync: command(),
+            may: may.clone(),
+        };
+        w.credentials.insert("c".into(), credential);
+        let database = Database {
+            service: "db".into(),
+            sql: Command { argv: vec!["psql".into()], within: second },
+            full_at: 0.9,
+            end_sessions: [("report".to_owned(), second)].into(),
+            indexes: vec![],
+            undo_migration: command(),
+            standby: true,
+            every: second,
+            may: may.clone(),
+        };
+        w.databases.insert("db".into(), database);
+        let dependency = Dependency {
+            name: "pay".into(),
+            http: "http://x/".into(),
+            slow: second,
+            used_by: vec![],
+            fallback_on: command(),
+            fallback_off: command(),
+            every: second,
+            may: may.clone(),
+        };
+        w.dependencies.insert("pay".into(), dependency);
+        let network = Network {
+            name: "n".into(),
+            namespace: None,
+            links: [("eth0".to_owned(), Some("noqueue".to_owned())), ("eth1".to_owned(), None)].into(),
+            rules: Some("/r".into()),
+            carries: vec![],
+            may,
+        };
+        w.networks.insert("n".into(), network);
+        keep
+    }
+
+    fn step(kind: ActionKind, target: &str, subject: &str) -> PlannedAction {
+        let target: EntityId = target.parse().unwrap();
+        PlannedAction { kind, target, subject: subject.to_owned(), ..restart("a") }
+    }
+
+    /// All steps that are declared.
+    fn declared() -> Vec<PlannedAction> {
+        [
+            (ActionKind::Reconfigure, "network:n", "link eth0"),
+            (ActionKind::Rollback, "network:n", "queue eth0"),
+            (ActionKind::Rollback, "network:n", "rules inet f"),
+            (ActionKind::Reconfigure, "dependency:pay", "fallback-on pay"),
+            (ActionKind::Reconfigure, "dependency:pay", "fallback-off pay"),
+            (ActionKind::RunBackup, "backup:b", ""),
+            (ActionKind::Reconfigure, "backup:b", "keep-old b"),
+            (ActionKind::Reconfigure, "backup:b", "credential c"),
+            (ActionKind::Reconfigure, "service:app", "credential c"),
+            (ActionKind::TerminateSession, "service:db", "sessions report"),
+            (ActionKind::Reconfigure, "service:db", "replay"),
+            (ActionKind::Rollback, "service:db", "migration c7"),
+        ]
+        .map(|(kind, target, subject)| step(kind, target, subject))
+        .into()
+    }
+
+    #[test]
+    fn what_is_declared_is_allowed_by_may_and_by_nothing_else() {
+        for step in declared() {
+            assert_eq!(allowed(&step, &everything(&ALL)), Some(true), "{step:?}");
+            assert_eq!(allowed(&step, &everything(&[])), Some(false), "{step:?}");
+            let others: Vec<_> = ALL.into_iter().filter(|k| *k != step.kind).collect();
+            assert_eq!(allowed(&step, &everything(&others)), Some(false), "{step:?}");
+            assert_eq!(allowed(&step, &keep(&["db", "app"])), Some(false), "not declared: {step:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_declared_is_not_allowed() {
+        for (kind, target, subject) in [
+            (ActionKind::Reconfigure, "network:n", "link eth9"),
+            (ActionKind::Rollback, "network:n", "queue eth1"),
+            (ActionKind::Rollback, "network:n", "link eth0"),
+            (ActionKind::Reconfigure, "network:n", "rules inet f"),
+            (ActionKind::Reconfigure, "network:other", "link eth0"),
+            (ActionKind::Reconfigure, "network:n", ""),
+            (ActionKind::Reconfigure, "dependency:pay", "fallback-on other"),
+            (ActionKind::Reconfigure, "dependency:pay", ""),
+            (ActionKind::Reconfigure, "backup:b", "credential other"),
+            (ActionKind::Reconfigure, "backup:b", "keep-old other"),
+            (ActionKind::RunBackup, "backup:b", "replay"),
+            (ActionKind::Reconfigure, "service:db", "credential c"),
+            (ActionKind::TerminateSession, "service:db", "sessions app"),
+            (ActionKind::TerminateSession, "service:app", "sessions report"),
+            (ActionKind::Reconfigure, "service:app", "replay"),
+            (ActionKind::Rollback, "service:app", "migration c7"),
+            (ActionKind::Reconfigure, "service:db", "link eth0"),
+        ] {
+            assert_eq!(
+                allowed(&step(kind, target, subject), &everything(&ALL)),
+                Some(false),
+                "{target} {subject}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_or_a_restart_of_a_service_is_judged_elsewhere() {
+        for (kind, subject) in [(ActionKind::Rollback, "/etc/x"), (ActionKind::Restart, "")] {
+            assert_eq!(allowed(&step(kind, "service:db", subject), &everything(&ALL)), None);
+        }
+    }
+}
