@@ -194,8 +194,13 @@ fn only_what_says_nothing_is_public_and_events_are_a_stream() {
         "/api/v2/write",
         "/api/v1/admin/flush",
     ];
-    let of_logs =
-        ["/api/v1/otlp/v1/logs", "/loki/api/v1/push", "/elasticsearch/{*path}", "/elasticsearch/{*path}"];
+    let of_logs = [
+        "/api/v1/otlp/v1/logs",
+        "/loki/api/v1/push",
+        "/_bulk",
+        "/elasticsearch/{*path}",
+        "/elasticsearch/{*path}",
+    ];
     assert_eq!(with(Permission::Push), [&of_logs[..], &pushes].concat());
     for (method, path, permission) in routes() {
         let queries = [
