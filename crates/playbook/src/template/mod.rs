@@ -1,0 +1,39 @@
+//! Templates: Jinja's language with Python's values and Ansible's filters, tests and lookups.
+//!
+//! The engine is our own and not a general one, because playbooks lean on what is Python in it: lists that are
+//! changed in place, `%` formatting, unknown escapes in quotes, undefined names that can be walked through until they
+//! are used, `str()` of lists. Everything is bounded: steps, depth, sizes. Only texts that were written by the
+//! playbook's author are templates; what a template or a host gave is data.
+
+mod args;
+mod ast;
+mod convert;
+mod error;
+mod escape;
+mod expr;
+mod filters;
+mod globals;
+mod header;
+mod interp;
+mod json;
+mod lexer;
+mod lookups;
+mod methods;
+mod moment;
+mod ops;
+mod parser;
+mod printf;
+mod regexes;
+mod scope;
+mod session;
+mod show;
+mod statements;
+mod tests;
+mod value;
+mod versions;
+mod yaml;
+
+pub use error::TemplateError;
+pub use lexer::Syntax;
+pub use scope::{Outside, Scope, ScopeRef};
+pub use session::{DEPTH_MAX, Engine, STEPS_MAX, Session, TEXT_BYTES_MAX};
