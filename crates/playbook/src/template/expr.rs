@@ -163,12 +163,7 @@ impl Interp<'_, '_> {
                 if let Val::Undef(_) = of {
                     return Ok(of);
                 }
-                Ok(Val::Undef(match &of {
-                    Val::List(_) | Val::Tuple(_) | Val::Str(_) => {
-                        format!("{} object has no element {shown}", type_text(&of)).into()
-                    }
-                    _ => format!("{} object has no element {shown}", type_text(&of)).into(),
-                }))
+                Ok(Val::Undef(format!("object of type '{}' has no attribute {shown}", of.type_name()).into()))
             }
         }
     }
@@ -308,10 +303,6 @@ impl Interp<'_, '_> {
     pub(crate) fn iterate(&self, value: &Val) -> Result<Vec<Val>> {
         self.session.iterate(value)
     }
-}
-
-pub(crate) fn type_text(of: &Val) -> String {
-    format!("'{}'", of.type_name())
 }
 
 fn missing(of: &Val, name: &str) -> Val {

@@ -318,7 +318,7 @@ impl<'s, 'e> Interp<'s, 'e> {
                     Err(why) => bail!("cannot read {path}: {why}"),
                 };
                 let Ok(text) = String::from_utf8(bytes) else { bail!("{path} is not UTF-8 text") };
-                let syntax = Syntax { trim_blocks: true, keep_trailing_newline: false, ..Syntax::default() };
+                let syntax = Syntax::of_files();
                 let (syntax, text) = super::header::header(&text, &syntax)?;
                 return Ok(Some(engine.template(&text.into(), &syntax)?));
             }

@@ -25,6 +25,15 @@ pub struct Syntax {
     pub lstrip_blocks: bool,
     /// The last line break of the template stays.
     pub keep_trailing_newline: bool,
+    /// Backslashes in quotes inside `{{ }}` stand for themselves, as everywhere but in template files.
+    pub literal_backslashes: bool,
+}
+
+impl Syntax {
+    /// What the template module starts from.
+    pub fn of_files() -> Self {
+        Self { literal_backslashes: false, ..Self::default() }
+    }
 }
 
 impl Default for Syntax {
@@ -36,9 +45,10 @@ impl Default for Syntax {
             block_end: "%}".to_owned(),
             comment_start: "{#".to_owned(),
             comment_end: "#}".to_owned(),
-            trim_blocks: false,
+            trim_blocks: true,
             lstrip_blocks: false,
-            keep_trailing_newline: true,
+            keep_trailing_newline: false,
+            literal_backslashes: true,
         }
     }
 }
@@ -275,6 +285,7 @@ impl<'s> Lexer<'s> {
             _ => (tag.map(|_| self.syntax.block_end.as_str()), Tok::BlockEnd),
         };
         let mut open: Vec<&'static str> = Vec::new();
+        let literal = tag == Some(Tag::Variable) && self.syntax.literal_backslashes;
         loop {
             let rest = self.rest();
             let blank = rest.len() - rest.trim_start().len();
@@ -310,11 +321,11 @@ impl<'s> Lexer<'s> {
                     return Ok(());
                 }
             }
-            self.token(&mut open)?;
+            self.token(&mut open, literal)?;
         }
     }
 
-    fn token(&mut self, open: &mut Vec<&'static str>) -> Result<()> {
+    fn token(&mut self, open: &mut Vec<&'static str>, literal: bool) -> Result<()> {
         let rest = self.rest();
         let line = self.line;
         let Some(first) = rest.chars().next() else { return Ok(()) };
@@ -328,7 +339,7 @@ impl<'s> Lexer<'s> {
             return Ok(());
         }
         if first == '"' || first == '\'' {
-            return self.text(first);
+            return self.text(first, literal);
         }
         let Some(op) = OPERATORS.iter().find(|op| rest.starts_with(**op)) else {
             return self.syntax_error(format!("unexpected char {first:?} at {}", self.at));
@@ -393,7 +404,7 @@ impl<'s> Lexer<'s> {
         Ok(())
     }
 
-    fn text(&mut self, quote: char) -> Result<()> {
+    fn text(&mut self, quote: char, literal: bool) -> Result<()> {
         let rest = self.rest();
         let mut escaped = false;
         let end = rest.char_indices().skip(1).find(|(_, c)| {
@@ -405,7 +416,10 @@ impl<'s> Lexer<'s> {
             return self.syntax_error("a quoted text has no end");
         };
         let body = rest.get(1..end).unwrap_or_default();
-        self.tokens.push((Tok::Text(super::escape::unescape(body).into()), self.line));
+        self.tokens.push((
+            Tok::Text(if literal { body.into() } else { super::escape::unescape(body).into() }),
+            self.line,
+        ));
         self.skip(end + 1);
         Ok(())
     }

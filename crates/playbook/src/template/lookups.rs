@@ -355,7 +355,7 @@ fn on_files(
             out.push(Val::str(text));
             continue;
         }
-        let mut syntax = Syntax { trim_blocks: true, ..Syntax::default() };
+        let mut syntax = Syntax::of_files();
         syntax.trim_blocks = truth("trim_blocks", true)?;
         syntax.lstrip_blocks = truth("lstrip_blocks", false)?;
         let mut inner = Interp::new(session, Rc::clone(&interp.scope));

@@ -147,11 +147,11 @@ impl Session<'_> {
         let mut interp = Interp::new(self, Rc::clone(&self.scope));
         let chunks = interp.template(&nodes)?;
         let mut out = String::new();
-        for chunk in &chunks {
+        for chunk in chunks.iter().filter(|chunk| !matches!(chunk, Val::None)) {
             out.push_str(&self.text(chunk)?);
             self.check_size(out.len())?;
         }
-        Ok(out)
+        Ok(with_line_breaks(source, out))
     }
 
     /// An expression without marks, as after `when:` or `var:`.
@@ -217,12 +217,22 @@ impl Session<'_> {
             self.rendering.borrow_mut().push(Rc::clone(text));
             let chunks = Interp::new(self, Rc::clone(scope)).template(&nodes);
             self.rendering.borrow_mut().pop();
-            self.join(chunks?)
+            let value = self.join(chunks?)?;
+            Ok(match &value {
+                Val::Str(made) => Val::str(with_line_breaks(text, made.to_string())),
+                _ => value,
+            })
         })
     }
 
     /// One piece keeps its type; several become a text.
     pub(crate) fn join(&self, mut chunks: Vec<Val>) -> Result<Val> {
+        if chunks.len() > 1 {
+            chunks.retain(|chunk| !matches!(chunk, Val::None));
+            if chunks.is_empty() {
+                return Ok(Val::None);
+            }
+        }
         match chunks.len() {
             0 => Ok(Val::str("")),
             1 => Ok(chunks.pop().unwrap_or(Val::None)),
@@ -240,10 +250,12 @@ impl Session<'_> {
     /// What stands behind a lazy text or a sealed one.
     pub(crate) fn resolve(&self, value: &Val) -> Result<Val> {
         match value {
-            Val::Lazy(text, scope) => {
-                let rendered = self.render_val(text, scope)?;
-                self.resolve(&rendered)
-            }
+            // What names something undefined is undefined itself, until somebody needs it.
+            Val::Lazy(text, scope) => match self.render_val(text, scope) {
+                Ok(rendered) => self.resolve(&rendered),
+                Err(TemplateError::Undefined(text)) => Ok(Val::Undef(text.as_str().into())),
+                Err(other) => Err(other),
+            },
             Val::Vault(text) => match self.engine.outside.open_vault(text) {
                 Ok(open) => Ok(Val::str(open)),
                 Err(why) => bail!("{why}"),
@@ -351,4 +363,13 @@ impl Session<'_> {
 /// `{{ x }}` alone as a condition: allowed with a warning, and means what stands inside.
 fn is_whole_template(text: &str) -> bool {
     is_template(text)
+}
+
+/// The text with as many line breaks at its end as its template has.
+fn with_line_breaks(template: &str, mut made: String) -> String {
+    let count = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    for _ in count(&made)..count(template) {
+        made.push('\n');
+    }
+    made
 }

@@ -43,9 +43,10 @@ fn repr_into(value: &Val, out: &mut String, depth: usize) {
             out.push(']');
         }
         Val::Tuple(items) => {
-            out.push('(');
+            // Ansible makes lists of tuples wherever a value is stored or shown.
+            out.push('[');
             join(items.iter(), out, depth);
-            out.push_str(if items.len() == 1 { ",)" } else { ")" });
+            out.push(']');
         }
         Val::Map(entries) | Val::Object(entries, _) => {
             out.push('{');
@@ -154,7 +155,7 @@ mod tests {
             Val::Float(1.0),
             Val::tuple(vec![Val::Int(1)]),
         ]);
-        assert_eq!(text(&list), "[\"it's\", True, None, 1.0, (1,)]");
+        assert_eq!(text(&list), "[\"it's\", True, None, 1.0, [1]]");
         for (number, wanted) in
             [(1e16, "1e+16"), (0.00001, "1e-05"), (123456.75, "123456.75"), (1e22, "1e+22")]
         {

@@ -58,12 +58,6 @@ pub(crate) fn dump(value: &Val, style: &Style) -> Result<String> {
     if !out.ends_with('\n') {
         out.push('\n');
     }
-    if !is_collection(value) && !style.start {
-        let plain = !out.starts_with(['\'', '"', '|', '>']);
-        if plain {
-            out.push_str("...\n");
-        }
-    }
     Ok(out)
 }
 
@@ -163,8 +157,9 @@ fn node(value: &Val, style: &Style, indent: usize, flow: bool, at: Position, out
         }
         first = false;
         out.push('-');
-        out.push_str(&" ".repeat(style.indent.saturating_sub(1).max(1)));
         let item_flow = is_collection(&item) && (flows(&item, style) || is_empty(&item));
+        let wide = is_collection(&item) && !item_flow;
+        out.push_str(&" ".repeat(if wide { style.indent.saturating_sub(1).max(1) } else { 1 }));
         node(&item, style, indent + style.indent, item_flow, Position::Item, out)?;
         if !out.ends_with('\n') {
             out.push('\n');
@@ -184,9 +179,8 @@ fn flow_node(
     if depth > DEPTH_MAX {
         bail!("too many levels for YAML");
     }
-    let mut push = |text: &str, out: &mut String| out.push_str(text);
     let (open, close) = if matches!(value, Val::Map(_)) { ("{", "}") } else { ("[", "]") };
-    push(open, out);
+    out.push_str(open);
     let mut parts: Vec<(Option<Key>, Val)> = Vec::new();
     if matches!(value, Val::Map(_)) {
         parts.extend(entries_of(value, style).into_iter().map(|(k, v)| (Some(k), v)));

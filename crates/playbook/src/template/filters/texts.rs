@@ -124,7 +124,7 @@ fn apply_more(name: &str, value: &Val, text: &str, args: &Args<'_, '_>) -> Resul
                 let mut parts = Vec::new();
                 for (key, value) in entries.borrow().iter() {
                     let value = args.session.text(value)?;
-                    parts.push(format!("{}={}", percent(&show::key_text(key), ""), percent(&value, "")));
+                    parts.push(format!("{}={}", plus(&show::key_text(key)), plus(&value)));
                 }
                 parts.join("&")
             }
@@ -191,7 +191,7 @@ fn truncate(text: &str, args: &Args<'_, '_>) -> Result<String> {
     let length = args.size(0, "length", 255, SIZE_MAX)?;
     let whole = args.truth(1, "killwords", false)?;
     let end = args.text(2, "end", "...")?;
-    let leeway = args.size(3, "leeway", 0, SIZE_MAX)?;
+    let leeway = args.size(3, "leeway", 5, SIZE_MAX)?;
     if text.chars().count() <= length + leeway {
         return Ok(text.to_owned());
     }
@@ -276,9 +276,7 @@ fn comment(text: &str, args: &Args<'_, '_>) -> Result<String> {
         })
         .collect();
     out.push_str(&lines.join(&newline));
-    if !postfix.is_empty() {
-        out.push_str(&format!("{newline}{postfix}").repeat(count("postfix_count")?));
-    }
+    out.push_str(&format!("{newline}{postfix}").repeat(count("postfix_count")?));
     if !end.is_empty() {
         out.push_str(&format!("{newline}{end}"));
     }
@@ -297,6 +295,11 @@ pub(crate) fn percent(text: &str, safe: &str) -> String {
         }
     }
     out
+}
+
+/// Percent-encoding with `+` for blanks, as in the query of a URL.
+fn plus(text: &str) -> String {
+    percent(text, " ").replace(' ', "+")
 }
 
 pub(crate) fn unpercent(text: &str) -> String {
