@@ -5,6 +5,7 @@
 //! others.
 #![forbid(unsafe_code)]
 
+pub mod book;
 pub mod crypt;
 pub mod template;
 pub mod vault;
