@@ -7,5 +7,7 @@
 
 pub mod book;
 pub mod crypt;
+mod json;
+pub mod run;
 pub mod template;
 pub mod vault;

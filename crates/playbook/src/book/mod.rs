@@ -20,6 +20,9 @@ pub use args::{parse_pairs, split_words};
 pub use loader::{Dynamic, Loader};
 pub use modules::{CONTROLLER, short_name};
 pub use problem::{BookError, Problem};
+pub(crate) use keywords::inherited;
+pub(crate) use roles::sealed;
+pub(crate) use tasks::{key_text, listed, within};
 
 /// A list of named values in the order of the file.
 pub type Named = Vec<(String, Value)>;
@@ -42,6 +45,8 @@ pub struct Within {
     pub attrs: Vec<(&'static str, Value)>,
     /// `vars`, role parameters.
     pub vars: Named,
+    /// `vars` are parameters of a role or an include: they win over what was registered.
+    pub params: bool,
     /// `when`.
     pub when: Vec<Value>,
     /// `tags`.

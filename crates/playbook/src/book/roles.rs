@@ -128,6 +128,7 @@ impl Loader {
         let beside = own.parent.as_ref().and_then(|p| p.role().map(|role| role.path.clone()));
         let (role, meta) = self.role(name, from, &own.place, beside.as_deref())?;
         own.role = Some(Rc::clone(&role));
+        own.params = true;
         let own = Rc::new(own);
         let mut out = Vec::new();
         if let Some(node) = meta {
@@ -267,6 +268,7 @@ impl Loader {
             name: None,
             attrs: task.within.attrs.clone(),
             vars: task.within.vars.clone(),
+            params: true,
             when: task.within.when.clone(),
             tags: task.within.tags.clone(),
             notify: Vec::new(),

@@ -91,6 +91,7 @@ pub(crate) fn within(parent: Option<Rc<Within>>, place: Place) -> Within {
         name: None,
         attrs: Vec::new(),
         vars: Vec::new(),
+        params: false,
         when: Vec::new(),
         tags: Vec::new(),
         role: None,

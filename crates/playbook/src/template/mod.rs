@@ -37,3 +37,28 @@ pub use error::TemplateError;
 pub use lexer::Syntax;
 pub use scope::{Outside, Scope, ScopeRef};
 pub use session::{DEPTH_MAX, Engine, STEPS_MAX, Session, TEXT_BYTES_MAX};
+
+/// A stored value as JSON with sorted keys.
+pub(crate) fn dump_json(value: &wellkept_inventory::Value, indent: Option<usize>) -> String {
+    json::dump(&convert::data(value), indent, false, true).unwrap_or_default()
+}
+
+/// A stored value as Python's `str` shows it.
+pub(crate) fn show_python(value: &wellkept_inventory::Value) -> String {
+    show::text(&convert::data(value))
+}
+
+/// Python's name of a value's type.
+pub(crate) fn type_name(value: &wellkept_inventory::Value) -> &'static str {
+    convert::data(value).type_name()
+}
+
+/// `<class 'str'>`.
+pub(crate) fn quoted_type(value: &wellkept_inventory::Value) -> String {
+    format!("<class '{}'>", type_name(value))
+}
+
+/// Whether a text fits a shell pattern.
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
+    lookups::fits(pattern, text)
+}

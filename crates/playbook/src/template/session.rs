@@ -162,6 +162,21 @@ impl Session<'_> {
         Ok(to_value(&self.force(&self.evaluate_val(expression)?)?))
     }
 
+    /// What `with_<name>` makes of its terms.
+    ///
+    /// # Errors
+    /// As [`Self::value`].
+    pub fn lookup(&self, name: &str, terms: &Value) -> Result<Vec<Value>> {
+        let mut interp = Interp::new(self, Rc::clone(&self.scope));
+        let terms = super::lookups::terms(&interp, terms)?;
+        let found = super::lookups::run(&mut interp, name, &terms, &[])?;
+        let mut out = Vec::with_capacity(found.len());
+        for item in &found {
+            out.extend(to_value(&self.force(item)?));
+        }
+        Ok(out)
+    }
+
     fn evaluate_val(&self, expression: &str) -> Result<Val> {
         let expr = self.engine.expression(expression.trim())?;
         let mut interp = Interp::new(self, Rc::clone(&self.scope));
