@@ -5,11 +5,11 @@ use wellkept_inventory::Value;
 use crate::template;
 
 /// JSON with sorted keys; `indent` spaces, or one line.
-pub fn dump(value: &Value, indent: Option<usize>) -> String {
+pub(crate) fn dump(value: &Value, indent: Option<usize>) -> String {
     template::dump_json(value, indent)
 }
 
 /// `str(value)` in Python.
-pub fn python(value: &Value) -> String {
+pub(crate) fn python(value: &Value) -> String {
     template::show_python(value)
 }

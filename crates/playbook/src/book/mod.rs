@@ -17,10 +17,10 @@ use std::rc::Rc;
 use wellkept_inventory::{Place, Value};
 
 pub use args::{parse_pairs, split_words};
+pub(crate) use keywords::inherited;
 pub use loader::{Dynamic, Loader};
 pub use modules::{CONTROLLER, short_name};
 pub use problem::{BookError, Problem};
-pub(crate) use keywords::inherited;
 pub(crate) use roles::sealed;
 pub(crate) use tasks::{key_text, listed, within};
 
@@ -153,7 +153,12 @@ impl Task {
 
     /// The name that the output shows before templates in it are rendered.
     pub fn title(&self) -> String {
-        let name = self.within.name.clone().unwrap_or_else(|| self.written.clone());
+        let name = self.within.name.clone().unwrap_or_else(|| {
+            match (self.action.as_str(), self.arg("name").or_else(|| self.arg("role"))) {
+                ("include_role", Some(role)) => format!("{} : {}", self.written, key_text(role)),
+                _ => self.written.clone(),
+            }
+        });
         match self.within.role() {
             Some(role) => format!("{} : {name}", role.name),
             None => name,

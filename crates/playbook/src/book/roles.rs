@@ -289,7 +289,7 @@ impl Loader {
         })))
     }
 
-    /// A role for `include_role`, with its names already rendered.
+    /// A role for `include_role`, with its names already rendered; `before`: roles that the play has used.
     ///
     /// # Errors
     /// The first mistake with its place.
@@ -298,6 +298,7 @@ impl Loader {
         name: &str,
         files: &[(String, String)],
         parent: Within,
+        before: &[Rc<Role>],
     ) -> std::result::Result<Dynamic, BookError> {
         let file = |wanted: &str| {
             files.iter().find(|(key, _)| key == wanted).map_or("main", |(_, value)| value.as_str())
@@ -308,9 +309,10 @@ impl Loader {
             vars: file("vars_from"),
             defaults: file("defaults_from"),
         };
-        let (mut handlers, mut used) = (Vec::new(), Vec::new());
+        // What the play has used already is not run again as a dependency.
+        let (mut handlers, mut used) = (Vec::new(), before.to_vec());
         let items = self.use_role(name, parent, &from, 0, &mut handlers, &mut used)?;
-        Ok(Dynamic { items, handlers, roles: used })
+        Ok(Dynamic { items, handlers, roles: used.split_off(before.len()) })
     }
 }
 

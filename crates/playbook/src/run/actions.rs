@@ -100,11 +100,18 @@ impl Run {
                     put(&mut result, "msg", message(&["fail_msg", "msg"], "Assertion failed"));
                     put(&mut result, "assertion", sealed(condition));
                     put(&mut result, "evaluated_to", Value::Bool(false));
+                    if !quiet {
+                        put(&mut result, "_ansible_verbose_always", Value::Bool(true));
+                    }
                     return result;
                 }
                 Err(error) => {
                     let text = told(&error);
-                    let text = if text.starts_with("Conditional") { text } else { format!("Error while evaluating conditional: {text}") };
+                    let text = if text.starts_with("Conditional") {
+                        text
+                    } else {
+                        format!("Error while evaluating conditional: {text}")
+                    };
                     return results::failed(format!("Task failed: Action failed: {text}"));
                 }
             }
@@ -120,13 +127,19 @@ impl Run {
     pub(crate) fn action(&mut self, running: &mut Running, args: Named) -> Named {
         match running.task.action.as_str() {
             "debug" => {
-                let message = results::get(&args, "msg").cloned().unwrap_or_else(|| Value::Unsafe("Hello world!".to_owned()));
+                let message = results::get(&args, "msg")
+                    .cloned()
+                    .unwrap_or_else(|| Value::Unsafe("Hello world!".to_owned()));
                 ok(vec![("msg", message), ("_ansible_verbose_always", Value::Bool(true))])
             }
             "fail" => {
                 let message = results::get(&args, "msg").cloned();
                 let mut result = results::failed("");
-                put(&mut result, "msg", message.unwrap_or_else(|| Value::Unsafe("Failed as requested from task".to_owned())));
+                put(
+                    &mut result,
+                    "msg",
+                    message.unwrap_or_else(|| Value::Unsafe("Failed as requested from task".to_owned())),
+                );
                 result
             }
             "set_fact" => self.set_fact(running, args),
@@ -141,9 +154,17 @@ impl Run {
                     return ok(vec![("msg", Value::Unsafe("The arg spec validation passed".to_owned()))]);
                 }
                 let mut result = results::failed("");
-                put(&mut result, "msg", Value::Unsafe(format!("Validation of arguments failed:\n{}", problems.join("\n"))));
-                put(&mut result, "argument_errors", Value::List(problems.into_iter().map(Value::Unsafe).collect()));
-                for (from, to) in [("argument_spec", "argument_spec_data"), ] {
+                put(
+                    &mut result,
+                    "msg",
+                    Value::Unsafe(format!("Validation of arguments failed:\n{}", problems.join("\n"))),
+                );
+                put(
+                    &mut result,
+                    "argument_errors",
+                    Value::List(problems.into_iter().map(Value::Unsafe).collect()),
+                );
+                for (from, to) in [("argument_spec", "argument_spec_data")] {
                     if let Some(value) = results::get(&args, from) {
                         put(&mut result, to, value.clone());
                     }
@@ -169,13 +190,18 @@ impl Run {
         let cacheable = results::flag(&args, "cacheable");
         results::remove(&mut args, "cacheable");
         if args.is_empty() {
-            return results::failed("No key/value pairs provided, at least one is required for this action to succeed");
+            return results::failed(
+                "No key/value pairs provided, at least one is required for this action to succeed",
+            );
         }
         let bad = args.iter().find(|(name, _)| {
-            !name.chars().all(|c| c.is_alphanumeric() || c == '_') || name.starts_with(|c: char| c.is_ascii_digit())
+            !name.chars().all(|c| c.is_alphanumeric() || c == '_')
+                || name.starts_with(|c: char| c.is_ascii_digit())
         });
         if let Some((name, _)) = bad {
-            return results::failed(format!("The variable name '{name}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores."));
+            return results::failed(format!(
+                "The variable name '{name}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores."
+            ));
         }
         let facts = args.iter().map(|(name, value)| (show::key(name), value.clone())).collect();
         running.effects.push(Effect::Set(args, cacheable));
@@ -219,9 +245,14 @@ impl Run {
         match added {
             Ok((_, changed)) => {
                 self.world.refresh_groups();
-                let list = |items: &[String]| Value::List(items.iter().map(|t| Value::Unsafe(t.clone())).collect());
+                let list =
+                    |items: &[String]| Value::List(items.iter().map(|t| Value::Unsafe(t.clone())).collect());
                 let vars = vars.into_iter().map(|(key, var)| (show::key(&key), var.value)).collect();
-                let about = [("groups", list(&groups)), ("host_name", Value::Unsafe(name)), ("host_vars", Value::Map(vars))];
+                let about = [
+                    ("groups", list(&groups)),
+                    ("host_name", Value::Unsafe(name)),
+                    ("host_vars", Value::Map(vars)),
+                ];
                 let about = about.into_iter().map(|(k, v)| (show::key(k), v)).collect();
                 let mut result = ok(vec![("add_host", Value::Map(about))]);
                 put(&mut result, "changed", Value::Bool(changed));
@@ -240,9 +271,13 @@ impl Run {
         let place = place_of(running);
         let done = {
             let mut inventory = self.world.inventory.borrow_mut();
-            let added = inventory.add_at_run(&*self.engine.files, &running.host, &[&group], &Vars::new(), &place);
+            let added =
+                inventory.add_at_run(&*self.engine.files, &running.host, &[&group], &Vars::new(), &place);
             added.and_then(|(_, changed)| {
-                parents.iter().try_for_each(|parent| inventory.add_child_at_run(parent, &group, &place)).map(|()| changed)
+                parents
+                    .iter()
+                    .try_for_each(|parent| inventory.add_child_at_run(parent, &group, &place))
+                    .map(|()| changed)
             })
         };
         self.world.refresh_groups();
@@ -263,13 +298,17 @@ impl Run {
         let mut vars: Named = Vec::new();
         let mut files = Vec::new();
         if let Some(dir) = text_of(args, "dir") {
-            let Some(folder) = self.candidates(running, &dir, "vars").into_iter().find(|path| self.loader.is_folder(path)) else {
+            let Some(folder) =
+                self.candidates(running, &dir, "vars").into_iter().find(|path| self.loader.is_folder(path))
+            else {
                 return results::failed(format!("{dir} directory does not exist"));
             };
             let mut names = self.engine.files.list(&folder).unwrap_or_default();
             names.sort_unstable();
             let ignored = texts_of(args, &["ignore_files"]);
-            for name in names.iter().filter(|n| n.ends_with(".yml") || n.ends_with(".yaml") || n.ends_with(".json")) {
+            for name in
+                names.iter().filter(|n| n.ends_with(".yml") || n.ends_with(".yaml") || n.ends_with(".json"))
+            {
                 if !ignored.contains(name) {
                     files.push(format!("{folder}/{name}"));
                 }
@@ -287,7 +326,8 @@ impl Run {
                 Err(error) => return results::failed(error.to_string()),
             }
         }
-        let entries = |vars: &Named| Value::Map(vars.iter().map(|(k, v)| (show::key(k), v.clone())).collect());
+        let entries =
+            |vars: &Named| Value::Map(vars.iter().map(|(k, v)| (show::key(k), v.clone())).collect());
         let said = match inside {
             Some(name) => vec![(name, entries(&vars))],
             None => vars,
@@ -295,7 +335,11 @@ impl Run {
         let facts = sealed(entries(&said));
         let files = Value::List(files.into_iter().map(Value::Unsafe).collect());
         running.effects.push(Effect::Vars(said));
-        ok(vec![("ansible_facts", facts), ("ansible_included_var_files", files), ("_ansible_no_log", Value::Bool(false))])
+        ok(vec![
+            ("ansible_facts", facts),
+            ("ansible_included_var_files", files),
+            ("_ansible_no_log", Value::Bool(false)),
+        ])
     }
 
     /// Where a file that a task names may stand.
@@ -308,7 +352,11 @@ impl Run {
     }
 
     /// Stores what an action set.
-    pub(crate) fn apply_effects(&mut self, running: &mut Running, hosts: &[String]) -> Vec<super::includes::Request> {
+    pub(crate) fn apply_effects(
+        &mut self,
+        running: &mut Running,
+        hosts: &[String],
+    ) -> Vec<super::includes::Request> {
         let mut includes = Vec::new();
         for effect in std::mem::take(&mut running.effects) {
             match effect {
@@ -328,7 +376,9 @@ impl Run {
                 Effect::Vars(vars) => {
                     for host in hosts {
                         self.world.with_host(host, |known| {
-                            known.included.extend(vars.iter().map(|(name, value)| (name.clone(), Arc::new(value.clone()))));
+                            known.included.extend(
+                                vars.iter().map(|(name, value)| (name.clone(), Arc::new(value.clone()))),
+                            );
                         });
                     }
                 }

@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use wellkept_inventory::Value;
 
+use super::Run;
 use super::frames::Frames;
 use super::options::Options;
 use super::task::Running;
 use super::vars;
-use super::Run;
 use crate::book::{Block, Item, Play, Task, Within};
 
 /// How far one host is.
@@ -74,7 +74,8 @@ fn node(play: &Play) -> Within {
 }
 
 fn implicit(play: &Play, action: &str, name: &str, args: Vec<(String, Value)>) -> Item {
-    let within = Within { name: Some(name.to_owned()), tags: vec![Value::Unsafe("always".to_owned())], ..node(play) };
+    let within =
+        Within { name: Some(name.to_owned()), tags: vec![Value::Unsafe("always".to_owned())], ..node(play) };
     Item::Task(Rc::new(Task {
         within: Rc::new(within),
         action: action.to_owned(),

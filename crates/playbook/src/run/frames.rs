@@ -62,7 +62,10 @@ impl Frames {
     /// The next task, without taking it. `wanted` says whether a task is to run at all.
     ///
     /// The flag tells that a failure came out of an `always` and found nothing: the host has failed.
-    pub(crate) fn peek(&mut self, wanted: &mut dyn FnMut(&Rc<Task>, bool) -> bool) -> (Option<Rc<Task>>, bool) {
+    pub(crate) fn peek(
+        &mut self,
+        wanted: &mut dyn FnMut(&Rc<Task>, bool) -> bool,
+    ) -> (Option<Rc<Task>>, bool) {
         loop {
             let Some(frame) = self.0.last_mut() else { return (None, false) };
             let list = match frame.part {
@@ -131,12 +134,11 @@ impl Frames {
         AfterFailure::Out
     }
 
-    /// Whether a failure now would be rescued at once.
+    /// Whether a failure now would be rescued, at once or after an `always`.
     pub(crate) fn would_rescue(&self) -> bool {
         for frame in self.0.iter().rev() {
             match frame.part {
                 Part::Tasks if !frame.block.rescue.is_empty() => return true,
-                Part::Tasks | Part::Rescue if !frame.block.always.is_empty() => return false,
                 _ => {}
             }
         }

@@ -40,9 +40,17 @@ impl Run {
     pub(crate) fn request_include(&mut self, running: &mut Running, args: &Named) -> Named {
         let role = running.task.action == "include_role";
         let text = |name: &str| results::get(args, name).map(key_text);
-        let name = if role { text("name").or_else(|| text("role")) } else { text("file").or_else(|| text("_raw_params")) };
+        let name = if role {
+            text("name").or_else(|| text("role"))
+        } else {
+            text("file").or_else(|| text("_raw_params"))
+        };
         let Some(name) = name.filter(|name| !name.is_empty()) else {
-            return results::failed(if role { "'name' is a required field for include_role." } else { "No file specified for include_tasks" });
+            return results::failed(if role {
+                "'name' is a required field for include_role."
+            } else {
+                "No file specified for include_tasks"
+            });
         };
         let files = ["tasks_from", "handlers_from", "vars_from", "defaults_from"];
         let files = files.iter().filter_map(|key| Some(((*key).to_owned(), text(key)?))).collect();
@@ -50,7 +58,8 @@ impl Run {
             Some(Value::Map(entries)) => entries.iter().map(|(k, v)| (key_text(k), v.clone())).collect(),
             _ => Vec::new(),
         };
-        let mut vars: Named = running.local.iter().map(|(name, value)| (name.clone(), (**value).clone())).collect();
+        let mut vars: Named =
+            running.local.iter().map(|(name, value)| (name.clone(), (**value).clone())).collect();
         // Parameters are kept as they are written; they are rendered where they are used.
         vars.extend(running.task.within.vars.iter().cloned());
         let label = running.items.as_ref().and_then(|items| items.get(running.at)).map(show::label);
@@ -141,7 +150,9 @@ impl Run {
                 "when" => own.when = listed(value.clone()),
                 "tags" => own.tags = listed(value.clone()),
                 "vars" => own.vars.extend(match value {
-                    Value::Map(entries) => entries.iter().map(|(k, v)| (key_text(k), v.clone())).collect::<Named>(),
+                    Value::Map(entries) => {
+                        entries.iter().map(|(k, v)| (key_text(k), v.clone())).collect::<Named>()
+                    }
                     _ => Vec::new(),
                 }),
                 other => match crate::book::inherited(other) {
@@ -151,10 +162,16 @@ impl Run {
             }
         }
         let handlers = self.batch.as_ref().is_some_and(|batch| {
-            hosts.first().and_then(|host| batch.states.get(host)).is_some_and(|state| state.frames.in_handlers())
+            hosts
+                .first()
+                .and_then(|host| batch.states.get(host))
+                .is_some_and(|state| state.frames.in_handlers())
         });
         let found = if request.role {
-            self.loader.included_role(&request.name, &request.files, own)
+            {
+                let before = self.play.as_ref().map(|play| play.used_roles.clone()).unwrap_or_default();
+                self.loader.included_role(&request.name, &request.files, own, &before)
+            }
         } else {
             self.loader.included_tasks(&request.name, task, Rc::new(own))
         };
@@ -167,6 +184,9 @@ impl Run {
             let label = request.label.as_ref().map(|label| format!(" => (item={label})")).unwrap_or_default();
             self.say(format!("included: {} for {}{label}", request.name, hosts.join(", ")));
         }
+        for host in hosts {
+            self.count(host, |stats| stats.ok += 1);
+        }
         if request.public {
             self.world.play.borrow_mut().roles.extend(found.roles);
         }
@@ -177,6 +197,9 @@ impl Run {
             batch.handlers = Rc::new(Block { within, tasks: all, rescue: Vec::new(), always: Vec::new() });
         }
         let within = Rc::new(crate::book::within(task.within.parent.clone(), task.within.place.clone()));
-        Ok((Rc::new(Block { within, tasks: found.items, rescue: Vec::new(), always: Vec::new() }), handlers && !request.role))
+        Ok((
+            Rc::new(Block { within, tasks: found.items, rescue: Vec::new(), always: Vec::new() }),
+            handlers && !request.role,
+        ))
     }
 }

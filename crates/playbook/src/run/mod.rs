@@ -68,7 +68,13 @@ pub struct Run {
 
 impl Run {
     /// A run of all plays. `engine` is the one that the loader was made with.
-    pub fn new(engine: Rc<Engine>, loader: Loader, playbook: Playbook, inventory: Inventory, options: Options) -> Self {
+    pub fn new(
+        engine: Rc<Engine>,
+        loader: Loader,
+        playbook: Playbook,
+        inventory: Inventory,
+        options: Options,
+    ) -> Self {
         let world = Rc::new(World::new(inventory, options.extra.clone(), options.inject_facts));
         let started = options.start_at_task.is_none();
         let run = Self {
@@ -230,10 +236,9 @@ impl Run {
         }
         self.prompts = play.prompts.iter().cloned().collect();
         self.play = Some(Rc::clone(&play));
-        let title = self.plain(&play.title());
-        self.say(show::banner(&if title.is_empty() { "PLAY".to_owned() } else { format!("PLAY [{title}]") }));
         match self.hosts_of(&play) {
             Ok(hosts) if hosts.is_empty() => {
+                self.say_play(&play);
                 self.say("skipping: no hosts matched".to_owned());
                 self.play = None;
                 self.prompts.clear();
@@ -244,6 +249,11 @@ impl Run {
             },
             Err(why) => self.stop(&why),
         }
+    }
+
+    fn say_play(&mut self, play: &Play) {
+        let title = self.plain(&play.title());
+        self.say(show::banner(&if title.is_empty() { "PLAY".to_owned() } else { format!("PLAY [{title}]") }));
     }
 
     /// The run cannot go on.
@@ -303,7 +313,9 @@ impl Run {
             .hosts
             .iter()
             .filter_map(|selected| match selected {
-                wellkept_inventory::Selected::Host(id) => inventory.hosts().get(*id).map(|host| host.name.clone()),
+                wellkept_inventory::Selected::Host(id) => {
+                    inventory.hosts().get(*id).map(|host| host.name.clone())
+                }
                 wellkept_inventory::Selected::Localhost(name) => Some((*name).to_owned()),
             })
             .collect();
@@ -319,7 +331,8 @@ impl Run {
             Some("shuffle") => {
                 let mut state = self.engine.randomness.get() | 1;
                 for at in (1..hosts.len()).rev() {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    state =
+                        state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     hosts.swap(at, ((state >> 33) as usize) % (at + 1));
                 }
                 self.engine.randomness.set(state);
@@ -378,6 +391,7 @@ impl Run {
         if hosts.is_empty() {
             return true;
         }
+        self.say_play(&play);
         self.load_vars_files(&play, &hosts);
         self.batch = Some(Batch::new(&play, hosts, &self.options));
         self.refresh_hosts();
@@ -391,14 +405,10 @@ impl Run {
         if gone == batch.hosts.len() || batch.fatal {
             self.broken = true;
         }
-        let failed_here = batch.hosts.iter().any(|host| self.failed.contains(host));
-        let unreachable = !self.unreachable.is_empty();
-        self.exit = if unreachable {
+        self.exit = if !self.unreachable.is_empty() {
             UNREACHABLE
-        } else if failed_here {
+        } else if !self.failed.is_empty() || batch.fatal {
             FAILED
-        } else if self.exit == 0 || self.broken {
-            self.exit
         } else {
             0
         };
@@ -427,7 +437,11 @@ impl Run {
                     let name = crate::book::key_text(&name);
                     let path = if name.starts_with('/') { name } else { format!("{}/{name}", play.folder) };
                     let beside = path.rsplit_once('/').map(|(folder, file)| format!("{folder}/vars/{file}"));
-                    let path = if self.loader.exists(&path) { Some(path) } else { beside.filter(|p| self.loader.exists(p)) };
+                    let path = if self.loader.exists(&path) {
+                        Some(path)
+                    } else {
+                        beside.filter(|p| self.loader.exists(p))
+                    };
                     let Some(path) = path else { continue };
                     found = true;
                     match self.loader.vars_file(&path) {

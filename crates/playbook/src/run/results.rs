@@ -10,7 +10,9 @@ pub(crate) fn truth(value: &Value) -> bool {
     match value {
         Value::Bool(truth) => *truth,
         Value::Int(number) => *number != 0,
-        Value::Text(text) | Value::Unsafe(text) => matches!(text.to_lowercase().as_str(), "yes" | "true" | "on" | "1"),
+        Value::Text(text) | Value::Unsafe(text) => {
+            matches!(text.to_lowercase().as_str(), "yes" | "true" | "on" | "1")
+        }
         Value::List(items) => !items.is_empty(),
         Value::Map(entries) => !entries.is_empty(),
         Value::Null => false,
@@ -64,7 +66,9 @@ pub(crate) fn to_value(result: &Named) -> Value {
 
 pub(crate) fn from_value(value: Value) -> Named {
     match crate::book::sealed(value) {
-        Value::Map(entries) => entries.into_iter().map(|(key, value)| (crate::book::key_text(&key), value)).collect(),
+        Value::Map(entries) => {
+            entries.into_iter().map(|(key, value)| (crate::book::key_text(&key), value)).collect()
+        }
         other => vec![("msg".to_owned(), other)],
     }
 }

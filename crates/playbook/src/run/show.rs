@@ -51,11 +51,15 @@ pub(crate) fn result(value: &Value, pretty: bool, no_log: bool) -> String {
     };
     if no_log {
         shown.retain(|(key, _)| key.as_text() == Some("changed"));
-        let censored = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
+        let censored =
+            "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
         shown.insert(0, (key("censored"), Value::Unsafe(censored.to_owned())));
     }
     shown.retain(|(key, _)| {
-        !key.as_text().is_some_and(|key| key.starts_with("_ansible_") || matches!(key, "invocation" | "diff" | "exception" | "warnings" | "deprecations"))
+        !key.as_text().is_some_and(|key| {
+            key.starts_with("_ansible_")
+                || matches!(key, "invocation" | "diff" | "exception" | "warnings" | "deprecations")
+        })
     });
     crate::json::dump(&Value::Map(shown), pretty.then_some(4))
 }

@@ -64,7 +64,11 @@ fn one(name: &str, spec: &Value, value: &Value, found_in: &str, problems: &mut V
         let wrong: Vec<String> = values.iter().map(key_text).filter(|value| !texts.contains(value)).collect();
         if !wrong.is_empty() {
             let either = if kind == "list" { "one or more of" } else { "one of" };
-            problems.push(format!("value of {name} must be {either}: {}, got: {}{found_in}", texts.join(", "), wrong.join(", ")));
+            problems.push(format!(
+                "value of {name} must be {either}: {}, got: {}{found_in}",
+                texts.join(", "),
+                wrong.join(", ")
+            ));
         }
     }
     let Some(Value::Map(options)) = spec.get("options") else { return };
@@ -99,8 +103,13 @@ fn fits(kind: &str, value: &Value) -> bool {
                     "yes" | "no" | "on" | "off" | "true" | "false" | "1" | "0" | "y" | "n" | "t" | "f"
                 )
         }
-        "list" => matches!(value, Value::List(_) | Value::Text(_) | Value::Unsafe(_) | Value::Int(_) | Value::Float(_)),
-        "dict" => matches!(value, Value::Map(_)) || text().contains('=') || text().trim_start().starts_with('{'),
+        "list" => matches!(
+            value,
+            Value::List(_) | Value::Text(_) | Value::Unsafe(_) | Value::Int(_) | Value::Float(_)
+        ),
+        "dict" => {
+            matches!(value, Value::Map(_)) || text().contains('=') || text().trim_start().starts_with('{')
+        }
         "str" | "path" | "raw" | "json" | "jsonarg" | "bytes" | "bits" => true,
         _ => true,
     }

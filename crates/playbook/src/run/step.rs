@@ -87,14 +87,21 @@ impl Run {
         }
     }
 
-    /// `throttle`: as many as it says are at work already.
+    /// As many as `--forks` and `throttle` allow are at work already.
     fn is_held(&self, at: usize) -> bool {
         let Some(batch) = &self.batch else { return false };
         let Some(running) = batch.running.get(at).filter(|running| !running.begun) else { return false };
+        if batch.running.iter().filter(|other| other.begun).count() >= self.options.forks.max(1) {
+            return true;
+        }
         let Some(limit) = running.task.within.attr("throttle") else { return false };
         let Ok(Some(limit)) = self.session(running).value(limit) else { return false };
         let limit: usize = key_text(&limit).trim().parse().unwrap_or(0);
-        let busy = batch.running.iter().filter(|other| other.begun && Rc::ptr_eq(&other.task, &running.task)).count();
+        let busy = batch
+            .running
+            .iter()
+            .filter(|other| other.begun && Rc::ptr_eq(&other.task, &running.task))
+            .count();
         limit > 0 && busy >= limit
     }
 
@@ -102,7 +109,9 @@ impl Run {
     fn after_step(&mut self) {
         self.run_includes();
         let Some(batch) = &self.batch else { return };
-        let gone = |set: &std::collections::BTreeSet<String>| batch.hosts.iter().filter(|h| set.contains(*h)).count();
+        let gone = |set: &std::collections::BTreeSet<String>| {
+            batch.hosts.iter().filter(|h| set.contains(*h)).count()
+        };
         let failures = gone(&self.failed) + gone(&self.unreachable);
         let added = failures > batch.failures;
         let total = batch.hosts.len().max(1);
@@ -113,6 +122,10 @@ impl Run {
         });
         let Some(batch) = &mut self.batch else { return };
         batch.failures = failures;
+        if over {
+            // Once for the play and once for the run, as Ansible says it.
+            self.out.extend([show::banner("NO MORE HOSTS LEFT"), show::banner("NO MORE HOSTS LEFT")]);
+        }
         if over || batch.fatal {
             batch.fatal = true;
             for state in batch.states.values_mut() {
@@ -133,11 +146,7 @@ impl Run {
             }
         }
         if waiting.is_empty() {
-            let all_gone = batch.hosts.iter().all(|h| self.failed.contains(h) || self.unreachable.contains(h)) || batch.fatal;
             self.batch = Some(batch);
-            if all_gone {
-                self.say(show::banner("NO MORE HOSTS LEFT"));
-            }
             return false;
         }
         if batch.free {
@@ -206,7 +215,10 @@ impl Run {
     fn give_up(&mut self, batch: &mut Batch, state: &mut super::batch::HostState, host: &str) {
         let again = self.failed.contains(host);
         self.failed.insert(host.to_owned());
-        if batch.force_handlers && !again && batch.notified.iter().any(|(_, hosts)| hosts.iter().any(|h| h == host)) {
+        if batch.force_handlers
+            && !again
+            && batch.notified.iter().any(|(_, hosts)| hosts.iter().any(|h| h == host))
+        {
             state.frames.clear();
             state.frames.push(Rc::clone(&batch.handlers), true);
         } else {
@@ -224,7 +236,9 @@ impl Run {
                 Value::Text(text) if text.contains("{{") => {
                     let scope = TaskScope::new(&self.world, host, Some(task), Layer::new());
                     if let Ok(Some(value)) = self.engine.session(scope).value(&tag) {
-                        names.extend(listed(value).iter().flat_map(|v| key_text(v).split(',').map(|t| t.trim().to_owned()).collect::<Vec<_>>()));
+                        names.extend(listed(value).iter().flat_map(|v| {
+                            key_text(v).split(',').map(|t| t.trim().to_owned()).collect::<Vec<_>>()
+                        }));
                     }
                 }
                 other => names.push(key_text(other)),
@@ -277,7 +291,8 @@ impl Run {
             batch.shown = Some(Rc::clone(task));
         }
         let probe = Running::new(first, task, false);
-        let once = !batch.free && (self.switch(&probe, "run_once", false).unwrap_or(false) || task.action == "add_host");
+        let once = !batch.free
+            && (self.switch(&probe, "run_once", false).unwrap_or(false) || task.action == "add_host");
         let once_but_shown = once && task.action != "add_host";
         if once {
             batch.running.push(Running::new(first, task, once_but_shown || task.action == "add_host"));
@@ -288,21 +303,19 @@ impl Run {
 
     fn meta(&mut self, batch: &mut Batch, hosts: &[String], task: &Rc<Task>) {
         let what = task.arg("_raw_params").map(key_text).unwrap_or_default();
+        let implicit = task.within.name.as_deref() == Some("flush_handlers") && what == "flush_handlers";
+        // The others are for the whole play: the first host decides.
+        let each =
+            matches!(what.as_str(), "noop" | "reset_connection" | "end_host" | "end_role" | "flush_handlers");
         let mut chosen = Vec::new();
-        for host in hosts {
+        for host in hosts.iter().take(if each { usize::MAX } else { 1 }) {
             let running = Running::new(host, task, false);
+            if !implicit {
+                self.say(show::banner(&format!("TASK [{}]", self.title(task, host))));
+            }
             match self.condition(&running) {
                 Ok(None) => chosen.push(host.clone()),
-                Ok(Some(_)) => {
-                    if what == "flush_handlers" || what == "noop" || what == "refresh_inventory" {
-                        continue;
-                    }
-                    if batch.shown.as_ref().is_none_or(|shown| !Rc::ptr_eq(shown, task)) {
-                        self.say(show::banner(&format!("TASK [{}]", self.title(task, host))));
-                        batch.shown = Some(Rc::clone(task));
-                    }
-                    self.say(format!("skipping: [{host}]"));
-                }
+                Ok(Some(_)) => self.say(format!("skipping: [{host}]")),
                 Err(error) => {
                     let result = results::failed(format!("Task failed: {error}"));
                     self.show_result(&running, &result, true);
@@ -386,7 +399,11 @@ impl Run {
         if let Some(batch) = &mut self.batch {
             for request in requests {
                 for host in &hosts {
-                    batch.includes.push(Wanted { host: host.clone(), task: Rc::clone(&running.task), request: request.copy() });
+                    batch.includes.push(Wanted {
+                        host: host.clone(),
+                        task: Rc::clone(&running.task),
+                        request: request.copy(),
+                    });
                 }
             }
         }
@@ -403,8 +420,10 @@ impl Run {
                 self.show_result(&running, &result, false);
             }
             let host = running.host.clone();
+            // An include is counted for each file, when it has been read.
             self.count(&host, |stats| {
-                if skipped {
+                if asked && !skipped {
+                } else if skipped {
                     stats.skipped += 1;
                 } else {
                     stats.ok += 1;
@@ -449,7 +468,8 @@ impl Run {
             if own {
                 let rescued = state.frames.would_rescue();
                 self.count(&host, |stats| if rescued { stats.rescued += 1 } else { stats.failed += 1 });
-                let mut about: Named = vec![("name".to_owned(), Value::Unsafe(self.title_of_failed(running)))];
+                let mut about: Named =
+                    vec![("name".to_owned(), Value::Unsafe(self.title_of_failed(running)))];
                 about.push(("action".to_owned(), Value::Unsafe(running.task.written.clone())));
                 self.world.with_host(&host, |known| {
                     known.set.insert("ansible_failed_task".to_owned(), Arc::new(results::to_value(&about)));
@@ -472,13 +492,14 @@ impl Run {
     }
 
     fn title_of_failed(&self, running: &Running) -> String {
-        running.task.within.name.clone().unwrap_or_else(|| running.task.written.clone())
+        running.task.within.name.clone().unwrap_or_default()
     }
 
     /// The host is out of reach.
     fn lost(&mut self, running: &Running, result: &Named) {
         let shown = results::to_value(result);
-        let line = format!("fatal: [{}]: UNREACHABLE! => {}", self.who(running), show::result(&shown, false, false));
+        let line =
+            format!("fatal: [{}]: UNREACHABLE! => {}", self.who(running), show::result(&shown, false, false));
         self.say(line);
         let host = running.host.clone();
         if self.switch(running, "ignore_unreachable", false).unwrap_or(false) {
@@ -499,7 +520,8 @@ impl Run {
 
     /// Notifies handlers by name and by topic.
     fn notify(&mut self, running: &Running, hosts: &[String]) {
-        let chain: Vec<_> = running.task.within.chain().flat_map(|within| within.notify.iter().cloned()).collect();
+        let chain: Vec<_> =
+            running.task.within.chain().flat_map(|within| within.notify.iter().cloned()).collect();
         if chain.is_empty() {
             return;
         }
@@ -514,7 +536,9 @@ impl Run {
         for name in names {
             let found = self.find_handlers(&name, &running.host);
             if found.is_empty() {
-                let text = format!("The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list");
+                let text = format!(
+                    "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
+                );
                 self.stop(&text);
                 return;
             }
@@ -535,7 +559,9 @@ impl Run {
         flatten(&batch.handlers.tasks, &mut all);
         let named = all.iter().rev().find(|handler| {
             let own = handler.within.name.clone().unwrap_or_default();
-            own == name || handler.title() == name || self.title(handler, host) == name
+            own == name
+                || handler.title() == name
+                || self.title(handler, host) == name
                 || handler.within.role().is_some_and(|role| format!("{} : {own}", role.name) == name)
         });
         let listening = all.iter().filter(|handler| handler.listen.iter().any(|topic| topic == name));
@@ -565,7 +591,10 @@ impl Run {
         let no_log = self.hidden(running);
         let value = shown(running, result);
         let label = if no_log { "None" } else { label };
-        if matches!(running.task.action.as_str(), "include_tasks" | "include_role") && !flag(result, "failed") && !flag(result, "skipped") {
+        if matches!(running.task.action.as_str(), "include_tasks" | "include_role")
+            && !flag(result, "failed")
+            && !flag(result, "skipped")
+        {
             return;
         }
         let line = if flag(result, "unreachable") {
@@ -576,7 +605,11 @@ impl Run {
             format!("skipping: [{who}] => (item={label}) ")
         } else {
             let word = if flag(result, "changed") { "changed" } else { "ok" };
-            let more = if verbose(result) { format!(" => {}", show::result(&value, true, no_log)) } else { String::new() };
+            let more = if verbose(result) {
+                format!(" => {}", show::result(&value, true, no_log))
+            } else {
+                String::new()
+            };
             format!("{word}: [{who}] => (item={label}){more}")
         };
         self.say(line);
@@ -599,7 +632,11 @@ impl Run {
             format!("fatal: [{who}]: FAILED! => {}", show::result(&value, verbose(result), no_log))
         } else {
             let word = if flag(result, "changed") { "changed" } else { "ok" };
-            let more = if verbose(result) { format!(" => {}", show::result(&value, true, no_log)) } else { String::new() };
+            let more = if verbose(result) {
+                format!(" => {}", show::result(&value, true, no_log))
+            } else {
+                String::new()
+            };
             format!("{word}: [{who}]{more}")
         };
         self.say(line);
@@ -613,13 +650,29 @@ fn verbose(result: &Named) -> bool {
 /// What people see of a result: `debug` tells only its message.
 fn shown(running: &Running, result: &Named) -> Value {
     let mut result = result.clone();
-    if running.task.action == "debug" && !flag(&result, "failed") {
-        result.retain(|(key, _)| !matches!(key.as_str(), "changed" | "failed" | "skipped" | "failed_when_result" | "attempts" | "ansible_facts"));
+    if running.task.action == "debug" {
+        let var = running.task.arg("var").map(key_text);
+        let about = [
+            "changed",
+            "failed",
+            "skipped",
+            "attempts",
+            "ansible_facts",
+            "failed_when_result",
+            "item",
+            "ansible_loop_var",
+            "ansible_loop",
+            "ansible_index_var",
+        ];
+        let index = get(&result, "ansible_index_var").map(key_text);
+        let loop_var = get(&result, "ansible_loop_var").map(key_text);
+        result.retain(|(key, _)| {
+            var.as_ref() == Some(key)
+                || !(about.contains(&key.as_str())
+                    || loop_var.as_ref() == Some(key)
+                    || index.as_ref() == Some(key))
+        });
     }
-    if running.task.action != "fail" {
-        results::remove(&mut result, "failed");
-    } else {
-        results::remove(&mut result, "failed");
-    }
+    results::remove(&mut result, "failed");
     results::to_value(&result)
 }

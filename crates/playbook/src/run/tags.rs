@@ -15,7 +15,10 @@ pub(crate) fn chosen(tags: &[String], only: &[String], skip: &[String]) -> bool 
     }
     if run && !skip.is_empty() {
         let all = has(skip, "all");
-        if all && !(has(own, "always") && !has(skip, "always")) || meets(skip) || (has(skip, "tagged") && !tags.is_empty()) {
+        if all && !(has(own, "always") && !has(skip, "always"))
+            || meets(skip)
+            || (has(skip, "tagged") && !tags.is_empty())
+        {
             run = false;
         }
     }
@@ -28,7 +31,8 @@ mod tests {
 
     #[test]
     fn tags_choose_as_ansible_does() {
-        let list = |text: &str| text.split(',').filter(|t| !t.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        let list =
+            |text: &str| text.split(',').filter(|t| !t.is_empty()).map(str::to_owned).collect::<Vec<_>>();
         for (tags, only, skip, runs) in [
             ("", "all", "", true),
             ("a", "all", "", true),

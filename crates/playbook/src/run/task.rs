@@ -168,15 +168,17 @@ impl Run {
                 other => Err(other.unwrap_or(Value::Null)),
             }),
             Some(name) if name == "inventory_hostnames" => session.value(&looped.terms).map(|value| {
-                let patterns: Vec<String> = listed(value.unwrap_or(Value::Null)).iter().map(key_text).collect();
+                let patterns: Vec<String> =
+                    listed(value.unwrap_or(Value::Null)).iter().map(key_text).collect();
                 Ok(self.hostnames(&patterns))
             }),
             Some(name) => session.lookup(name, &looped.terms).map(Ok),
         };
         match found {
-            Ok(Ok(items)) if items.len() > ITEMS_MAX => {
-                Err(results::failed(format!("the loop has {} items; accepted: at most {ITEMS_MAX}", items.len())))
-            }
+            Ok(Ok(items)) if items.len() > ITEMS_MAX => Err(results::failed(format!(
+                "the loop has {} items; accepted: at most {ITEMS_MAX}",
+                items.len()
+            ))),
             Ok(Ok(items)) => {
                 running.items = Some(items);
                 Ok(())
@@ -199,7 +201,9 @@ impl Run {
         let inventory = self.world.inventory.borrow();
         let Ok(chosen) = inventory.select(&patterns.join(","), None) else { return Vec::new() };
         let name = |selected: &wellkept_inventory::Selected| match selected {
-            wellkept_inventory::Selected::Host(id) => inventory.hosts().get(*id).map(|host| host.name.clone()),
+            wellkept_inventory::Selected::Host(id) => {
+                inventory.hosts().get(*id).map(|host| host.name.clone())
+            }
             wellkept_inventory::Selected::Localhost(name) => Some((*name).to_owned()),
         };
         chosen.hosts.iter().filter_map(name).map(Value::Unsafe).collect()
@@ -263,7 +267,10 @@ impl Run {
                 }
                 Err(error) => {
                     let text = told(&error);
-                    let text = if text.starts_with("Conditional") || text.starts_with("Empty conditional") || text.starts_with("Syntax") {
+                    let text = if text.starts_with("Conditional")
+                        || text.starts_with("Empty conditional")
+                        || text.starts_with("Syntax")
+                    {
                         text
                     } else {
                         format!("Error while evaluating conditional: {text}")
@@ -328,13 +335,24 @@ impl Run {
         }
         let full = full_name(&task.written);
         let wrong = |name: &str, error: &TemplateError| match error {
-            TemplateError::Syntax { .. } => format!("Task failed: Finalization of task args for '{full}' failed: {}", told(error)),
-            _ => format!("Task failed: Finalization of task args for '{full}' failed: Error while resolving value for '{name}': {}", told(error)),
+            TemplateError::Syntax { .. } => {
+                format!("Task failed: Finalization of task args for '{full}' failed: {}", told(error))
+            }
+            _ => format!(
+                "Task failed: Finalization of task args for '{full}' failed: Error while resolving value for '{name}': {}",
+                told(error)
+            ),
         };
         if let Some(template) = &task.args_template {
             match session.value(template) {
-                Ok(Some(Value::Map(given))) => args.extend(given.into_iter().map(|(key, value)| (key_text(&key), value))),
-                Ok(_) => return Err(format!("Task failed: Finalization of task args for '{full}' failed: args must be a dictionary")),
+                Ok(Some(Value::Map(given))) => {
+                    args.extend(given.into_iter().map(|(key, value)| (key_text(&key), value)))
+                }
+                Ok(_) => {
+                    return Err(format!(
+                        "Task failed: Finalization of task args for '{full}' failed: args must be a dictionary"
+                    ));
+                }
                 Err(error) => return Err(wrong("args", &error)),
             }
         }
@@ -361,14 +379,20 @@ impl Run {
     pub(crate) fn switch(&self, running: &Running, name: &str, default: bool) -> Result<bool, TemplateError> {
         match running.task.within.attr(name) {
             None => Ok(default),
-            Some(value) => Ok(self.session(running).value(value)?.is_some_and(|value| results::truth(&value))),
+            Some(value) => {
+                Ok(self.session(running).value(value)?.is_some_and(|value| results::truth(&value)))
+            }
         }
     }
 
     fn keyword(&self, running: &Running, name: &str) -> Result<Option<String>, TemplateError> {
         let own = running.task.own(name).or_else(|| running.task.within.attr(name));
         let Some(value) = own else { return Ok(None) };
-        Ok(self.session(running).value(value)?.filter(|value| *value != Value::Null).map(|value| key_text(&value)))
+        Ok(self
+            .session(running)
+            .value(value)?
+            .filter(|value| *value != Value::Null)
+            .map(|value| key_text(&value)))
     }
 
     fn work(&mut self, running: &Running, args: Named) -> Result<Work, TemplateError> {
@@ -379,7 +403,10 @@ impl Run {
         let becomes = if self.switch(running, "become", options.becomes)? {
             let user = self.keyword(running, "become_user")?.or_else(|| options.become_user.clone());
             Some(Become {
-                method: self.keyword(running, "become_method")?.or_else(|| options.become_method.clone()).unwrap_or_else(|| "sudo".to_owned()),
+                method: self
+                    .keyword(running, "become_method")?
+                    .or_else(|| options.become_method.clone())
+                    .unwrap_or_else(|| "sudo".to_owned()),
                 user: user.unwrap_or_else(|| "root".to_owned()),
                 flags: self.keyword(running, "become_flags")?,
                 exe: self.keyword(running, "become_exe")?,
@@ -400,7 +427,8 @@ impl Run {
                 }
             }
         }
-        let module = if running.task.action == "gather_facts" { "setup" } else { running.task.action.as_str() };
+        let module =
+            if running.task.action == "gather_facts" { "setup" } else { running.task.action.as_str() };
         let work = Work {
             id: WorkId(0),
             host: running.host.clone(),
@@ -444,11 +472,15 @@ impl Run {
 
     /// Judges a result by `until`, `changed_when` and `failed_when`. An error is the time of the next try.
     fn judge(&mut self, running: &mut Running, mut result: Named) -> Result<Named, i64> {
-        if flag(&result, "skipped") && get(&result, "false_condition").is_some() || flag(&result, "unreachable") {
+        if flag(&result, "skipped") && get(&result, "false_condition").is_some()
+            || flag(&result, "unreachable")
+        {
             return Ok(result);
         }
         let code = get(&result, "rc").cloned();
-        if get(&result, "failed").is_none() && code.is_some_and(|code| !matches!(key_text(&code).as_str(), "0" | "")) {
+        if get(&result, "failed").is_none()
+            && code.is_some_and(|code| !matches!(key_text(&code).as_str(), "0" | ""))
+        {
             put(&mut result, "failed", Value::Bool(true));
         }
         if get(&result, "changed").is_none() {
@@ -518,7 +550,8 @@ impl Run {
         if task.own("until").is_none() && task.own("retries").is_none() {
             return None;
         }
-        let number = |name: &str, default: f64| task.own(name).map_or(default, |value| self.seconds(running, value));
+        let number =
+            |name: &str, default: f64| task.own(name).map_or(default, |value| self.seconds(running, value));
         let retries = (number("retries", 3.0) as i128).clamp(0, RETRIES_MAX);
         let delay = number("delay", 5.0).max(0.0);
         let done = match task.own("until") {
@@ -535,7 +568,17 @@ impl Run {
             let left = retries - running.attempt + 1;
             let title = self.title(&running.task, &running.host);
             let host = running.host.clone();
-            self.say(format!("FAILED - RETRYING: [{host}]: {title} ({left} retries left)."));
+            let mut line = format!("FAILED - RETRYING: [{host}]: {title} ({left} retries left).");
+            if flag(result, "_ansible_verbose_always") {
+                let mut told = result.clone();
+                results::remove(&mut told, "failed");
+                put(&mut told, "retries", Value::Int(retries + 1));
+                line.push_str(&format!(
+                    "Result was: {}",
+                    show::result(&results::to_value(&told), true, false)
+                ));
+            }
+            self.say(line);
             return Some(self.now_ms + (delay * 1000.0) as i64);
         }
         put(result, "attempts", Value::Int(retries.max(1)));
@@ -546,7 +589,8 @@ impl Run {
     /// An item of a loop has its result.
     fn item_done(&mut self, running: &mut Running, mut result: Named) {
         let name = running.loop_var();
-        let item = running.items.as_ref().and_then(|items| items.get(running.at)).cloned().unwrap_or(Value::Null);
+        let item =
+            running.items.as_ref().and_then(|items| items.get(running.at)).cloned().unwrap_or(Value::Null);
         put(&mut result, "ansible_loop_var", Value::Unsafe(name.clone()));
         put(&mut result, &name, sealed(item.clone()));
         if let Some(index) = running.control("index_var") {

@@ -43,7 +43,8 @@ impl HostVars {
     fn facts_map(&self) -> Arc<Value> {
         let mut cached = self.facts_map.borrow_mut();
         let made = cached.get_or_insert_with(|| {
-            let facts = self.facts.iter().map(|(name, value)| (Value::Unsafe(name.clone()), (**value).clone()));
+            let facts =
+                self.facts.iter().map(|(name, value)| (Value::Unsafe(name.clone()), (**value).clone()));
             Arc::new(Value::Map(facts.collect()))
         });
         Arc::clone(made)
@@ -176,7 +177,9 @@ impl TaskScope {
     fn role_magic(&self, name: &str) -> Option<Arc<Value>> {
         let role = self.task.as_ref()?.role()?;
         match name {
-            "role_name" | "ansible_role_name" => Some(text(role.name.rsplit('.').next().unwrap_or(&role.name))),
+            "role_name" | "ansible_role_name" => {
+                Some(text(role.name.rsplit('.').next().unwrap_or(&role.name)))
+            }
             "role_path" => Some(text(&role.path)),
             "ansible_dependent_role_names" => Some(texts(role.dependencies.iter().map(String::as_str))),
             "ansible_parent_role_names" => {
@@ -200,7 +203,9 @@ impl TaskScope {
         let hosts = self.world.hosts.borrow();
         let host = hosts.get(&self.host)?;
         let layers = [&host.magic, &self.world.extra];
-        if let Some(found) = self.world.magic.borrow().get(name).or_else(|| layers.iter().find_map(|l| l.get(name))) {
+        if let Some(found) =
+            self.world.magic.borrow().get(name).or_else(|| layers.iter().find_map(|l| l.get(name)))
+        {
             return Some(Arc::clone(found));
         }
         let play = self.world.play.borrow();
@@ -213,7 +218,9 @@ impl TaskScope {
         if name == "ansible_facts" {
             return Some(host.facts_map());
         }
-        let said = |named: &Named| named.iter().rev().find(|(key, _)| key == name).map(|(_, value)| Arc::new(value.clone()));
+        let said = |named: &Named| {
+            named.iter().rev().find(|(key, _)| key == name).map(|(_, value)| Arc::new(value.clone()))
+        };
         let around = |params: bool| {
             // The play stands at the end of the chain and has its own place further down.
             self.chain().filter(move |w| w.params == params && w.parent.is_some()).find_map(|w| said(&w.vars))
@@ -268,7 +275,11 @@ impl Scope for TaskScope {
         names.extend(self.world.magic.borrow().keys().cloned());
         let hosts = self.world.hosts.borrow();
         if let Some(host) = hosts.get(&self.host) {
-            names.extend([&host.magic, &host.set, &host.included, &host.files].into_iter().flat_map(|l| l.keys().cloned()));
+            names.extend(
+                [&host.magic, &host.set, &host.included, &host.files]
+                    .into_iter()
+                    .flat_map(|l| l.keys().cloned()),
+            );
             names.extend(host.facts.keys().map(|fact| format!("ansible_{fact}")));
             names.extend(host.inventory.iter().flat_map(|vars| vars.keys().cloned()));
         }
@@ -276,7 +287,9 @@ impl Scope for TaskScope {
         names.extend(play.vars.iter().chain(&play.prompts).map(|(name, _)| name.clone()));
         names.extend(play.magic.keys().cloned());
         let roles = play.roles.iter().chain(self.chain().filter_map(|within| within.role.as_ref()));
-        names.extend(roles.flat_map(|role| role.defaults.iter().chain(&role.vars)).map(|(name, _)| name.clone()));
+        names.extend(
+            roles.flat_map(|role| role.defaults.iter().chain(&role.vars)).map(|(name, _)| name.clone()),
+        );
         names.extend(self.chain().flat_map(|within| &within.vars).map(|(name, _)| name.clone()));
         names.into_iter().collect()
     }

@@ -211,7 +211,9 @@ fn combine(
                 terms.first().unwrap_or(&Val::None),
                 &args(given),
             )?;
-            found.items().unwrap_or_default()
+            // The lookup, unlike the filter, leaves the list out of what it came from.
+            let path = terms.get(1).map(super::show::text).unwrap_or_default();
+            found.items().unwrap_or_default().iter().map(|pair| without(pair, &path)).collect()
         }
         "random_choice" => {
             let all: Vec<Val> = lists.iter().flat_map(|list| list.items().unwrap_or_default()).collect();
@@ -225,6 +227,20 @@ fn combine(
             out
         }
     })
+}
+
+/// A pair of `subelements` whose first part has lost its list.
+fn without(pair: &Val, path: &str) -> Val {
+    let mut parts = pair.items().unwrap_or_default();
+    if let (Some(Val::Map(entries)), false) = (parts.first(), path.contains('.')) {
+        let mut entries = entries.borrow().clone();
+        entries.shift_remove(&Key::text(path));
+        let slim = Val::map(entries);
+        if let Some(first) = parts.first_mut() {
+            *first = slim;
+        }
+    }
+    Val::list(parts)
 }
 
 fn flat_row(row: Val) -> Val {
