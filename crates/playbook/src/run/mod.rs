@@ -4,9 +4,14 @@
 //! of it. Each piece of work is handed out once; the caller journals it before it is done.
 
 mod actions;
+mod ask;
 mod batch;
+mod follow;
 mod frames;
 mod includes;
+mod judge;
+mod lines;
+mod meta;
 mod options;
 mod results;
 mod show;

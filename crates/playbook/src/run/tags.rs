@@ -14,11 +14,8 @@ pub(crate) fn chosen(tags: &[String], only: &[String], skip: &[String]) -> bool 
             || (has(only, "tagged") && !tags.is_empty() && !has(own, "never"));
     }
     if run && !skip.is_empty() {
-        let all = has(skip, "all");
-        if all && !(has(own, "always") && !has(skip, "always"))
-            || meets(skip)
-            || (has(skip, "tagged") && !tags.is_empty())
-        {
+        let all = has(skip, "all") && (has(skip, "always") || !has(own, "always"));
+        if all || meets(skip) || (has(skip, "tagged") && !tags.is_empty()) {
             run = false;
         }
     }

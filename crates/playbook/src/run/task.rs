@@ -5,17 +5,15 @@ use std::sync::Arc;
 
 use wellkept_inventory::Value;
 
-use super::results::{self, flag, get, put};
+use super::results::{self, flag, put};
 use super::vars::{self, Layer, TaskScope};
-use super::work::{Become, Outcome, Work, WorkId};
+use super::work::{Outcome, Work, WorkId};
 use super::{Run, show};
-use crate::book::{Named, Task, key_text, listed, sealed};
+use crate::book::{Named, Task, key_text, listed};
 use crate::template::{Session, TemplateError};
 
 /// Most items of a loop.
 const ITEMS_MAX: usize = 100_000;
-/// Most retries.
-const RETRIES_MAX: i128 = 1_000_000;
 
 /// A task that has begun on a host.
 pub(crate) struct Running {
@@ -70,7 +68,7 @@ impl Running {
         }
     }
 
-    fn control(&self, name: &str) -> Option<&Value> {
+    pub(super) fn control(&self, name: &str) -> Option<&Value> {
         let looped = self.task.looped.as_ref()?;
         looped.control.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
@@ -140,7 +138,7 @@ impl Run {
         }
     }
 
-    fn seconds(&self, running: &Running, value: &Value) -> f64 {
+    pub(super) fn seconds(&self, running: &Running, value: &Value) -> f64 {
         match self.session(running).value(value) {
             Ok(Some(Value::Int(number))) => number as f64,
             Ok(Some(Value::Float(number))) => number,
@@ -158,7 +156,7 @@ impl Run {
     }
 
     /// Finds the items of a loop.
-    fn begin(&mut self, running: &mut Running) -> Result<(), Named> {
+    pub(super) fn begin(&mut self, running: &mut Running) -> Result<(), Named> {
         let task = Rc::clone(&running.task);
         let Some(looped) = &task.looped else { return Ok(()) };
         let session = self.session(running);
@@ -197,7 +195,7 @@ impl Run {
         }
     }
 
-    fn hostnames(&self, patterns: &[String]) -> Vec<Value> {
+    pub(super) fn hostnames(&self, patterns: &[String]) -> Vec<Value> {
         let inventory = self.world.inventory.borrow();
         let Ok(chosen) = inventory.select(&patterns.join(","), None) else { return Vec::new() };
         let name = |selected: &wellkept_inventory::Selected| match selected {
@@ -222,7 +220,7 @@ impl Run {
     }
 
     /// Gives the names of the item, and what `loop_control` adds.
-    fn bind(&self, running: &mut Running) {
+    pub(super) fn bind(&self, running: &mut Running) {
         running.local.clear();
         let Some(items) = &running.items else { return };
         let Some(item) = items.get(running.at) else { return };
@@ -301,327 +299,6 @@ impl Run {
             Err(error) => Tried::Result(results::failed(format!("Task failed: {}", told(&error)))),
         }
     }
-
-    fn delegate(&self, running: &mut Running) -> Result<(), TemplateError> {
-        running.delegated = None;
-        if let Some(target) = running.task.within.attr("delegate_to") {
-            let target = self.session(running).value(target)?;
-            let target = target.map(|target| key_text(&target)).filter(|target| !target.is_empty());
-            running.delegated = target;
-        }
-        Ok(())
-    }
-
-    /// The task's arguments with the defaults of `module_defaults` under them.
-    fn arguments(&self, running: &Running) -> Result<Named, String> {
-        let task = &running.task;
-        let session = self.session(running);
-        let mut args: Named = Vec::new();
-        let chain: Vec<_> = task.within.chain().collect();
-        for defaults in chain.iter().rev().filter_map(|within| within.own("module_defaults")) {
-            for map in listed(defaults.clone()) {
-                let Value::Map(entries) = map else { continue };
-                for (name, given) in entries {
-                    if crate::book::short_name(&key_text(&name)) != task.action {
-                        continue;
-                    }
-                    if let Ok(Some(Value::Map(given))) = session.value(&given) {
-                        for (key, value) in given {
-                            put(&mut args, &key_text(&key), value);
-                        }
-                    }
-                }
-            }
-        }
-        let full = full_name(&task.written);
-        let wrong = |name: &str, error: &TemplateError| match error {
-            TemplateError::Syntax { .. } => {
-                format!("Task failed: Finalization of task args for '{full}' failed: {}", told(error))
-            }
-            _ => format!(
-                "Task failed: Finalization of task args for '{full}' failed: Error while resolving value for '{name}': {}",
-                told(error)
-            ),
-        };
-        if let Some(template) = &task.args_template {
-            match session.value(template) {
-                Ok(Some(Value::Map(given))) => {
-                    args.extend(given.into_iter().map(|(key, value)| (key_text(&key), value)))
-                }
-                Ok(_) => {
-                    return Err(format!(
-                        "Task failed: Finalization of task args for '{full}' failed: args must be a dictionary"
-                    ));
-                }
-                Err(error) => return Err(wrong("args", &error)),
-            }
-        }
-        for (name, value) in &task.args {
-            let rendered = session.value(value).map_err(|error| wrong(name, &error))?;
-            let name = match session.render(name) {
-                Ok(Some(name)) => key_text(&name),
-                _ => name.clone(),
-            };
-            match rendered {
-                Some(Value::Map(given)) if name == "_variable_params" => {
-                    for (key, value) in given {
-                        put(&mut args, &key_text(&key), value);
-                    }
-                }
-                Some(value) => put(&mut args, &name, value),
-                None => results::remove(&mut args, &name),
-            }
-        }
-        Ok(args)
-    }
-
-    /// A truth keyword that is inherited.
-    pub(crate) fn switch(&self, running: &Running, name: &str, default: bool) -> Result<bool, TemplateError> {
-        match running.task.within.attr(name) {
-            None => Ok(default),
-            Some(value) => {
-                Ok(self.session(running).value(value)?.is_some_and(|value| results::truth(&value)))
-            }
-        }
-    }
-
-    fn keyword(&self, running: &Running, name: &str) -> Result<Option<String>, TemplateError> {
-        let own = running.task.own(name).or_else(|| running.task.within.attr(name));
-        let Some(value) = own else { return Ok(None) };
-        Ok(self
-            .session(running)
-            .value(value)?
-            .filter(|value| *value != Value::Null)
-            .map(|value| key_text(&value)))
-    }
-
-    fn work(&mut self, running: &Running, args: Named) -> Result<Work, TemplateError> {
-        let options = &self.options;
-        let number = |name: &str| -> Result<Option<u64>, TemplateError> {
-            Ok(self.keyword(running, name)?.and_then(|text| text.trim().parse().ok()))
-        };
-        let becomes = if self.switch(running, "become", options.becomes)? {
-            let user = self.keyword(running, "become_user")?.or_else(|| options.become_user.clone());
-            Some(Become {
-                method: self
-                    .keyword(running, "become_method")?
-                    .or_else(|| options.become_method.clone())
-                    .unwrap_or_else(|| "sudo".to_owned()),
-                user: user.unwrap_or_else(|| "root".to_owned()),
-                flags: self.keyword(running, "become_flags")?,
-                exe: self.keyword(running, "become_exe")?,
-            })
-        } else {
-            None
-        };
-        let mut environment: Vec<(String, String)> = Vec::new();
-        let chain: Vec<_> = running.task.within.chain().collect();
-        let session = self.session(running);
-        for value in chain.iter().rev().filter_map(|within| within.own("environment")) {
-            for map in listed(value.clone()) {
-                if let Some(Value::Map(entries)) = session.value(&map)? {
-                    for (key, value) in entries {
-                        environment.retain(|(name, _)| *name != key_text(&key));
-                        environment.push((key_text(&key), key_text(&value)));
-                    }
-                }
-            }
-        }
-        let module =
-            if running.task.action == "gather_facts" { "setup" } else { running.task.action.as_str() };
-        let work = Work {
-            id: WorkId(0),
-            host: running.host.clone(),
-            target: running.delegated.clone().unwrap_or_else(|| running.host.clone()),
-            module: module.to_owned(),
-            written: running.task.written.clone(),
-            args,
-            check: self.switch(running, "check_mode", options.check)?,
-            diff: self.switch(running, "diff", options.diff)?,
-            no_log: self.switch(running, "no_log", false)?,
-            async_seconds: number("async")?.unwrap_or(0),
-            poll: number("poll")?.unwrap_or(15),
-            becomes,
-            environment,
-            timeout: number("timeout")?.filter(|seconds| *seconds > 0),
-            connection: self.keyword(running, "connection")?.or_else(|| options.connection.clone()),
-            remote_user: self.keyword(running, "remote_user")?.or_else(|| options.remote_user.clone()),
-            port: self.keyword(running, "port")?.and_then(|text| text.trim().parse().ok()),
-            search_path: self.search_path(running),
-            scope: self.scope(running),
-        };
-        Ok(Work { id: self.new_id(), ..work })
-    }
-
-    pub(crate) fn search_path(&self, running: &Running) -> Vec<String> {
-        let mut out: Vec<String> = Vec::new();
-        let mut add = |path: &str| {
-            if !out.iter().any(|known| known == path) {
-                out.push(path.to_owned());
-            }
-        };
-        for role in running.task.within.chain().filter_map(|within| within.role.as_ref()) {
-            add(&role.path);
-        }
-        add(running.task.within.place.file.rsplit_once('/').map_or(".", |(folder, _)| folder));
-        if let Some(play) = &self.play {
-            add(&play.folder);
-        }
-        out
-    }
-
-    /// Judges a result by `until`, `changed_when` and `failed_when`. An error is the time of the next try.
-    fn judge(&mut self, running: &mut Running, mut result: Named) -> Result<Named, i64> {
-        if flag(&result, "skipped") && get(&result, "false_condition").is_some()
-            || flag(&result, "unreachable")
-        {
-            return Ok(result);
-        }
-        let code = get(&result, "rc").cloned();
-        if get(&result, "failed").is_none()
-            && code.is_some_and(|code| !matches!(key_text(&code).as_str(), "0" | ""))
-        {
-            put(&mut result, "failed", Value::Bool(true));
-        }
-        if get(&result, "changed").is_none() {
-            result.insert(0, ("changed".to_owned(), Value::Bool(false)));
-        }
-        let task = Rc::clone(&running.task);
-        let before = running.local.clone();
-        if task.own("until").is_some() || task.own("retries").is_some() {
-            put(&mut result, "attempts", Value::Int(running.attempt));
-        }
-        if let Some(name) = task.own("register") {
-            running.local.insert(key_text(name), Arc::new(results::to_value(&result)));
-        }
-        for fact in facts_of(&result) {
-            running.local.insert(fact.0, fact.1);
-        }
-        self.apply_conditions(running, &mut result);
-        if let Some(name) = task.own("register") {
-            running.local.insert(key_text(name), Arc::new(results::to_value(&result)));
-        }
-        let again = self.again(running, &mut result);
-        running.local = before;
-        match again {
-            Some(due) => Err(due),
-            None => Ok(result),
-        }
-    }
-
-    fn apply_conditions(&self, running: &Running, result: &mut Named) {
-        let session = self.session(running);
-        if let Some(conditions) = running.task.own("changed_when") {
-            let mut changed = true;
-            for condition in listed(conditions.clone()) {
-                match session.test(&condition) {
-                    Ok(truth) => changed &= truth,
-                    Err(error) => {
-                        put(result, "failed", Value::Bool(true));
-                        put(result, "changed_when_result", Value::Unsafe(told(&error)));
-                        put(result, "msg", Value::Unsafe(format!("Task failed: {}", told(&error))));
-                        return;
-                    }
-                }
-            }
-            put(result, "changed", Value::Bool(changed));
-        }
-        if let Some(conditions) = running.task.own("failed_when") {
-            let mut failed = true;
-            for condition in listed(conditions.clone()) {
-                match session.test(&condition) {
-                    Ok(truth) => failed &= truth,
-                    Err(error) => {
-                        put(result, "failed", Value::Bool(true));
-                        put(result, "failed_when_result", Value::Unsafe(told(&error)));
-                        put(result, "msg", Value::Unsafe(format!("Task failed: {}", told(&error))));
-                        return;
-                    }
-                }
-            }
-            put(result, "failed_when_result", Value::Bool(failed));
-            put(result, "failed", Value::Bool(failed));
-        }
-    }
-
-    /// When the task is to be tried again, if it is.
-    fn again(&mut self, running: &Running, result: &mut Named) -> Option<i64> {
-        let task = Rc::clone(&running.task);
-        if task.own("until").is_none() && task.own("retries").is_none() {
-            return None;
-        }
-        let number =
-            |name: &str, default: f64| task.own(name).map_or(default, |value| self.seconds(running, value));
-        let retries = (number("retries", 3.0) as i128).clamp(0, RETRIES_MAX);
-        let delay = number("delay", 5.0).max(0.0);
-        let done = match task.own("until") {
-            None => !flag(result, "failed"),
-            Some(conditions) => {
-                let session = self.session(running);
-                listed(conditions.clone()).iter().all(|condition| session.test(condition).unwrap_or(false))
-            }
-        };
-        if done {
-            return None;
-        }
-        if running.attempt <= retries {
-            let left = retries - running.attempt + 1;
-            let title = self.title(&running.task, &running.host);
-            let host = running.host.clone();
-            let mut line = format!("FAILED - RETRYING: [{host}]: {title} ({left} retries left).");
-            if flag(result, "_ansible_verbose_always") {
-                let mut told = result.clone();
-                results::remove(&mut told, "failed");
-                put(&mut told, "retries", Value::Int(retries + 1));
-                line.push_str(&format!(
-                    "Result was: {}",
-                    show::result(&results::to_value(&told), true, false)
-                ));
-            }
-            self.say(line);
-            return Some(self.now_ms + (delay * 1000.0) as i64);
-        }
-        put(result, "attempts", Value::Int(retries.max(1)));
-        put(result, "failed", Value::Bool(true));
-        None
-    }
-
-    /// An item of a loop has its result.
-    fn item_done(&mut self, running: &mut Running, mut result: Named) {
-        let name = running.loop_var();
-        let item =
-            running.items.as_ref().and_then(|items| items.get(running.at)).cloned().unwrap_or(Value::Null);
-        put(&mut result, "ansible_loop_var", Value::Unsafe(name.clone()));
-        put(&mut result, &name, sealed(item.clone()));
-        if let Some(index) = running.control("index_var") {
-            let index = key_text(index);
-            put(&mut result, &index, Value::Int(running.at as i128));
-            put(&mut result, "ansible_index_var", Value::Unsafe(index));
-        }
-        for extended in ["ansible_loop"] {
-            if let Some(about) = running.local.get(extended) {
-                put(&mut result, extended, (**about).clone());
-            }
-        }
-        let label = match running.control("label") {
-            Some(label) => self.session(running).value(label).ok().flatten().unwrap_or(Value::Null),
-            None => item,
-        };
-        self.store_facts(running, &result);
-        self.show_item(running, &result, &show::label(&label));
-        running.done.push(result);
-        running.at += 1;
-    }
-}
-
-/// Facts that the conditions of the same task see already.
-fn facts_of(result: &Named) -> Vec<(String, Arc<Value>)> {
-    match get(result, "ansible_facts") {
-        Some(Value::Map(entries)) => {
-            entries.iter().map(|(key, value)| (key_text(key), Arc::new(value.clone()))).collect()
-        }
-        _ => Vec::new(),
-    }
 }
 
 fn arrived(outcome: Outcome) -> Named {
@@ -639,9 +316,4 @@ fn arrived(outcome: Outcome) -> Named {
             ("unreachable".to_owned(), Value::Bool(true)),
         ],
     }
-}
-
-/// `debug` → `ansible.builtin.debug`.
-fn full_name(written: &str) -> String {
-    if written.contains('.') { written.to_owned() } else { format!("ansible.builtin.{written}") }
 }

@@ -239,12 +239,6 @@ impl Interp<'_, '_> {
                     Ok(Val::str(session.text(&session.join(out)?)?))
                 })
             }
-            Func::Cycler(items, at) => {
-                let found = items.get(*at.borrow()).cloned().unwrap_or(Val::None);
-                let next = (*at.borrow() + 1) % items.len().max(1);
-                *at.borrow_mut() = next;
-                Ok(found)
-            }
             Func::Joiner(separator, used) => {
                 let first = !used.replace(true);
                 Ok(if first { Val::str("") } else { Val::Str(Rc::clone(separator)) })

@@ -96,6 +96,7 @@ impl<'s, 'e> Interp<'s, 'e> {
 
     fn statement(&mut self, node: &Node, out: &mut Vec<Val>) -> Result<Flow> {
         self.session.charge(1)?;
+        self.session.line.set(node.line);
         match &node.stmt {
             Stmt::Text(text) => out.push(Val::Str(Rc::clone(text))),
             Stmt::Emit(expr) => {

@@ -11,26 +11,33 @@ use super::interp::Interp;
 use super::lexer::Syntax;
 use super::value::{Dict, Key, Val};
 
-/// Lookups that are answered here.
-pub(crate) const NAMES: [&str; 18] = [
+/// Lookups of ansible-core; those that are not answered here are asked of [`super::scope::Outside`].
+pub(crate) const NAMES: &[&str] = &[
     "items",
     "list",
     "dict",
     "env",
-    "file",
-    "fileglob",
-    "first_found",
-    "template",
     "vars",
     "varnames",
-    "sequence",
     "nested",
     "together",
     "indexed_items",
     "subelements",
+    "sequence",
     "random_choice",
-    "lines_of",
+    "file",
+    "fileglob",
+    "first_found",
+    "template",
+    "lines",
+    "unvault",
+    "csvfile",
+    "ini",
+    "config",
     "inventory_hostnames",
+    "password",
+    "pipe",
+    "url",
 ];
 
 /// Most bytes of a looked-up file.

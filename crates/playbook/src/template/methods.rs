@@ -206,9 +206,7 @@ fn is(text: &str, name: &str) -> bool {
         "isalnum" => all(char::is_alphanumeric),
         "isalpha" => all(char::is_alphabetic),
         "isascii" => text.is_ascii(),
-        "isdecimal" | "isdigit" => {
-            all(|c| c.is_ascii_digit() || (c.is_numeric() && c.to_digit(10).is_some()))
-        }
+        "isdecimal" | "isdigit" => all(|c| c.is_ascii_digit()),
         "isnumeric" => all(char::is_numeric),
         "isspace" => all(char::is_whitespace),
         "islower" => cased() && !text.chars().any(char::is_uppercase),

@@ -38,6 +38,21 @@ pub use lexer::Syntax;
 pub use scope::{Outside, Scope, ScopeRef};
 pub use session::{DEPTH_MAX, Engine, STEPS_MAX, Session, TEXT_BYTES_MAX};
 
+/// Whether there is a filter of this name.
+pub fn knows_filter(name: &str) -> bool {
+    filters::is_known(name)
+}
+
+/// Whether there is a test of this name.
+pub fn knows_test(name: &str) -> bool {
+    tests::NAMES.contains(&tests::short(name))
+}
+
+/// Whether there is a lookup of this name.
+pub fn knows_lookup(name: &str) -> bool {
+    lookups::NAMES.contains(&tests::short(name))
+}
+
 /// A stored value as JSON with sorted keys.
 pub(crate) fn dump_json(value: &wellkept_inventory::Value, indent: Option<usize>) -> String {
     json::dump(&convert::data(value), indent, false, true).unwrap_or_default()

@@ -39,7 +39,8 @@ pub struct Engine {
     pub randomness: Cell<u64>,
     /// Conditions that give no truth value are judged as before 2.19 instead of refused.
     pub broken_conditionals: bool,
-    templates: RefCell<HashMap<(Rc<str>, bool), Rc<Vec<Node>>>>,
+    /// By text; templates with other marks are parsed each time.
+    templates: RefCell<HashMap<Rc<str>, Rc<Vec<Node>>>>,
     expressions: RefCell<HashMap<Rc<str>, Rc<Expr>>>,
     pub(crate) regexes: RefCell<HashMap<String, regex::Regex>>,
 }
@@ -67,6 +68,7 @@ impl Engine {
             scope,
             steps: Cell::new(0),
             depth: Cell::new(0),
+            line: Cell::new(0),
             memo: RefCell::default(),
             rendering: RefCell::default(),
         }
@@ -74,8 +76,7 @@ impl Engine {
 
     pub(crate) fn template(&self, source: &Rc<str>, syntax: &Syntax) -> Result<Rc<Vec<Node>>> {
         let default = *syntax == Syntax::default();
-        let key = (Rc::clone(source), default);
-        if default && let Some(found) = self.templates.borrow().get(&key) {
+        if default && let Some(found) = self.templates.borrow().get(source) {
             return Ok(Rc::clone(found));
         }
         let nodes = Rc::new(parse(source, syntax)?);
@@ -84,7 +85,7 @@ impl Engine {
             if cache.len() >= CACHE_MAX {
                 cache.clear();
             }
-            cache.insert(key, Rc::clone(&nodes));
+            cache.insert(Rc::clone(source), Rc::clone(&nodes));
         }
         Ok(nodes)
     }
@@ -109,6 +110,7 @@ pub struct Session<'e> {
     scope: ScopeRef,
     steps: Cell<usize>,
     depth: Cell<usize>,
+    pub(crate) line: Cell<u32>,
     /// Names that were looked up, by scope.
     pub(crate) memo: RefCell<HashMap<(*const (), Rc<str>), Val>>,
     /// Texts that are being rendered, to find circles early.
@@ -135,6 +137,11 @@ impl Session<'_> {
         }
         let value = self.render_val(&text.into(), &self.scope)?;
         Ok(to_value(&self.force(&value)?))
+    }
+
+    /// The line of the template that was run last, from 1; for errors of [`Self::file`].
+    pub fn line(&self) -> u32 {
+        self.line.get()
     }
 
     /// Renders a template file to text. A first line `#jinja2: …` sets marks and white space.
@@ -217,7 +224,7 @@ impl Session<'_> {
         }
         let kind = value.type_name();
         bail!(
-            "Conditional result ({}) was derived from value of type '{kind}' at \"<unknown>\". Conditionals must have a boolean result.",
+            "Conditional result ({}) was derived from value of type '{kind}' at '<unknown>'. Conditionals must have a boolean result.",
             if judged { "True" } else { "False" }
         );
     }

@@ -118,7 +118,7 @@ impl Parser {
                 self.close()?;
                 Ok(Stmt::Import(file, name))
             }
-            "from" => self.from_import(),
+            "from" => self.import_from(),
             "extends" => {
                 let file = self.expression()?;
                 self.close()?;
@@ -142,7 +142,7 @@ impl Parser {
         }
     }
 
-    fn from_import(&mut self) -> Result<Stmt> {
+    fn import_from(&mut self) -> Result<Stmt> {
         let file = self.expression()?;
         if !self.eat_name("import") {
             return self.fail("expected token 'import'");

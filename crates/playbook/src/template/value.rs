@@ -62,7 +62,6 @@ pub(crate) enum Func {
     Caller(Rc<Macro>, super::interp::Frames),
     /// `loop(…)` in a recursive loop.
     Loop(Rc<super::ast::For>, super::interp::Frames, usize),
-    Cycler(Vec<Val>, RefCell<usize>),
     Joiner(Rc<str>, RefCell<bool>),
 }
 

@@ -82,7 +82,7 @@ fn flows(value: &Val, style: &Style) -> bool {
     match style.flow {
         Some(flow) => flow,
         None => match value {
-            Val::Map(entries) => entries.borrow().values().all(|v| plain_scalar(v)),
+            Val::Map(entries) => entries.borrow().values().all(plain_scalar),
             other => other.items().unwrap_or_default().iter().all(plain_scalar),
         },
     }
@@ -119,9 +119,7 @@ fn node(value: &Val, style: &Style, indent: usize, flow: bool, at: Position, out
         return scalar(value, style, indent, out);
     }
     if flow || is_empty(value) {
-        let before = out.rfind('\n').map_or(0, |n| n + 1);
-        let mut column = out.len() - before;
-        return flow_node(value, style, indent, &mut column, 0, out);
+        return flow_node(value, style, indent, 0, out);
     }
     let pad = " ".repeat(indent);
     let mut first = at != Position::Value;
@@ -168,14 +166,7 @@ fn node(value: &Val, style: &Style, indent: usize, flow: bool, at: Position, out
     Ok(())
 }
 
-fn flow_node(
-    value: &Val,
-    style: &Style,
-    indent: usize,
-    column: &mut usize,
-    depth: usize,
-    out: &mut String,
-) -> Result<()> {
+fn flow_node(value: &Val, style: &Style, indent: usize, depth: usize, out: &mut String) -> Result<()> {
     if depth > DEPTH_MAX {
         bail!("too many levels for YAML");
     }
@@ -203,7 +194,7 @@ fn flow_node(
             out.push_str(": ");
         }
         if is_collection(below) {
-            flow_node(below, style, indent, column, depth + 1, out)?;
+            flow_node(below, style, indent, depth + 1, out)?;
         } else {
             flow_scalar(below, style, out)?;
         }
