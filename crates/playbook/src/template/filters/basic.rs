@@ -76,9 +76,16 @@ pub(crate) fn apply(name: &str, value: &Val, args: &Args<'_, '_>) -> Result<Val>
                 .cloned()
                 .unwrap_or_else(|| Val::Undef(format!("No {name} item, sequence was empty.").into())))
         }
+        // Attributes only: the entries of a map are none.
         "attr" => {
-            let key = args.need(0, "name")?;
-            Ok(session.entry(value, &key)?.unwrap_or_else(|| Val::undef(&show::text(&key))))
+            let key = args.need_text(0, "name")?;
+            let text = format!("'{}' object has no attribute '{key}'", value.type_name());
+            Ok(match value {
+                Val::Object(entries, _) => {
+                    at(&entries.borrow(), &key).unwrap_or_else(|| Val::Undef(text.as_str().into()))
+                }
+                _ => Val::Undef(text.as_str().into()),
+            })
         }
         "random" => super::lists::random(value, args),
         "vault" | "unvault" => super::hashes::vault(name, value, args),

@@ -115,6 +115,6 @@ pub(crate) fn vault(name: &str, value: &Val, args: &Args<'_, '_>) -> Result<Val>
             (0..32).map(|_| source.below(256) as u8).collect()
         }
     };
-    let label = args.maybe_text(2, "vault_id")?.filter(|label| label != "filter_default");
+    let label = args.maybe_text(2, "vault_id")?.or_else(|| Some("filter_default".to_owned()));
     Ok(Val::str(sealing::seal(text.as_bytes(), secret.as_bytes(), label.as_deref(), &salt)))
 }

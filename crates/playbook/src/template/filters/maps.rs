@@ -29,14 +29,18 @@ pub(crate) fn apply(name: &str, value: &Val, args: &Args<'_, '_>) -> Result<Val>
             Ok(Val::list(entries.borrow().iter().map(pair).collect()))
         }
         "items2dict" => {
-            let (key_name, value_name) =
-                (args.text(0, "key_name", "key")?, args.text(1, "value_name", "value")?);
+            let name = |at: usize, name: &str| -> Result<Val> {
+                Ok(args.get(at, name)?.unwrap_or_else(|| Val::str(name.trim_end_matches("_name"))))
+            };
+            let (key_name, value_name) = (name(0, "key_name")?, name(1, "value_name")?);
             let mut out = Dict::new();
             for item in session.iterate(value)? {
-                let field = |name: &str| match session.entry(&item, &Val::str(name))? {
+                let field = |name: &Val| match session.entry(&item, name)? {
                     Some(found) => Ok(found),
                     None => bail!(
-                        "items2dict requires each dictionary in the list to contain the keys '{key_name}' and '{value_name}'"
+                        "items2dict requires each dictionary in the list to contain the keys '{}' and '{}'",
+                        super::super::show::text(&key_name),
+                        super::super::show::text(&value_name)
                     ),
                 };
                 out.insert(session.key(&field(&key_name)?)?, field(&value_name)?);

@@ -39,7 +39,6 @@ const AS_IT_STANDS: [&str; 22] = [
     "ternary",
     "extract",
     "list",
-    "dict2items",
     "items",
     "attr",
     "combine",

@@ -54,6 +54,9 @@ pub(crate) fn apply(name: &str, value: &Val, args: &Args<'_, '_>) -> Result<Val>
 
 fn round(number: Number, args: &Args<'_, '_>) -> Result<Val> {
     let places = i32::try_from(args.int(0, "precision", 0)?).unwrap_or_default().clamp(-300, 300);
+    if let (Number::Int(whole), true, None) = (number, places >= 0, args.raw(1, "method")) {
+        return Ok(Val::Int(whole));
+    }
     let float = number.float();
     let power = 10f64.powi(places);
     Ok(Val::Float(match args.text(1, "method", "common")?.as_str() {
