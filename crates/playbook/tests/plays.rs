@@ -128,5 +128,16 @@ plays! {
     the_strategy_free: "12_free";
     tags_choose_tasks: "13_tags", Options { tags: vec!["a".to_owned()], ..Options::default() };
     meta_ends_hosts_and_plays: "14_meta";
+    every_level_of_precedence: "16_precedence";
+    handlers_of_roles_and_blocks: "17_handlers2";
+    includes_within_includes: "18_nested";
+    failures_in_rescue_and_always: "19_blocks2";
+    run_once_and_delegated_facts: "20_runonce";
+    loops_over_files_and_retries: "21_loops2";
+    debug_assert_and_types: "22_debug";
+    the_strategy_free_on_two_hosts: "23_free2";
+    a_prompt_that_the_command_line_answers: "24_prompt", Options { extra: vec![("pv".to_owned(), Value::Text("given".to_owned()))], ..Options::default() };
+    order_serial_and_rescued_fatal_errors: "25_order";
+    imported_playbooks_roles_and_tasks: "26_import";
     extra_variables_win: "15_extra", Options { extra: vec![("e".to_owned(), Value::Text("extra".to_owned()))], ..Options::default() };
 }

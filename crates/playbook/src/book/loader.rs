@@ -28,6 +28,8 @@ pub struct Loader {
     pub roles_path: Vec<String>,
     /// Folders that hold `ansible_collections`.
     pub collections_path: Vec<String>,
+    /// Lookups that the caller answers besides those of ansible-core.
+    pub lookups: Vec<String>,
     /// Variables from the command line, for names of static imports.
     pub extra: Named,
     pub(crate) supported: Box<dyn Fn(&str) -> bool>,
@@ -37,6 +39,8 @@ pub struct Loader {
     pub(crate) roles: HashMap<String, Rc<Role>>,
     /// Variables of the play that is being read.
     pub(crate) play_vars: Named,
+    /// Roles that the play has used: name, parameters, conditions.
+    pub(crate) seen: Vec<(String, Named, Vec<Value>)>,
     pub(crate) play_handlers: Vec<Item>,
     pub(crate) play_roles: Vec<Rc<Role>>,
 }
@@ -63,6 +67,7 @@ impl Loader {
             engine,
             roles_path: Vec::new(),
             collections_path: Vec::new(),
+            lookups: Vec::new(),
             extra: Vec::new(),
             supported: Box::new(supported),
             folder: ".".to_owned(),
@@ -70,6 +75,7 @@ impl Loader {
             unsupported: Vec::new(),
             roles: HashMap::new(),
             play_vars: Vec::new(),
+            seen: Vec::new(),
             play_handlers: Vec::new(),
             play_roles: Vec::new(),
         }
@@ -244,5 +250,6 @@ impl Loader {
     pub fn enter_play(&mut self, play: &Play) {
         self.play_vars.clone_from(&play.within.vars);
         self.folder.clone_from(&play.folder);
+        self.seen.clone_from(&play.seen);
     }
 }

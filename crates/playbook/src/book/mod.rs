@@ -159,7 +159,7 @@ impl Task {
                 _ => self.written.clone(),
             }
         });
-        match self.within.role() {
+        match self.within.role().filter(|_| self.action != "include_role") {
             Some(role) => format!("{} : {name}", role.name),
             None => name,
         }
@@ -219,6 +219,8 @@ pub struct Play {
     pub used_roles: Vec<Rc<Role>>,
     /// The folder of the playbook.
     pub folder: String,
+    /// Roles that were used, with parameters and conditions.
+    pub(crate) seen: Vec<(String, Named, Vec<Value>)>,
 }
 
 impl Play {

@@ -9,7 +9,7 @@ use super::loader::{Loader, parent};
 use super::problem::{Problem, Result};
 use super::roles::From;
 use super::tasks::{Spot, entries, fail, items, key_text, listed, take_common, within};
-use super::{Item, Named, Play, Prompt, Role, Within};
+use super::{Item, Play, Prompt, Role, Within};
 
 /// Playbooks that import playbooks.
 const IMPORTS_MAX: usize = 20;
@@ -142,6 +142,7 @@ impl Loader {
         self.play_vars.clone_from(&about.vars);
         self.play_handlers.clear();
         self.play_roles.clear();
+        self.seen.clear();
         let about = Rc::new(about);
         let (role_items, mut handlers, mut used) = self.read_roles(fields, file, &about)?;
         let mut part = |name: &str, handlers: bool| match fields.iter().find(|(key, ..)| *key == name) {
@@ -169,6 +170,7 @@ impl Loader {
             handlers,
             used_roles: used,
             folder: self.folder.clone(),
+            seen: self.seen.clone(),
         })
     }
 
@@ -180,17 +182,14 @@ impl Loader {
         about: &Rc<Within>,
     ) -> Result<(Vec<Item>, Vec<Item>, Vec<Rc<Role>>)> {
         let (mut out, mut handlers, mut used) = (Vec::new(), Vec::new(), Vec::new());
-        let mut seen: Vec<(String, Named, Vec<Value>)> = Vec::new();
         for (_, _, list) in fields.iter().filter(|(key, ..)| *key == "roles") {
             for entry in items(list, file, "a list of roles")? {
                 let (name, own) = self.role_entry(entry, file, about)?;
-                let words = (name.clone(), own.vars.clone(), own.when.clone());
-                let again = seen.contains(&words);
+                let again = self.seen_before(&name, &own);
                 let items = self.use_role(&name, own, &From::default(), 0, &mut handlers, &mut used)?;
                 if !again || used.last().is_some_and(|role| role.allow_duplicates) {
                     out.extend(items);
                 }
-                seen.push(words);
             }
         }
         Ok((out, handlers, used))

@@ -200,19 +200,29 @@ impl Loader {
         let mut out = Vec::new();
         for (_, list) in entries.iter().filter(|(key, _)| key.text() == Some("dependencies")) {
             for entry in super::tasks::items(list, file, "a list of roles")? {
-                let seen = used.len();
                 let (name, within) = self.role_entry(entry, file, own)?;
+                let again = self.seen_before(&name, &within);
+                let first = used.len();
                 let items = self.use_role(&name, within, &From::default(), depth + 1, handlers, used)?;
-                // Roles that ran before with the same words are not run again.
-                let again =
-                    used.iter().take(seen).any(|role| used.last().is_some_and(|last| Rc::ptr_eq(role, last)));
-                let duplicates = used.last().is_some_and(|role| role.allow_duplicates);
+                // What ran before with the same words is not run again.
+                let duplicates =
+                    used.get(first..).and_then(<[_]>::last).is_some_and(|role| role.allow_duplicates);
                 if !again || duplicates {
                     out.extend(items);
                 }
             }
         }
         Ok(out)
+    }
+
+    /// Whether the play has used a role with the same parameters and conditions already; notes it.
+    pub(crate) fn seen_before(&mut self, name: &str, within: &Within) -> bool {
+        let words = (name.to_owned(), within.vars.clone(), within.when.clone());
+        let seen = self.seen.contains(&words);
+        if !seen {
+            self.seen.push(words);
+        }
+        seen
     }
 
     /// `name`, `{role: name, …}`: the name and what is said for the use.
@@ -289,7 +299,7 @@ impl Loader {
         })))
     }
 
-    /// A role for `include_role`, with its names already rendered; `before`: roles that the play has used.
+    /// A role for `include_role`, with its names already rendered.
     ///
     /// # Errors
     /// The first mistake with its place.
@@ -298,7 +308,6 @@ impl Loader {
         name: &str,
         files: &[(String, String)],
         parent: Within,
-        before: &[Rc<Role>],
     ) -> std::result::Result<Dynamic, BookError> {
         let file = |wanted: &str| {
             files.iter().find(|(key, _)| key == wanted).map_or("main", |(_, value)| value.as_str())
@@ -309,10 +318,10 @@ impl Loader {
             vars: file("vars_from"),
             defaults: file("defaults_from"),
         };
-        // What the play has used already is not run again as a dependency.
-        let (mut handlers, mut used) = (Vec::new(), before.to_vec());
+        self.seen_before(name, &parent);
+        let (mut handlers, mut used) = (Vec::new(), Vec::new());
         let items = self.use_role(name, parent, &from, 0, &mut handlers, &mut used)?;
-        Ok(Dynamic { items, handlers, roles: used.split_off(before.len()) })
+        Ok(Dynamic { items, handlers, roles: used })
     }
 }
 

@@ -209,6 +209,16 @@ impl Loader {
                 key if take_common(&mut own, key, value) => {}
                 key if key.starts_with("with_") => {
                     let lookup = key.strip_prefix("with_").map(str::to_owned);
+                    let name = lookup.as_deref().unwrap_or_default();
+                    if !crate::template::knows_lookup(name) && !self.lookups.iter().any(|known| known == name)
+                    {
+                        let accepted = "with_ and the name of a lookup".to_owned();
+                        return fail(
+                            at,
+                            &spot.file,
+                            Problem::Keyword { keyword: key.to_owned(), of: "Task", accepted },
+                        );
+                    }
                     task.looped = Some(Loop { lookup, terms: plain(), control: Vec::new() });
                 }
                 "loop" => task.looped = Some(Loop { lookup: None, terms: plain(), control: Vec::new() }),

@@ -112,7 +112,7 @@ impl Run {
                     } else {
                         format!("Error while evaluating conditional: {text}")
                     };
-                    return results::failed(format!("Task failed: Action failed: {text}"));
+                    return results::failed(format!("Task failed: {text}"));
                 }
             }
         }
@@ -126,6 +126,15 @@ impl Run {
     /// An action of the controller with its arguments rendered.
     pub(crate) fn action(&mut self, running: &mut Running, args: Named) -> Named {
         match running.task.action.as_str() {
+            "debug"
+                if results::get(&args, "verbosity")
+                    .is_some_and(|level| !matches!(key_text(level).as_str(), "0")) =>
+            {
+                let mut result = results::skipped("", None);
+                results::remove(&mut result, "skip_reason");
+                put(&mut result, "skipped_reason", Value::Unsafe("Verbosity threshold not met.".to_owned()));
+                result
+            }
             "debug" => {
                 let message = results::get(&args, "msg")
                     .cloned()
@@ -390,16 +399,15 @@ impl Run {
 
     /// Facts that a module told.
     pub(crate) fn store_facts(&mut self, running: &mut Running, result: &Named) {
-        let hosts = self.hosts_for(running);
+        let delegated = self.switch(running, "delegate_facts", false).unwrap_or(false);
+        let hosts = match &running.delegated {
+            Some(target) if delegated => vec![target.clone()],
+            _ => self.hosts_for(running),
+        };
         let requests = self.apply_effects(running, &hosts);
         running.effects.extend(requests.into_iter().map(Effect::Include));
         let own = matches!(running.task.action.as_str(), "set_fact" | "include_vars");
         let Some(Value::Map(facts)) = results::get(result, "ansible_facts").filter(|_| !own) else { return };
-        let delegated = self.switch(running, "delegate_facts", false).unwrap_or(false);
-        let hosts = match &running.delegated {
-            Some(target) if delegated => vec![target.clone()],
-            _ => hosts,
-        };
         for host in &hosts {
             self.world.with_host(host, |known| {
                 for (name, value) in facts {

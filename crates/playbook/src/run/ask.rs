@@ -7,7 +7,7 @@ use super::results::{self, put};
 use super::task::{Running, told};
 use super::work::{Become, Work, WorkId};
 use crate::book::{Named, key_text, listed};
-use crate::template::TemplateError;
+use crate::template::{Scope, TemplateError};
 
 impl Run {
     pub(super) fn delegate(&self, running: &mut Running) -> Result<(), TemplateError> {
@@ -162,20 +162,7 @@ impl Run {
     }
 
     pub(crate) fn search_path(&self, running: &Running) -> Vec<String> {
-        let mut out: Vec<String> = Vec::new();
-        let mut add = |path: &str| {
-            if !out.iter().any(|known| known == path) {
-                out.push(path.to_owned());
-            }
-        };
-        for role in running.task.within.chain().filter_map(|within| within.role.as_ref()) {
-            add(&role.path);
-        }
-        add(running.task.within.place.file.rsplit_once('/').map_or(".", |(folder, _)| folder));
-        if let Some(play) = &self.play {
-            add(&play.folder);
-        }
-        out
+        self.scope(running).search_path()
     }
 }
 

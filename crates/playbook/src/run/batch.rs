@@ -35,6 +35,8 @@ pub(crate) struct Batch {
     /// Finished includes of the current step.
     pub(crate) includes: Vec<super::includes::Wanted>,
     pub(crate) free: bool,
+    /// The host whose turn it is with the strategy free.
+    pub(crate) turn: usize,
     /// The header that stands last in the output.
     pub(crate) shown: Option<Rc<Task>>,
     /// `any_errors_fatal` or `max_fail_percentage` ended it.
@@ -131,6 +133,7 @@ impl Batch {
             notified: Vec::new(),
             running: Vec::new(),
             includes: Vec::new(),
+            turn: 0,
             free: matches!(crate::book::short_name(&strategy), "free" | "host_pinned"),
             shown: None,
             fatal: false,

@@ -62,7 +62,13 @@ impl Run {
             running.local.iter().map(|(name, value)| (name.clone(), (**value).clone())).collect();
         // Parameters are kept as they are written; they are rendered where they are used.
         vars.extend(running.task.within.vars.iter().cloned());
-        let label = running.items.as_ref().and_then(|items| items.get(running.at)).map(show::label);
+        let item = running.items.as_ref().and_then(|items| items.get(running.at));
+        let label = item.map(|item| match running.control("label") {
+            Some(label) => {
+                show::label(&self.session(running).value(label).ok().flatten().unwrap_or(Value::Null))
+            }
+            None => show::label(item),
+        });
         running.effects.push(super::actions::Effect::Include(Request {
             public: results::flag(args, "public"),
             name: name.clone(),
@@ -123,6 +129,8 @@ impl Run {
     fn include_failed(&mut self, want: &Wanted, host: &str, why: &str) {
         let running = Running::new(host, &want.task, false);
         let result = vec![
+            ("changed".to_owned(), Value::Bool(false)),
+            ("failed".to_owned(), Value::Bool(true)),
             ("include".to_owned(), Value::Unsafe(want.request.name.clone())),
             ("reason".to_owned(), Value::Unsafe(why.to_owned())),
         ];
@@ -168,10 +176,7 @@ impl Run {
                 .is_some_and(|state| state.frames.in_handlers())
         });
         let found = if request.role {
-            {
-                let before = self.play.as_ref().map(|play| play.used_roles.clone()).unwrap_or_default();
-                self.loader.included_role(&request.name, &request.files, own, &before)
-            }
+            { self.loader.included_role(&request.name, &request.files, own) }
         } else {
             self.loader.included_tasks(&request.name, task, Rc::new(own))
         };

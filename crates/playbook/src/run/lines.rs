@@ -24,7 +24,7 @@ impl Run {
         let who = self.who(running);
         let no_log = self.hidden(running);
         let value = shown(running, result);
-        let label = if no_log { "None" } else { label };
+        let label = if no_log { "(censored due to no_log)" } else { label };
         if matches!(running.task.action.as_str(), "include_tasks" | "include_role")
             && !flag(result, "failed")
             && !flag(result, "skipped")

@@ -17,9 +17,11 @@ impl Run {
         let mut chosen = Vec::new();
         for host in hosts.iter().take(if each { usize::MAX } else { 1 }) {
             let running = Running::new(host, task, false);
-            if !implicit {
-                self.say(show::banner(&format!("TASK [{}]", self.title(task, host))));
+            if implicit {
+                chosen.push(host.clone());
+                continue;
             }
+            self.say(show::banner(&format!("TASK [{}]", self.title(task, host))));
             match self.condition(&running) {
                 Ok(None) => chosen.push(host.clone()),
                 Ok(Some(_)) => self.say(format!("skipping: [{host}]")),

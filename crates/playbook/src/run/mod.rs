@@ -122,6 +122,7 @@ impl Run {
                 return Next::Ask(prompt);
             }
             if self.batch.is_some() {
+                self.fill_free();
                 let (work, due) = self.progress();
                 if !work.is_empty() {
                     return Next::Work(work);

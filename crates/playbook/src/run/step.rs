@@ -135,6 +135,11 @@ impl Run {
     /// Starts the next step. False when the batch is over.
     pub(crate) fn schedule(&mut self) -> bool {
         let Some(mut batch) = self.batch.take() else { return false };
+        if batch.free {
+            let started = self.schedule_free(&mut batch);
+            self.batch = Some(batch);
+            return started;
+        }
         let mut waiting: Vec<(String, Rc<Task>)> = Vec::new();
         for host in batch.hosts.clone() {
             if let Some(task) = self.peek(&mut batch, &host) {
@@ -144,13 +149,6 @@ impl Run {
         if waiting.is_empty() {
             self.batch = Some(batch);
             return false;
-        }
-        if batch.free {
-            for (host, task) in waiting {
-                self.start(&mut batch, &[host], &task);
-            }
-            self.batch = Some(batch);
-            return true;
         }
         let is_waiting = |task: &Rc<Task>| waiting.iter().any(|(_, other)| Rc::ptr_eq(other, task));
         let from = batch.cursor;
@@ -172,6 +170,33 @@ impl Run {
         self.start(&mut batch, &hosts, &task);
         self.batch = Some(batch);
         true
+    }
+
+    /// Gives the next host in turn that is idle its next task. False when none has one.
+    pub(crate) fn schedule_free(&mut self, batch: &mut Batch) -> bool {
+        let count = batch.hosts.len();
+        for step in 0..count {
+            let at = (batch.turn + step) % count;
+            let Some(host) = batch.hosts.get(at).cloned() else { continue };
+            if batch.running.iter().any(|running| running.host == host) {
+                continue;
+            }
+            if let Some(task) = self.peek(batch, &host) {
+                batch.turn = (at + 1) % count;
+                self.start(batch, &[host], &task);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// With the strategy free: starts as many hosts as there is room for.
+    pub(crate) fn fill_free(&mut self) {
+        let Some(mut batch) = self.batch.take() else { return };
+        if batch.free {
+            while batch.running.len() < self.options.forks.max(1) && self.schedule_free(&mut batch) {}
+        }
+        self.batch = Some(batch);
     }
 
     /// The next task of a host; handlers only when they were notified, others only when tags choose them.
@@ -282,7 +307,8 @@ impl Run {
         let shown = batch.shown.as_ref().is_some_and(|shown| Rc::ptr_eq(shown, task)) && batch.free;
         if !shown {
             let title = self.title(task, first);
-            let kind = if Self::is_handler(batch, task) { "RUNNING HANDLER" } else { "TASK" };
+            let inside = batch.states.get(first).is_some_and(|state| state.frames.in_handlers());
+            let kind = if inside || Self::is_handler(batch, task) { "RUNNING HANDLER" } else { "TASK" };
             self.say(show::banner(&format!("{kind} [{title}]")));
             batch.shown = Some(Rc::clone(task));
         }

@@ -68,7 +68,7 @@ impl Running {
         }
     }
 
-    pub(super) fn control(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn control(&self, name: &str) -> Option<&Value> {
         let looped = self.task.looped.as_ref()?;
         looped.control.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }

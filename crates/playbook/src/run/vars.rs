@@ -160,13 +160,15 @@ pub(crate) struct TaskScope {
     pub(crate) task: Option<Rc<Within>>,
     /// Loop items and what else belongs to this very run.
     pub(crate) local: Layer,
+    /// `hostvars[…]`: what the play and its roles say is not seen.
+    pub(crate) bare: bool,
 }
 
 impl TaskScope {
     pub(crate) fn new(world: &Rc<World>, host: &str, task: Option<&Rc<Task>>, local: Layer) -> Rc<Self> {
         world.load(host);
         let task = task.map(|task| Rc::clone(&task.within));
-        Rc::new(Self { world: Rc::clone(world), host: host.to_owned(), task, local })
+        Rc::new(Self { world: Rc::clone(world), host: host.to_owned(), task, local, bare: false })
     }
 
     /// The nodes around the task, without the play itself.
@@ -234,6 +236,9 @@ impl TaskScope {
         if let Some(found) = around(false) {
             return Some(found);
         }
+        if self.bare {
+            return self.below(host, &play, name);
+        }
         let mut own_roles = self.chain().filter_map(|within| within.role.as_ref());
         if let Some(found) = own_roles.find_map(|role| said(&role.vars)) {
             return Some(found);
@@ -256,6 +261,9 @@ impl TaskScope {
         }
         if let Some(found) = host.inventory.as_ref().and_then(|vars| vars.get(name)) {
             return Some(Arc::new(found.value.clone()));
+        }
+        if self.bare {
+            return None;
         }
         let said = |role: &Rc<Role>| {
             role.defaults.iter().rev().find(|(key, _)| key == name).map(|(_, value)| Arc::new(value.clone()))
@@ -284,6 +292,9 @@ impl Scope for TaskScope {
             names.extend(host.inventory.iter().flat_map(|vars| vars.keys().cloned()));
         }
         let play = self.world.play.borrow();
+        if self.bare {
+            return names.into_iter().collect();
+        }
         names.extend(play.vars.iter().chain(&play.prompts).map(|(name, _)| name.clone()));
         names.extend(play.magic.keys().cloned());
         let roles = play.roles.iter().chain(self.chain().filter_map(|within| within.role.as_ref()));
@@ -294,9 +305,35 @@ impl Scope for TaskScope {
         names.into_iter().collect()
     }
 
+    fn search_path(&self) -> Vec<String> {
+        let mut out: Vec<String> = Vec::new();
+        let mut add = |path: &str| {
+            if !out.iter().any(|known| known == path) {
+                out.push(path.to_owned());
+            }
+        };
+        for role in self.chain().filter_map(|within| within.role.as_ref()) {
+            add(&role.path);
+        }
+        if let Some(task) = &self.task {
+            add(task.place.file.rsplit_once('/').map_or(".", |(folder, _)| folder));
+        }
+        if let Some(folder) = self.world.play.borrow().magic.get("playbook_dir") {
+            add(folder.as_text().unwrap_or_default());
+        }
+        out
+    }
+
     fn host(&self, name: &str) -> Option<ScopeRef> {
         self.world.known(name).then(|| {
-            let scope: ScopeRef = Self::new(&self.world, name, None, Layer::new());
+            self.world.load(name);
+            let scope: ScopeRef = Rc::new(Self {
+                world: Rc::clone(&self.world),
+                host: name.to_owned(),
+                task: None,
+                local: Layer::new(),
+                bare: true,
+            });
             scope
         })
     }

@@ -113,6 +113,8 @@ pub(crate) struct For {
     pub(crate) over: Expr,
     pub(crate) filter: Option<Expr>,
     pub(crate) recursive: bool,
+    /// The body asks for `loop`, or includes a file that may.
+    pub(crate) uses_loop: bool,
     pub(crate) body: Vec<Node>,
     pub(crate) otherwise: Vec<Node>,
 }

@@ -319,9 +319,24 @@ impl super::session::Session<'_> {
             return Ok(Some(found.clone()));
         }
         let Some(value) = scope.get(name) else { return Ok(None) };
-        let value = self.resolve(&to_val(&value, scope))?;
+        let value = match to_val(&value, scope) {
+            // Opened where it is used, so that a test can see that it is sealed.
+            sealed @ Val::Vault(_) => sealed,
+            other => self.resolve(&other)?,
+        };
         self.memo.borrow_mut().insert(key, value.clone());
         Ok(Some(value))
+    }
+
+    /// The variables of another host, found once.
+    fn other(&self, scope: &super::scope::ScopeRef, name: &str) -> Option<super::scope::ScopeRef> {
+        let key = (Rc::as_ptr(scope).cast::<()>(), Rc::from(name));
+        if let Some(found) = self.others.borrow().get(&key) {
+            return Some(Rc::clone(found));
+        }
+        let found = scope.host(name)?;
+        self.others.borrow_mut().insert(key, Rc::clone(&found));
+        Some(found)
     }
 
     /// Rendered, and not undefined.
@@ -360,7 +375,7 @@ impl super::session::Session<'_> {
                 let length = text.chars().count();
                 at(length).and_then(|at| text.chars().nth(at)).map(|c| Val::str(c.to_string()))
             }
-            Val::Hosts(scope) => scope.host(&super::show::text(key)).map(Val::Scope),
+            Val::Hosts(scope) => self.other(scope, &super::show::text(key)).map(Val::Scope),
             Val::Scope(scope) => self.variable(&super::show::text(key).as_str().into(), scope)?,
             _ => None,
         };

@@ -276,13 +276,16 @@ impl<'s, 'e> Interp<'s, 'e> {
         for (at, item) in items.iter().enumerate() {
             self.session.charge(1)?;
             self.frames.push(Rc::default());
-            let mut info = loop_info(&items, at, depth);
-            info.insert(Key::text("__changed"), Val::Map(Rc::clone(&changed)));
-            if node.recursive {
-                let again = Func::Loop(Rc::clone(node), outer.clone(), depth + 1);
-                info.insert(Key::text("__call__"), Val::Func(Rc::new(again)));
+            if node.uses_loop || node.recursive {
+                self.session.charge(10)?;
+                let mut info = loop_info(&items, at, depth);
+                info.insert(Key::text("__changed"), Val::Map(Rc::clone(&changed)));
+                if node.recursive {
+                    let again = Func::Loop(Rc::clone(node), outer.clone(), depth + 1);
+                    info.insert(Key::text("__call__"), Val::Func(Rc::new(again)));
+                }
+                self.set("loop".into(), Val::Object(Rc::new(RefCell::new(info)), "loop"));
             }
-            self.set("loop".into(), Val::Object(Rc::new(RefCell::new(info)), "loop"));
             let flow = self.assign(&node.target, item.clone()).and_then(|()| self.run(&node.body, out));
             self.frames.pop();
             if flow? == Flow::Break {
@@ -301,7 +304,7 @@ impl<'s, 'e> Interp<'s, 'e> {
         let engine = self.session.engine;
         for name in &names {
             let name = self.session.text(name)?;
-            let folders = engine.outside.search_path();
+            let folders = self.scope.search_path();
             let candidates = if name.starts_with('/') {
                 vec![name.clone()]
             } else {

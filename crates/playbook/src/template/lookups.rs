@@ -404,7 +404,7 @@ fn candidates(interp: &Interp<'_, '_>, name: &str, folder: &str) -> Vec<String> 
     if name.starts_with('/') {
         return vec![name.to_owned()];
     }
-    let folders = interp.session.engine.outside.search_path();
+    let folders = interp.scope.search_path();
     folders.iter().flat_map(|base| [format!("{base}/{folder}/{name}"), format!("{base}/{name}")]).collect()
 }
 

@@ -22,6 +22,11 @@ pub trait Scope {
         None
     }
 
+    /// Folders in which relative file names are looked for, nearest first.
+    fn search_path(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The hosts that `hostvars` knows.
     fn hosts(&self) -> Vec<String> {
         Vec::new()
@@ -59,10 +64,5 @@ pub trait Outside {
     fn open_vault(&self, sealed: &str) -> std::result::Result<String, String> {
         let _ = sealed;
         Err("Attempting to decrypt but no vault secrets found.".to_owned())
-    }
-
-    /// A role's or play's folder in which relative file names are looked for, nearest first.
-    fn search_path(&self) -> Vec<String> {
-        Vec::new()
     }
 }

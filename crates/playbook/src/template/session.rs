@@ -16,8 +16,8 @@ use super::scope::{Outside, ScopeRef};
 use super::show;
 use super::value::Val;
 
-/// Steps of one session: enough for a loop over all pairs of two thousand hosts, far below a second's work.
-pub const STEPS_MAX: usize = 20_000_000;
+/// Steps of one session: some seconds of work at most, far more than a template of thousand hosts needs.
+pub const STEPS_MAX: usize = 5_000_000;
 /// Levels of expressions, macros, includes and texts that name other texts.
 pub const DEPTH_MAX: usize = 220;
 /// Most bytes of one text.
@@ -70,6 +70,7 @@ impl Engine {
             depth: Cell::new(0),
             line: Cell::new(0),
             memo: RefCell::default(),
+            others: RefCell::default(),
             rendering: RefCell::default(),
         }
     }
@@ -113,6 +114,8 @@ pub struct Session<'e> {
     pub(crate) line: Cell<u32>,
     /// Names that were looked up, by scope.
     pub(crate) memo: RefCell<HashMap<(*const (), Rc<str>), Val>>,
+    /// Scopes of other hosts by where they were asked for and name; kept, because [`Self::memo`] goes by address.
+    pub(crate) others: RefCell<HashMap<(*const (), Rc<str>), ScopeRef>>,
     /// Texts that are being rendered, to find circles early.
     rendering: RefCell<Vec<Rc<str>>>,
 }
@@ -326,8 +329,8 @@ impl Session<'_> {
             Val::Hosts(scope) => {
                 let mut out = super::value::Dict::new();
                 for name in scope.hosts() {
-                    if let Some(host) = scope.host(&name) {
-                        out.insert(super::value::Key::text(&name), self.force(&Val::Scope(host))?);
+                    if let Some(host) = self.entry(value, &Val::str(&name))? {
+                        out.insert(super::value::Key::text(&name), self.force(&host)?);
                     }
                 }
                 Ok(Val::map(out))

@@ -224,14 +224,16 @@ impl Parser {
         let filter = if self.eat_name("if") { Some(self.expression()?) } else { None };
         let recursive = self.eat_name("recursive");
         self.close()?;
+        let from = self.at_token();
         let body = self.nodes(&["endfor", "else"])?;
+        let uses_loop = self.mentions(from, &["loop", "include"]);
         let otherwise = if &*self.want_name()? == "else" {
             self.body("endfor")?
         } else {
             self.close()?;
             Vec::new()
         };
-        Ok(Stmt::For(Rc::new(For { target, over, filter, recursive, body, otherwise })))
+        Ok(Stmt::For(Rc::new(For { target, over, filter, recursive, uses_loop, body, otherwise })))
     }
 
     fn set_statement(&mut self) -> Result<Stmt> {
