@@ -197,7 +197,9 @@ impl Run {
         }
         if let Some(batch) = self.batch.as_mut().filter(|_| !found.handlers.is_empty()) {
             let mut all = batch.handlers.tasks.clone();
-            all.extend(found.handlers);
+            // A role that is included again brings the same handlers.
+            let known: Vec<_> = all.iter().map(|item| place_of(item).clone()).collect();
+            all.extend(found.handlers.into_iter().filter(|item| !known.contains(place_of(item))));
             let within = Rc::clone(&batch.handlers.within);
             batch.handlers = Rc::new(Block { within, tasks: all, rescue: Vec::new(), always: Vec::new() });
         }
@@ -206,5 +208,12 @@ impl Run {
             Rc::new(Block { within, tasks: found.items, rescue: Vec::new(), always: Vec::new() }),
             handlers && !request.role,
         ))
+    }
+}
+
+fn place_of(item: &Item) -> &wellkept_inventory::Place {
+    match item {
+        Item::Task(task) => &task.within.place,
+        Item::Block(block) => &block.within.place,
     }
 }
