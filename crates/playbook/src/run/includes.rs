@@ -176,7 +176,7 @@ impl Run {
                 .is_some_and(|state| state.frames.in_handlers())
         });
         let found = if request.role {
-            { self.loader.included_role(&request.name, &request.files, own) }
+            self.loader.included_role(&request.name, &request.files, own)
         } else {
             self.loader.included_tasks(&request.name, task, Rc::new(own))
         };
