@@ -107,7 +107,7 @@ fn deep_nesting_ends_at_a_bound_and_not_in_a_crash() {
         format!("{{{{ 1{} }}}}", "|abs".repeat(5000)),
         format!("{{{{ 1{} }}}}", " if 1 else 1".repeat(5000)),
         "{% if 1 %}".repeat(5000),
-        "{{ [".repeat(1) + &"[".repeat(5000),
+        format!("{{{{ {}", "[".repeat(5000)),
     ] {
         let error = render(&deep, &[]).expect_err("too deep");
         assert!(matches!(error, TemplateError::Bound { .. } | TemplateError::Syntax { .. }), "{error}");

@@ -234,3 +234,18 @@ fn a_missing_include_fails_the_task_by_name_and_can_be_rescued() {
     assert_eq!(arg(&work(run.poll(0))[0], "_raw_params"), Some(text("saved")));
     assert!(run.output().join("\n").contains("nope.yml"));
 }
+
+#[test]
+fn a_diff_stands_before_the_line_of_its_task() {
+    let mut run = run(
+        &format!("{HEAD}  tasks:\n    - copy: {{dest: /f}}\n"),
+        Options { diff: true, ..Options::default() },
+    );
+    let first = work(run.poll(0));
+    let sides = [("before", "a\n"), ("after", "b\n")];
+    let diff = Value::Map(sides.iter().map(|(k, v)| (text(k), text(v))).collect());
+    run.handle(0, first[0].id, done(&[("changed", Value::Bool(true)), ("diff", diff)]));
+    run.poll(0);
+    let lines = run.output().join("\n");
+    assert!(lines.contains("--- before\n+++ after\n@@ -1 +1 @@\n-a\n+b\n\nchanged: [h1]"), "{lines}");
+}

@@ -36,6 +36,7 @@ impl Run {
                 self.world.with_host(host, |known| known.set.insert(name.clone(), Arc::clone(&value)));
             }
         }
+        self.show_diff(&running, &result);
         let asked = !requests.is_empty();
         if let Some(batch) = &mut self.batch {
             for request in requests {

@@ -19,6 +19,29 @@ impl Run {
         self.switch(running, "no_log", false).unwrap_or(true)
     }
 
+    /// How texts changed, when that is asked for.
+    pub(super) fn show_diff(&mut self, running: &Running, result: &Named) {
+        let wanted = self.switch(running, "diff", self.options.diff).unwrap_or(false);
+        if !wanted || self.hidden(running) {
+            return;
+        }
+        let mut text = String::new();
+        let mut add = |changed: bool, diff: Option<&Value>| {
+            if let Some(diff) = diff.filter(|_| changed) {
+                text.push_str(&super::diff::shown(diff));
+            }
+        };
+        add(flag(result, "changed"), get(result, "diff"));
+        if let Some(Value::List(items)) = get(result, "results").filter(|_| running.items.is_some()) {
+            for item in items {
+                add(item.get("changed").is_some_and(results::truth), item.get("diff"));
+            }
+        }
+        if !text.is_empty() {
+            self.say(text);
+        }
+    }
+
     /// The line of one item.
     pub(crate) fn show_item(&mut self, running: &Running, result: &Named, label: &str) {
         let who = self.who(running);

@@ -6,6 +6,7 @@
 mod actions;
 mod ask;
 mod batch;
+mod diff;
 mod follow;
 mod frames;
 mod includes;
