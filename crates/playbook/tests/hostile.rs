@@ -277,3 +277,51 @@ fn sealed_files_are_opened_while_reading() {
     let other = vault::seal(b"x", b"other", None, &[1; 32]);
     assert!(read(&[("/p/site.yml", &other)]).expect_err("closed").contains("Decryption failed"));
 }
+
+#[test]
+fn lookups_read_files_beside_the_task_and_open_sealed_ones() {
+    struct Near(Vars);
+    impl Scope for Near {
+        fn get(&self, name: &str) -> Option<Arc<Value>> {
+            self.0.get(name)
+        }
+        fn names(&self) -> Vec<String> {
+            self.0.names()
+        }
+        fn search_path(&self) -> Vec<String> {
+            vec!["/p/roles/r".to_owned(), "/p".to_owned()]
+        }
+    }
+    let engine = engine(&[
+        ("/p/files/a", "text  \n"),
+        ("/p/roles/r/files/s", include_str!("data/vault-1.1")),
+        ("/p/roles/r/templates/t.j2", "{% if n %}\nn={{ n }}\n{% include 'i.j2' %}\n{% endif %}\n"),
+        ("/p/templates/i.j2", "inner {{ n }}\n"),
+        ("/p/templates/m.j2", "{% macro hi(x) %}hi {{ x }}{% endmacro %}"),
+        ("/p/templates/base.j2", "<{% block b %}base{% endblock %}>"),
+    ]);
+    let vars: Rc<dyn Scope> = Rc::new(Near(Vars([("n".to_owned(), Arc::new(Value::Int(7)))].into())));
+    for (template, wanted) in [
+        ("{{ lookup('file', 'a') }}|", "text|"),
+        ("{{ lookup('file', 'a', rstrip=false) }}|", "text  \n|"),
+        ("{{ lookup('unvault', 's') }}|", "a: 1\nb: {{ x }}\n|"),
+        ("{{ lookup('template', 't.j2') }}|", "n=7\ninner 7|"),
+        ("{{ lookup('ansible.builtin.file', 'a') }}|", "text|"),
+        ("{% import 'm.j2' as m %}{{ m.hi('you') }}|", "hi you|"),
+        ("{% from 'm.j2' import hi as say %}{{ say('me') }}|", "hi me|"),
+        ("{% extends 'base.j2' %}{% block b %}child{% endblock %}", "<child>"),
+        ("{{ lookup('file', 'nope', errors='ignore') is none }}|", "True|"),
+        ("{{ lookup('first_found', ['nope', 'a']) }}|", "/p/files/a|"),
+        ("{{ query('fileglob', 'a*') }}|", "['/p/files/a']|"),
+    ] {
+        let ours = engine.session(Rc::clone(&vars)).render(template);
+        let ours = ours.unwrap_or_else(|error| panic!("{template}: {error}"));
+        assert_eq!(
+            ours.as_ref()
+                .and_then(Value::as_text)
+                .map(|t| t.trim_end_matches(' ').replace("inner 7\n|", "inner 7|")),
+            Some(wanted.to_owned()),
+            "{template}"
+        );
+    }
+}

@@ -161,7 +161,9 @@ pub(crate) fn run(
         "nested" | "together" | "indexed_items" | "subelements" | "sequence" | "random_choice" => {
             combine(interp, short, terms, options)
         }
-        "file" | "fileglob" | "first_found" | "template" => on_files(interp, short, terms, options),
+        "file" | "unvault" | "fileglob" | "first_found" | "template" => {
+            on_files(interp, short, terms, options)
+        }
         _ => {
             let terms: Vec<Value> = terms.iter().filter_map(to_value).collect();
             let mut given = Vec::new();
@@ -371,7 +373,11 @@ fn on_files(
     }
     for term in terms {
         let path = session.text(term)?;
-        let text = read(interp, &path, if name == "file" { "files" } else { "templates" })?;
+        let text = read(interp, &path, if name == "template" { "templates" } else { "files" })?;
+        if name == "unvault" {
+            out.push(Val::str(text));
+            continue;
+        }
         if name == "file" {
             let text = if truth("rstrip", true)? { text.trim_end().to_owned() } else { text };
             let text = if truth("lstrip", false)? { text.trim_start().to_owned() } else { text };
