@@ -20,7 +20,7 @@ static FLOAT: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The type of a plain word by YAML 1.1. Dates stay text.
-pub(crate) fn plain(text: &str) -> Value {
+pub fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
         "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Value::Bool(true),

@@ -15,22 +15,29 @@ use crate::value::{MapBuilder, Value};
 
 /// One node and its place.
 #[derive(Debug, Clone)]
-pub(crate) struct Node {
-    pub(crate) line: u32,
-    pub(crate) column: u32,
-    pub(crate) kind: Kind,
+pub struct Node {
+    /// The line, from 1.
+    pub line: u32,
+    /// The character in the line, from 1.
+    pub column: u32,
+    /// What stands there.
+    pub kind: Kind,
 }
 
+/// What a node holds.
 #[derive(Debug, Clone)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// A single value.
     Scalar(Value),
+    /// A list.
     List(Vec<Node>),
+    /// A map; keys may repeat.
     Map(Vec<(Node, Node)>),
 }
 
 impl Node {
     /// The value without places; repeated keys: the last one counts.
-    pub(crate) fn into_value(self) -> Value {
+    pub fn into_value(self) -> Value {
         match self.kind {
             Kind::Scalar(value) => value,
             Kind::List(items) => Value::List(items.into_iter().map(Node::into_value).collect()),
@@ -45,7 +52,7 @@ impl Node {
     }
 
     /// The text of a scalar that is a text.
-    pub(crate) fn text(&self) -> Option<&str> {
+    pub fn text(&self) -> Option<&str> {
         match &self.kind {
             Kind::Scalar(value) => value.as_text(),
             _ => None,
@@ -57,7 +64,7 @@ impl Node {
     }
 
     /// The kind in words, for errors.
-    pub(crate) fn words(&self) -> String {
+    pub fn words(&self) -> String {
         match &self.kind {
             Kind::Scalar(value) => match value.key_text() {
                 text if matches!(value, Value::Null | Value::Vault(_)) || text.is_empty() => {
@@ -70,13 +77,14 @@ impl Node {
         }
     }
 
-    pub(crate) fn place(&self, file: &Place) -> Place {
+    /// The place of the node in its file.
+    pub fn place(&self, file: &Place) -> Place {
         file.at(self.line, self.column)
     }
 }
 
 /// Reads one document. `None` when the text holds no node.
-pub(crate) fn read(text: &str, file: &Place) -> Result<Option<Node>> {
+pub fn read(text: &str, file: &Place) -> Result<Option<Node>> {
     let json = matches!(text.trim_start().as_bytes().first(), Some(b'{' | b'['))
         && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     let mut reader = Reader { file, json, nodes: 0, anchors: HashMap::new(), open: Vec::new(), root: None };
