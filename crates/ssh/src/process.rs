@@ -157,7 +157,9 @@ pub struct Process {
     _permit: OwnedSemaphorePermit,
 }
 
-/// The writing half; closes the channel when it is dropped.
+/// The writing half; when it is dropped, the program is told to end and the channel is closed.
+///
+/// A program that goes on, as those of root do unless they write, keeps its session at the host until it ends.
 pub(crate) struct Input(pub(crate) Option<Arc<ChannelWriteHalf<Msg>>>);
 
 impl Drop for Input {
@@ -167,7 +169,11 @@ impl Drop for Input {
         };
         runtime.spawn(async move {
             // It is of no use to anybody whether this arrives; a full queue must not hold us forever.
-            let _ = timeout(FAREWELL, write.close()).await;
+            let _ = timeout(FAREWELL, async {
+                let _ = write.signal(Sig::TERM).await;
+                write.close().await
+            })
+            .await;
         });
     }
 }
@@ -348,7 +354,7 @@ impl Process {
         write.window_change(size.columns, size.rows, 0, 0).await.map_err(|_| self.lost())
     }
 
-    /// Asks the host to send it SIGTERM. OpenSSH does since 7.9; nobody says whether it did.
+    /// Asks the host to send it SIGTERM. OpenSSH does since 7.9, but not for logins as root; nobody says whether it did.
     ///
     /// # Errors
     /// When the connection is gone.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bed::{Sshd, open, sh};
 use bytes::Bytes;
+use tokio::time::timeout;
 use wellkept_ssh::{Command, CommandLine, Doubt, End, Input, NotRun, PtySize, Stream};
 
 fn command(line: &str) -> Command {
@@ -94,9 +95,9 @@ async fn endless_output_is_kept_in_part_and_ended() {
 
 #[tokio::test]
 async fn a_command_that_does_not_end_in_time_is_told_to_and_stays_unknown() {
-    let server = Sshd::start();
-    let connection = server.connect().await;
-    let mark = server.path("ended");
+    let (server, target) = Sshd::without_root();
+    let connection = open(&[target]).await.expect("a connection");
+    let mark = server.open_path("ended");
     let mut slow = command(&format!("trap 'echo > {}; exit' TERM; sleep 60 & wait", mark.display()));
     slow.bounds.time = Duration::from_millis(300);
     let ran = connection.exec(&slow).await;
@@ -149,14 +150,19 @@ async fn a_terminal_has_its_size_and_carries_a_conversation() {
 
 #[tokio::test]
 async fn a_dropped_command_frees_its_session() {
-    let server = Sshd::start();
-    let mut target = server.target();
+    let (_server, mut target) = Sshd::without_root();
     target.sessions_at_once = 1;
     let connection = open(&[target]).await.expect("a connection");
+    let line = CommandLine::line("sleep 60").expect("a line");
     for _ in 0..15 {
-        let line = CommandLine::line("sleep 60").expect("a line");
-        let mut process = connection.shell(Some(&line), None).await.expect("started");
-        let nothing = tokio::time::timeout(Duration::from_millis(5), process.next()).await;
+        // The host frees a session when the program has ended, which it does soon after it was told.
+        let mut process = loop {
+            match connection.shell(Some(&line), None).await {
+                Err(End::NotRun(NotRun::Refused(_))) => tokio::task::yield_now().await,
+                started => break started.expect("started"),
+            }
+        };
+        let nothing = timeout(Duration::from_millis(5), process.next()).await;
         assert!(nothing.is_err());
         drop(process);
     }

@@ -1,7 +1,11 @@
 //! Real OpenSSH servers on loopback, each with keys and a folder of its own.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::print_stdout,
+    reason = "each test binary uses a part of it; what cannot run says so"
+)]
 
-pub mod proxy;
+pub(crate) mod proxy;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -18,42 +22,42 @@ use wellkept_ssh::{
 };
 
 /// A user with a password, in servers that were made with [`Sshd::with_people`].
-pub const JANE: &str = "jane";
-pub const JANES_PASSWORD: &str = "correct horse $7 'quoted' \\ battery";
-pub const ROOTS_PASSWORD: &str = "root's own pass phrase";
+pub(crate) const JANE: &str = "jane";
+pub(crate) const JANES_PASSWORD: &str = "correct horse $7 'quoted' \\ battery";
+pub(crate) const ROOTS_PASSWORD: &str = "root's own pass phrase";
 
 /// An sshd that is started for each connection, as inetd would: no port is ever guessed or taken by others.
-pub struct Sshd {
-    pub folder: tempfile::TempDir,
-    pub address: SocketAddr,
+pub(crate) struct Sshd {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) address: SocketAddr,
     children: Arc<Mutex<Vec<Child>>>,
     stop: Arc<AtomicBool>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test wants certificates that are valid now")]
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
-pub fn am_root() -> bool {
+pub(crate) fn am_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 /// Says that a test cannot run here, in the one place that all use.
-pub fn needs_root(what: &str) -> bool {
+pub(crate) fn needs_root(what: &str) -> bool {
     if !am_root() {
         println!("NOT RUN: {what} needs root, for users with passwords in a mount namespace of their own");
     }
     !am_root()
 }
 
-pub fn me() -> String {
+pub(crate) fn me() -> String {
     let out = Command::new("id").arg("-un").output().expect("id");
     String::from_utf8(out.stdout).expect("a name").trim().to_owned()
 }
 
 /// Runs a program in a folder and insists on success.
-pub fn run(folder: &Path, argv: &[&str]) -> String {
+pub(crate) fn run(folder: &Path, argv: &[&str]) -> String {
     let (program, args) = argv.split_first().expect("a program");
     let out =
         Command::new(program).args(args).current_dir(folder).stdin(Stdio::null()).output().expect(program);
@@ -61,21 +65,21 @@ pub fn run(folder: &Path, argv: &[&str]) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
-pub fn keygen(folder: &Path, kind: &str, name: &str, passphrase: &str) {
+pub(crate) fn keygen(folder: &Path, kind: &str, name: &str, passphrase: &str) {
     run(folder, &["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", name, "-f", name]);
 }
 
-pub fn read(path: impl AsRef<Path>) -> String {
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(path.as_ref()).expect("a file")
 }
 
 impl Sshd {
     /// A server that lets us in by the key `user_key` in its folder.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(&[], Ipv4Addr::LOCALHOST)
     }
 
-    pub fn with(settings: &[&str], address: Ipv4Addr) -> Self {
+    pub(crate) fn with(settings: &[&str], address: Ipv4Addr) -> Self {
         let folder = tempfile::tempdir().expect("temp");
         let mut text = usual(folder.path());
         // The first setting of a kind counts.
@@ -84,12 +88,25 @@ impl Sshd {
     }
 
     /// A server in a mount namespace of its own, where `jane` and `root` have passwords.
-    pub fn with_people(settings: &[&str]) -> Self {
+    pub(crate) fn with_people(settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("temp");
         people(folder.path());
         let mut text = usual(folder.path());
         text.insert_str(0, &settings.iter().map(|s| format!("{s}\n")).collect::<String>());
         Self::run(folder, &text, Ipv4Addr::LOCALHOST, true)
+    }
+
+    /// A server and a target on it that is not root: for what OpenSSH does for others only.
+    pub(crate) fn without_root() -> (Self, Target) {
+        if !am_root() {
+            let server = Self::start();
+            let target = server.target();
+            return (server, target);
+        }
+        let server = Self::with_people(&[]);
+        let mut target = server.target();
+        target.user = UserName::new(JANE).expect("a name");
+        (server, target)
     }
 
     fn run(folder: tempfile::TempDir, config: &str, address: Ipv4Addr, people: bool) -> Self {
@@ -121,22 +138,30 @@ impl Sshd {
         server
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
+    /// A path at which whoever is logged in may write.
+    pub(crate) fn open_path(&self, name: &str) -> PathBuf {
+        let folder = self.path("open");
+        std::fs::create_dir_all(&folder).expect("dir");
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o777)).expect("mode");
+        folder.join(name)
+    }
+
     /// The line that makes this server known under an address.
-    pub fn known_line(&self, at: SocketAddr) -> String {
+    pub(crate) fn known_line(&self, at: SocketAddr) -> String {
         let key = read(self.path("host_key.pub"));
         format!("[{}]:{} {key}", at.ip(), at.port())
     }
 
     /// Where it is, with its key known and our key offered.
-    pub fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         self.target_at(self.address)
     }
 
-    pub fn target_at(&self, at: SocketAddr) -> Target {
+    pub(crate) fn target_at(&self, at: SocketAddr) -> Target {
         let known = self.path(&format!("known_{}", at.port()));
         std::fs::write(&known, self.known_line(at)).expect("write");
         let mut target = target(at);
@@ -145,11 +170,11 @@ impl Sshd {
         target
     }
 
-    pub async fn connect(&self) -> Connection {
+    pub(crate) async fn connect(&self) -> Connection {
         open(&[self.target()]).await.expect("a connection")
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("sshd.log")).unwrap_or_default()
     }
 }
@@ -166,21 +191,24 @@ impl Drop for Sshd {
     }
 }
 
-pub fn target(at: SocketAddr) -> Target {
+pub(crate) fn target(at: SocketAddr) -> Target {
     let host = HostName::new(&at.ip().to_string()).expect("an address");
     Target::new(host, at.port(), UserName::new(&me()).expect("my name"))
 }
 
-pub async fn open(route: &[Target]) -> Result<Connection, ConnectError> {
+pub(crate) async fn open(route: &[Target]) -> Result<Connection, ConnectError> {
     Connection::open(route, Arc::new(Unattended), now()).await
 }
 
-pub async fn open_with(target: Target, prompts: impl Prompts + 'static) -> Result<Connection, ConnectError> {
+pub(crate) async fn open_with(
+    target: Target,
+    prompts: impl Prompts + 'static,
+) -> Result<Connection, ConnectError> {
     Connection::open(&[target], Arc::new(prompts), now()).await
 }
 
 /// Runs a shell line with usual bounds.
-pub async fn sh(connection: &Connection, line: &str) -> Ran {
+pub(crate) async fn sh(connection: &Connection, line: &str) -> Ran {
     connection.exec(&wellkept_ssh::Command::new(CommandLine::line(line).expect("a line"))).await
 }
 

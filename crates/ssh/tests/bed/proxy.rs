@@ -12,13 +12,13 @@ struct State {
 }
 
 /// Cuts, or freezes, all connections that go through it.
-pub struct Proxy {
-    pub address: SocketAddr,
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
 impl Proxy {
-    pub fn to(server: SocketAddr) -> Self {
+    pub(crate) fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
         let address = listener.local_addr().expect("address");
         let state = Arc::new(Mutex::new(State::default()));
@@ -42,7 +42,7 @@ impl Proxy {
     }
 
     /// Both sides see the end of the line.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         for stream in self.state.lock().expect("nobody panics").streams.drain(..) {
             // One that has ended already is what we want.
             let _ = stream.shutdown(Shutdown::Both);
@@ -50,7 +50,7 @@ impl Proxy {
     }
 
     /// From now on nothing passes, and nobody is told: a cable that was pulled.
-    pub fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         self.state.lock().expect("nobody panics").frozen = true;
     }
 }
