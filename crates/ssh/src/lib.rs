@@ -10,6 +10,7 @@ mod name;
 mod pattern;
 mod text;
 mod quote;
+pub mod config;
 pub mod hosts;
 mod keys;
 mod target;

@@ -103,6 +103,9 @@ impl Default for Times {
 }
 
 impl Target {
+    /// OpenSSH allows ten; two are left for others who look after the same connection.
+    pub const SESSIONS_AT_ONCE: usize = 8;
+
     /// A target with usual bounds and no files: no host is known, and no key is offered.
     pub fn new(host: HostName, port: u16, user: UserName) -> Self {
         let known_as = HostId { host: host.clone(), port };
@@ -115,7 +118,7 @@ impl Target {
             identity: Identity::default(),
             family: Family::Any,
             times: Times::default(),
-            sessions_at_once: 8,
+            sessions_at_once: Self::SESSIONS_AT_ONCE,
         }
     }
 

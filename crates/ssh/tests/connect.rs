@@ -171,7 +171,7 @@ async fn a_certificate_of_a_user_lets_us_in() {
 async fn an_unknown_host_is_refused_with_its_fingerprint_and_may_be_accepted_once() {
     let server = Sshd::start();
     let mut target = server.target();
-    target.host_keys = HostKeys { files: vec![server.path("fresh")], hash_names: true };
+    target.host_keys = HostKeys::file(server.path("fresh"), true);
     let refused = open(std::slice::from_ref(&target)).await.expect_err("unknown");
     assert_eq!(refused.retry(), Retry::Never);
     let ConnectError::HostKey(refusal) = refused else { panic!("{refused}") };

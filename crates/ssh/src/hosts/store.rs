@@ -13,8 +13,10 @@ use super::{HostId, HostKeyRefusal, judge};
 /// Which files know the hosts, and where an accepted key goes.
 #[derive(Debug, Clone, Default)]
 pub struct HostKeys {
-    /// Read in order; a file that is not there is empty. The first one takes accepted keys.
+    /// Read in order; a file that is not there is empty.
     pub files: Vec<PathBuf>,
+    /// Takes the keys that a person accepts; one of `files`. `None`: no key is accepted on the way.
+    pub accept_into: Option<PathBuf>,
     /// Names are written as hashes.
     pub hash_names: bool,
 }
@@ -23,7 +25,9 @@ pub struct HostKeys {
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
     /// There is no file to write to.
-    #[error("no file of known hosts is configured, so nothing can be accepted")]
+    #[error(
+        "no key is accepted on the way here: StrictHostKeyChecking says so, or there is no file to write to"
+    )]
     NoFile,
     /// The file says something else about the host by now.
     #[error("{0}")]
@@ -42,6 +46,12 @@ pub enum AcceptError {
 }
 
 impl HostKeys {
+    /// One file that is read and takes accepted keys.
+    pub fn file(path: impl Into<PathBuf>, hash_names: bool) -> Self {
+        let path = path.into();
+        Self { files: vec![path.clone()], accept_into: Some(path), hash_names }
+    }
+
     /// Reads all files.
     ///
     /// # Errors
@@ -68,7 +78,7 @@ impl HostKeys {
     /// # Errors
     /// [`AcceptError`]; also when the host has got another key since.
     pub fn accept(&self, host: &HostId, key: &PublicKey, salt: [u8; 20]) -> Result<(), AcceptError> {
-        let path = self.files.first().ok_or(AcceptError::NoFile)?;
+        let path = self.accept_into.as_ref().ok_or(AcceptError::NoFile)?;
         let refused = |refusal| AcceptError::Refused(Box::new(refusal));
         let failed = |source| AcceptError::Io { host: host.clone(), file: path.clone(), source };
         let file = open_locked(path).map_err(failed)?;
@@ -142,7 +152,7 @@ mod tests {
     #[test]
     fn an_accepted_key_is_known_from_then_on_and_written_once() {
         let folder = tempfile::tempdir().expect("temp");
-        let keys = HostKeys { files: vec![folder.path().join("new/known_hosts")], hash_names: true };
+        let keys = HostKeys::file(folder.path().join("new/known_hosts"), true);
         assert_eq!(keys.read(&host("a")).expect("no file").check(&host("a"), &key(A)), Verdict::Unknown);
         keys.accept(&host("a"), &key(A), [3; 20]).expect("accepted");
         keys.accept(&host("a"), &key(A), [4; 20]).expect("again");
@@ -154,7 +164,7 @@ mod tests {
     #[test]
     fn a_changed_key_cannot_be_accepted() {
         let folder = tempfile::tempdir().expect("temp");
-        let keys = HostKeys { files: vec![folder.path().join("known_hosts")], hash_names: false };
+        let keys = HostKeys::file(folder.path().join("known_hosts"), false);
         keys.accept(&host("a"), &key(A), [0; 20]).expect("accepted");
         let refused = keys.accept(&host("a"), &key(B), [0; 20]).expect_err("changed");
         assert!(refused.to_string().contains("has changed"), "{refused}");
@@ -165,7 +175,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("temp");
         let path = folder.path().join("known_hosts");
         std::fs::write(&path, format!("[a]:2200 {A}")).expect("write");
-        let keys = HostKeys { files: vec![path], hash_names: false };
+        let keys = HostKeys::file(path, false);
         keys.accept(&host("b"), &key(B), [0; 20]).expect("accepted");
         let known = keys.read(&host("a")).expect("read");
         assert_eq!(known.check(&host("a"), &key(A)), Verdict::Known);
@@ -175,7 +185,7 @@ mod tests {
     #[test]
     fn writers_at_the_same_time_leave_whole_lines() {
         let folder = tempfile::tempdir().expect("temp");
-        let keys = HostKeys { files: vec![folder.path().join("known_hosts")], hash_names: false };
+        let keys = HostKeys::file(folder.path().join("known_hosts"), false);
         std::thread::scope(|scope| {
             for n in 0..16 {
                 let keys = &keys;
@@ -191,7 +201,7 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_refuses_the_host() {
         let folder = tempfile::tempdir().expect("temp");
-        let keys = HostKeys { files: vec![folder.path().to_owned()], hash_names: false };
+        let keys = HostKeys::file(folder.path().to_owned(), false);
         let refused = keys.read(&host("a")).expect_err("a folder is no file");
         assert!(matches!(refused, HostKeyRefusal::Unreadable { .. }), "{refused}");
     }

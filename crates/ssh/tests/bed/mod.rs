@@ -165,7 +165,7 @@ impl Sshd {
         let known = self.path(&format!("known_{}", at.port()));
         std::fs::write(&known, self.known_line(at)).expect("write");
         let mut target = target(at);
-        target.host_keys = HostKeys { files: vec![known], hash_names: false };
+        target.host_keys = HostKeys::file(known, false);
         target.identity.key_files = vec![self.path("user_key")];
         target
     }
