@@ -23,11 +23,13 @@ mod connection;
 mod process;
 mod exec;
 mod pipe;
+mod escalate;
 mod sftp;
 pub mod frames;
 
 pub use connection::Connection;
 pub use error::{ConnectError, Retry};
+pub use escalate::{Become, Method};
 pub use exec::{Bounds, Command, Input, Output, Ran};
 pub use frames::{FrameError, Frames};
 pub use name::{HostName, NameError, UserName};

@@ -3,6 +3,7 @@
 //! A task of its own moves standard output into a small buffer, keeps the first bytes of standard error, and notes how
 //! the program ended. It stops when the pipe is dropped.
 
+use bytes::Bytes;
 use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -38,23 +39,24 @@ impl Connection {
     /// # Errors
     /// The end that it came to before it began.
     pub async fn pipe(&self, command: &CommandLine) -> Result<Pipe, End> {
-        Ok(Pipe::new(self.start(Start::Command(command), None, None).await?))
+        Ok(Pipe::new(self.start(Start::Command(command), None, None).await?, Bytes::new()))
     }
 
     pub(crate) async fn subsystem(&self, name: &'static str) -> Result<Pipe, End> {
-        Ok(Pipe::new(self.start(Start::Subsystem(name), None, None).await?))
+        Ok(Pipe::new(self.start(Start::Subsystem(name), None, None).await?, Bytes::new()))
     }
 }
 
 impl Pipe {
-    fn new(process: Process) -> Self {
+    /// `first`: what the program has written already.
+    pub(crate) fn new(process: Process, first: Bytes) -> Self {
         let (reader, inside) = tokio::io::duplex(BUFFER);
         let writer: Box<dyn AsyncWrite + Send + Unpin> = match process.write.0.as_deref() {
             Some(half) => Box::new(Box::pin(half.make_writer())),
             None => Box::new(tokio::io::sink()),
         };
         let (stop, stopped) = oneshot::channel();
-        let rest = Rest { pump: tokio::spawn(pump(process, inside, stopped)), _stop: stop };
+        let rest = Rest { pump: tokio::spawn(pump(process, first, inside, stopped)), _stop: stop };
         Self { reader, writer, rest }
     }
 
@@ -71,9 +73,17 @@ impl Pipe {
     }
 }
 
-async fn pump(mut process: Process, mut inside: DuplexStream, mut stopped: oneshot::Receiver<()>) -> Ran {
+async fn pump(
+    mut process: Process,
+    first: Bytes,
+    mut inside: DuplexStream,
+    mut stopped: oneshot::Receiver<()>,
+) -> Ran {
     let mut ran = Ran::ended(End::Unknown(Doubt::NoStatus));
-    let mut read = true;
+    let mut read = tokio::select! {
+        written = inside.write_all(&first) => written.is_ok(),
+        _ = &mut stopped => return ran,
+    };
     loop {
         let piece = tokio::select! {
             piece = process.next() => piece,
