@@ -24,6 +24,7 @@ mod process;
 mod exec;
 mod pipe;
 mod escalate;
+pub mod adhoc;
 mod sftp;
 pub mod frames;
 
