@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::connection::Connection;
 use crate::error::ConnectError;
 use crate::escalate::Become;
 use crate::exec::{Command, Ran};
-use crate::process::{End, Piece};
+use crate::process::{Doubt, End, Piece};
 use crate::prompts::Prompts;
 use crate::target::Target;
 
@@ -206,7 +206,7 @@ impl Job {
         stop: &AtomicBool,
         halted: &mut bool,
     ) -> Vec<Arc<Row>> {
-        let forks = Arc::new(Semaphore::new(self.forks));
+        let mut begun = 0;
         let mut rows: Vec<Option<Arc<Row>>> = vec![None; hosts.len()];
         let mut running: JoinSet<(usize, Arc<Row>)> = JoinSet::new();
         let mut failed = 0;
@@ -236,12 +236,9 @@ impl Job {
             if *halted {
                 break;
             }
-            let (shared, forks, host) = (Arc::clone(shared), Arc::clone(&forks), host.clone());
-            running.spawn(async move {
-                // It is never closed, so this only waits.
-                let _permit = forks.acquire().await;
-                (index, shared.one(&host).await)
-            });
+            let (shared, host) = (Arc::clone(shared), host.clone());
+            begun = index + 1;
+            running.spawn(async move { (index, shared.one(&host).await) });
         }
         while let Some(done) = running.join_next().await {
             note(Some(done), &mut failed);
@@ -250,12 +247,14 @@ impl Job {
             *halted = true;
             shared.tell(Event::Stopped { too_many_failed: true }).await;
         }
-        let not_begun =
-            |host: &Host| Row { host: host.name.clone(), outcome: Outcome::NotBegun, took: Duration::ZERO };
-        rows.into_iter()
-            .zip(hosts)
-            .map(|(row, host)| row.unwrap_or_else(|| Arc::new(not_begun(host))))
-            .collect()
+        let without_row = |(index, host): (usize, &Host)| {
+            // One that was begun and has no row has died of a bug of ours: nobody knows what it did.
+            let lost = Outcome::Ran(Ran::ended(End::Unknown(Doubt::NoStatus)));
+            let outcome = if index < begun { lost } else { Outcome::NotBegun };
+            Arc::new(Row { host: host.name.clone(), outcome, took: Duration::ZERO })
+        };
+        let hosts = hosts.iter().enumerate();
+        rows.into_iter().zip(hosts).map(|(row, host)| row.unwrap_or_else(|| without_row(host))).collect()
     }
 
     fn too_many(&self, failed: usize, of: usize) -> bool {

@@ -25,6 +25,7 @@ mod exec;
 mod pipe;
 mod escalate;
 pub mod adhoc;
+mod transfer;
 mod sftp;
 pub mod frames;
 
@@ -39,5 +40,6 @@ pub use process::{Doubt, End, NotRun, Piece, Process, PtySize, Stream};
 pub use prompts::{Prompts, Question, Unattended};
 pub use quote::{CommandLine, LineError, quote};
 pub use secret::Secret;
-pub use sftp::{About, Destination, Placing, Sftp, TransferError, Transferred};
+pub use sftp::Sftp;
 pub use target::{Family, Identity, Target, Times};
+pub use transfer::{About, Destination, Placing, TransferError, Transferred};
