@@ -248,10 +248,13 @@ impl Entry<'_> {
                 if rounds > QUESTIONS_MAX || questions.len() > QUESTIONS_MAX {
                     return Err("it asks more questions than any login has".to_owned());
                 }
+                let wanted = questions.len();
                 let Some(answers) = self.answers(&instructions, questions, attempt).await else {
                     self.tried.push(format!("{what} (nobody answers)"));
-                    // The exchange has to be ended, else the next way would be taken for an answer.
-                    let _ = self.handle.authenticate_keyboard_interactive_respond(Vec::new()).await;
+                    // The exchange has to be ended, else the next way would be taken for an answer; some servers
+                    // hang up on the wrong number of answers.
+                    let nothing = vec![String::new(); wanted];
+                    let _ = self.handle.authenticate_keyboard_interactive_respond(nothing).await;
                     return Ok(false);
                 };
                 let texts = answers.iter().map(|a| a.expose().to_owned()).collect();

@@ -89,7 +89,15 @@ impl Connection {
         match timeout(limit, auth::authenticate(&mut handle, target, prompts)).await {
             Ok(Ok(())) => {}
             Ok(Err(denial)) => {
-                let reason = ear.heard().end.clone().or(denial.reason);
+                let heard = ear.heard();
+                let reason = heard.end.clone().or(denial.reason);
+                if handle.is_closed() && !heard.farewell {
+                    let reason = reason.unwrap_or_default();
+                    return Err(protocol(
+                        target.shown(),
+                        format!("it broke off while letting us in: {reason}"),
+                    ));
+                }
                 return Err(ConnectError::Denied { host: target.shown(), tried: denial.tried, reason });
             }
             Err(_) => {

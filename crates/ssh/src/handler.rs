@@ -21,6 +21,8 @@ pub(crate) struct Heard {
     pub(crate) banner: String,
     /// Why the connection ended, or had to.
     pub(crate) end: Option<String>,
+    /// The host itself ended it, and did not just vanish.
+    pub(crate) farewell: bool,
     /// The host key as it was accepted.
     pub(crate) key: Option<String>,
 }
@@ -115,6 +117,10 @@ impl Handler for Client {
 
     async fn disconnected(&mut self, reason: DisconnectReason<Error>) -> Result<(), Error> {
         let mut heard = self.ear.heard();
+        heard.farewell = matches!(
+            reason,
+            DisconnectReason::ReceivedDisconnect(_) | DisconnectReason::Error(Error::NoAuthMethod)
+        );
         match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
                 heard.end.get_or_insert_with(|| format!("the host ended it: {}", harmless(&info.message)));

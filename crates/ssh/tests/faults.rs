@@ -110,6 +110,40 @@ async fn a_lost_jump_host_loses_what_goes_over_it() {
     assert!(matches!(ran.end, End::Unknown(Doubt::ConnectionLost(_))), "{ran:?}");
 }
 
+/// Cuts the line instead of giving a password.
+struct Cutter(Proxy);
+
+impl wellkept_ssh::Prompts for Cutter {
+    fn password(&self, _: &str, _: u32) -> Option<wellkept_ssh::Secret> {
+        self.0.cut();
+        Some(wellkept_ssh::Secret::new("x"))
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_is_cut_while_getting_in_is_no_denial() {
+    let server = Sshd::with(&["PasswordAuthentication yes"], Ipv4Addr::LOCALHOST);
+    let proxy = Proxy::to(server.address);
+    let mut target = server.target_at(proxy.address);
+    target.identity.key_files.clear();
+    let error = bed::open_with(target, Cutter(proxy)).await.expect_err("cut");
+    assert_eq!(error.retry(), Retry::Later, "{error}");
+    assert!(matches!(error, ConnectError::Protocol { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn too_many_attempts_are_a_denial() {
+    let server = Sshd::with(&["MaxAuthTries 2"], Ipv4Addr::LOCALHOST);
+    let mut target = server.target();
+    for name in ["k1", "k2", "k3", "k4"] {
+        bed::keygen(server.folder.path(), "ed25519", name, "");
+        target.identity.key_files.insert(0, server.path(name));
+    }
+    let error = open(&[target]).await.expect_err("the right key comes too late");
+    assert_eq!(error.retry(), Retry::Never, "{error}");
+    assert!(error.to_string().contains("Too many authentication failures"), "{error}");
+}
+
 /// A server that says something of its own and goes on as long as anybody listens.
 fn stranger(first: &'static [u8], forever: &'static [u8], pause: Duration) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
