@@ -242,3 +242,82 @@ fn criteria(words: &[String]) -> Result<Vec<Criterion>, String> {
     }
     Ok(criteria)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::{Asked, Caller};
+
+    /// One file that includes itself wherever it includes anything.
+    struct Only(String);
+
+    impl Files for Only {
+        fn read(&self, _: &Path) -> Result<Option<String>, String> {
+            Ok(Some(self.0.clone()))
+        }
+
+        fn matching(&self, pattern: &str) -> Vec<PathBuf> {
+            vec![pattern.into()]
+        }
+    }
+
+    fn words() -> impl Strategy<Value = String> {
+        let word = prop::sample::select(vec![
+            "Host",
+            "Match",
+            "Include",
+            "all",
+            "host",
+            "!final",
+            "exec",
+            "user=",
+            "*",
+            "!a",
+            "a",
+            "Port",
+            "User",
+            "HostName",
+            "%h",
+            "%",
+            "\"",
+            "'",
+            "=",
+            "\\",
+            "#",
+            "\n",
+            "\n",
+            "\n",
+            "ProxyJump",
+            "a,b@c:1",
+            "[",
+            "ssh://",
+            "IdentityFile",
+            "~/x",
+            "${A}",
+            "${",
+            "ConnectTimeout",
+            "1m",
+            "9999999999999999999999",
+            "\t",
+            "名",
+        ]);
+        prop::collection::vec(word, 0..40).prop_map(|words| words.join(" "))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in words(), noise in "\\PC{0,60}") {
+            for text in [text.clone(), noise.clone(), format!("{text}\n{noise}")] {
+                let read = SshConfig::read(&Only(text), &[("/c".into(), "/".into())], Path::new("/home"));
+                if let Ok(config) = read {
+                    let caller = Caller { user: "me".into(), home: "/home".into(), ..Caller::default() };
+                    let asked = Asked { host: "a".into(), ..Asked::default() };
+                    let _ = config.route(&asked, &caller);
+                }
+            }
+        }
+    }
+}

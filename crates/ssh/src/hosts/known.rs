@@ -382,4 +382,13 @@ mod tests {
         assert_eq!(known.check(&host("db1", 22), &key(B)), Verdict::Known);
         assert!(known.problems()[0].to_string().starts_with("known_hosts:1: "));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic_and_knows_nobody(text in "[ @|,!*1a\\[\\]:=#\\n/+A-D]{0,200}") {
+            let mut known = KnownHosts::default();
+            known.add_file(Path::new("k"), &text);
+            proptest::prop_assert_eq!(known.check(&host("a", 22), &key(A)), Verdict::Unknown);
+        }
+    }
 }
