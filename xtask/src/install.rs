@@ -42,6 +42,18 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         program: "rsyslogd",
         reason: "a shipper of lines that is not ours: syslog and _bulk",
     },
+    Package { name: "openssh-server", program: "sshd", reason: "`ssh` is tested against real servers" },
+    Package {
+        name: "openssh-client",
+        program: "ssh",
+        reason: "`ssh -G`, `ssh-keygen` and `ssh-agent` are compared with",
+    },
+    Package { name: "sudo", program: "sudo", reason: "becoming another user is tested with the real one" },
+    Package {
+        name: "opendoas",
+        program: "doas",
+        reason: "becoming another user is tested with the real one",
+    },
 ];
 
 /// Compared with by `cargo xtask bench`.
