@@ -90,7 +90,12 @@ async fn no_more_hosts_run_at_once_than_forks() {
     let (servers, hosts) = hosts(6);
     let counter = servers[0].open_path("running");
     std::fs::create_dir(&counter).expect("dir");
-    let line = format!("cd {} && touch $$ && ls | wc -l && sleep 0.2 && rm $$", counter.display());
+    // The first waits until a second one runs beside it, so that two at once are seen whatever the machine is doing.
+    let line = format!(
+        "cd {} && touch $$ && while n=$(ls | wc -l); test $n -lt 2 && ! test -e ../met; do sleep 0.01; done; \
+         touch ../met; echo $n; sleep 0.1; rm $$",
+        counter.display()
+    );
     let table = run(&Job { forks: 2, ..job(hosts, &line) }, &Arc::default(), |_| {}).await;
     let most = table.rows.iter().map(|row| {
         let Outcome::Ran(ran) = &row.outcome else { panic!("{row:?}") };
