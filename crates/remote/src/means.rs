@@ -19,8 +19,8 @@ use crate::service::ended_badly;
 use crate::tail::command_line;
 
 /// How often a restore test is tried: somebody else may be testing at the same time.
-const TESTS_MAX: u32 = 3;
-const TEST_AGAIN: Duration = Duration::from_secs(5);
+const TESTS_MAX: u32 = 4;
+const TEST_AGAIN: Duration = Duration::from_secs(8);
 /// Longest id of a change.
 const ID_MAX: usize = 128;
 

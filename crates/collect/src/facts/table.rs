@@ -81,9 +81,12 @@ impl Table {
         services: &BTreeMap<String, ServiceSeen>,
     ) -> Option<ProcessTableSeen> {
         let crowded = services.values().any(|s| is_crowded(&s.limits));
-        if self.pace.is_due(crowded || self.is_pressed()) {
+        if self.pace.is_due(crowded) {
             let mut pace = self.pace;
             self.last = pace.measure(|| self.look(now, clock::monotonic(), services));
+            if self.is_pressed() {
+                pace.hurry();
+            }
             self.pace = pace;
         }
         self.last.clone()

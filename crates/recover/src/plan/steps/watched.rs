@@ -182,3 +182,229 @@ pub(super) fn fallback_off(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<Plann
     let (means, why) = (Means::FallbackOff(name.clone()), reason("reason.fallback_off", cause));
     Ok(vec![by(ActionKind::Reconfigure, &means, ms(command).max(FILE_DEADLINE_MS), cause, why)])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Ledger;
+    use crate::guard::Surroundings;
+    use crate::plan::steps::for_cause;
+    use crate::testing::{cause, change, finding, incident, keep, seen_running};
+    use wellkept_model::keep::{Dependency, Keep};
+    use wellkept_model::observe::{
+        BackupSeen, CredentialSeen, DependencySeen, LinkSeen, NetworkSeen, Observation,
+    };
+    use wellkept_model::{CauseKind, EntityId, EntityKind, FileVersionChange, FindingKey, TimestampMs};
+
+    struct Given {
+        keep: Keep,
+        seen: Observation,
+        cause: Cause,
+        changes: Vec<FileVersionChange>,
+    }
+
+    fn given(kind: CauseKind, entity: EntityKind, name: &str, subject: &str) -> Given {
+        let mut cause = cause("a", kind, 0.95);
+        (cause.entity, cause.subject) = (EntityId::new(entity, name), subject.to_owned());
+        Given { keep: keep(&["a"]), seen: Observation::default(), cause, changes: Vec::new() }
+    }
+
+    /// The steps as `kind subject`, or the key of why there are none.
+    fn steps(g: &Given) -> Result<Vec<String>, String> {
+        let (incident, ledger) =
+            (incident(vec![finding("a", FindingKind::HealthFailing)]), Ledger::default());
+        let around = Surroundings {
+            now: TimestampMs(1_000_000),
+            keep: &g.keep,
+            frozen: false,
+            active: &incident.findings,
+            seen: &g.seen,
+            ledger: &ledger,
+        };
+        let facts = Facts { around, file_changes: &g.changes, space: &[], failed: &[], generation: 1 };
+        let steps = for_cause(&g.cause, &incident, &facts).map_err(|why| why.key)?;
+        Ok(steps.iter().map(|s| format!("{} {}", s.kind.word(), s.subject)).collect())
+    }
+
+    fn command() -> Option<wellkept_model::keep::Command> {
+        Some(wellkept_model::keep::Command { argv: vec!["/x".to_owned()], within: Duration::from_secs(9) })
+    }
+
+    fn link_down(downs: &[i64], up: bool) -> Result<Vec<String>, String> {
+        let mut g = given(CauseKind::LinkDown, EntityKind::Network, "n", "eth0");
+        let downs = downs.iter().map(|s| TimestampMs(s * 1000)).collect();
+        let link = LinkSeen { exists: true, up, downs, ..LinkSeen::default() };
+        let links = [("eth0".to_owned(), link)].into();
+        g.seen.watched.networks.insert("n".into(), NetworkSeen { links, ..NetworkSeen::default() });
+        steps(&g)
+    }
+
+    #[test]
+    fn a_link_that_is_off_is_brought_up_but_not_for_ever() {
+        let up = Ok(vec!["reconfigure link eth0".to_owned()]);
+        assert_eq!(link_down(&[999], false), up);
+        assert_eq!(link_down(&[900, 999], false), up);
+        assert_eq!(link_down(&[800, 900, 999], false), Err("escalate.link_flaps".to_owned()));
+        assert_eq!(link_down(&[100, 200, 999], false), up, "that was long ago");
+        assert_eq!(
+            link_down(&[999], true),
+            Err("escalate.link".to_owned()),
+            "no carrier is not ours to give"
+        );
+    }
+
+    fn mismatch(differs: bool, store_accepted: Option<bool>) -> Result<Vec<String>, String> {
+        let mut g = given(CauseKind::CredentialMismatch, EntityKind::Service, "a", "c");
+        let credential = Credential {
+            name: "c".into(),
+            store: "/s".into(),
+            copies: vec![],
+            used_by: vec!["a".into()],
+            user: "u".into(),
+            log: None,
+            test: None,
+            sync: command(),
+            may: vec![],
+        };
+        g.keep.watched.credentials.insert("c".into(), credential);
+        let differs = differs.then(|| "/x".to_owned());
+        let seen = CredentialSeen { differs, store_accepted, ..CredentialSeen::default() };
+        g.seen.watched.credentials.insert("c".into(), seen);
+        steps(&g)
+    }
+
+    #[test]
+    fn a_credential_is_handed_out_only_when_the_store_is_right_and_the_copy_is_not() {
+        let sync = Ok(vec!["reconfigure credential c".to_owned()]);
+        assert_eq!(mismatch(true, None), sync);
+        assert_eq!(mismatch(true, Some(true)), sync);
+        assert_eq!(mismatch(true, Some(false)), Err("escalate.credential".to_owned()));
+        assert_eq!(mismatch(false, Some(true)), Err("escalate.credential".to_owned()));
+    }
+
+    fn slow(ours: bool) -> Given {
+        let mut g = given(CauseKind::Slow, EntityKind::Dependency, "pay", "");
+        let dependency = Dependency {
+            name: "pay".into(),
+            http: "http://x/".into(),
+            slow: Duration::from_secs(1),
+            used_by: vec![],
+            fallback_on: command(),
+            fallback_off: command(),
+            every: Duration::from_secs(1),
+            may: vec![],
+        };
+        g.keep.watched.dependencies.insert("pay".into(), dependency);
+        let seen = DependencySeen { fallback_ours: ours, ..DependencySeen::default() };
+        g.seen.watched.dependencies.insert("pay".into(), seen);
+        g
+    }
+
+    #[test]
+    fn a_fallback_is_switched_on_once_and_its_owner_is_told() {
+        let both = vec!["reconfigure fallback-on pay".to_owned(), "escalate ".to_owned()];
+        assert_eq!(steps(&slow(false)), Ok(both));
+        assert_eq!(steps(&slow(true)), Err("escalate.dependency".to_owned()));
+    }
+
+    #[test]
+    fn what_cannot_end_from_here_is_not_waited_for() {
+        let mut g = slow(false);
+        let key = |kind| FindingKey { entity: g.cause.entity.clone(), kind, subject: String::new() };
+        let explains = vec![key(FindingKind::DependencySlow), key(FindingKind::HealthFailing)];
+        g.cause.explains = explains;
+        let (incident, ledger) = (incident(Vec::new()), Ledger::default());
+        let around = Surroundings {
+            now: TimestampMs(0),
+            keep: &g.keep,
+            frozen: false,
+            active: &[],
+            seen: &g.seen,
+            ledger: &ledger,
+        };
+        let facts = Facts { around, file_changes: &[], space: &[], failed: &[], generation: 1 };
+        let made = for_cause(&g.cause, &incident, &facts).expect("steps");
+        let kinds: Vec<_> = made[0].verify.iter().map(|k| k.kind).collect();
+        assert_eq!(kinds, [FindingKind::HealthFailing]);
+        assert_eq!(made[0].undo, Undo::Means { subject: "fallback-off pay".to_owned() });
+    }
+
+    #[test]
+    fn a_service_that_goes_on_with_its_old_configuration_is_not_restarted() {
+        let mut g = given(CauseKind::ConfigSyntaxError, EntityKind::Service, "a", "/srv/a/env");
+        g.changes = vec![change("a", "/srv/a/env")];
+        let file = "rollback /srv/a/env".to_owned();
+        assert_eq!(steps(&g), Ok(vec![file.clone(), "start_dependency ".to_owned()]));
+        g.seen = seen_running(&["a"]);
+        assert_eq!(steps(&g), Ok(vec![file]));
+        g.cause.subject = String::new();
+        assert_eq!(steps(&g), Err("escalate.no_good_version".to_owned()));
+    }
+
+    #[test]
+    fn an_old_backup_is_safe_before_a_new_one_is_made() {
+        let mut g = given(CauseKind::EmptyDump, EntityKind::Backup, "b", "");
+        let backup = Backup {
+            name: "b".into(),
+            glob: "/b/*".into(),
+            min_size: 1,
+            max_age: None,
+            log: None,
+            run: command(),
+            test: None,
+            keep_old: command(),
+            credential: None,
+            every: Duration::from_secs(1),
+            may: vec![],
+        };
+        g.keep.watched.backups.insert("b".into(), backup);
+        g.seen.watched.backups.insert("b".into(), BackupSeen::default());
+        assert_eq!(steps(&g), Ok(vec!["reconfigure keep-old b".to_owned(), "run_backup ".to_owned()]));
+        g.keep.watched.backups.clear();
+        assert_eq!(steps(&g), Err("escalate.no_means".to_owned()));
+    }
+
+    #[test]
+    fn sessions_of_an_application_that_nobody_named_are_left_alone() {
+        for subject in ["", "app"] {
+            let mut g = given(CauseKind::ConnectionExhaustion, EntityKind::Service, "a", subject);
+            let database = Database {
+                service: "a".into(),
+                sql: command().expect("one"),
+                full_at: 0.9,
+                end_sessions: [("report".to_owned(), Duration::from_secs(5))].into(),
+                indexes: vec![],
+                undo_migration: None,
+                standby: false,
+                every: Duration::from_secs(1),
+                may: vec![],
+            };
+            g.keep.watched.databases.insert("a".into(), database);
+            assert_eq!(steps(&g), Err("escalate.connections".to_owned()), "{subject}");
+        }
+    }
+
+    #[test]
+    fn each_table_and_queue_that_is_not_as_declared_is_one_step() {
+        let mut g = given(CauseKind::PacketLoss, EntityKind::Network, "n", "");
+        let network = wellkept_model::keep::Network {
+            name: "n".into(),
+            namespace: None,
+            links: [("eth0".to_owned(), Some("noqueue".to_owned())), ("eth1".to_owned(), None)].into(),
+            rules: Some("/r".into()),
+            carries: vec![],
+            may: vec![],
+        };
+        g.keep.watched.networks.insert("n".into(), network);
+        let link = LinkSeen { exists: true, up: true, queue: "tbf".to_owned(), ..LinkSeen::default() };
+        let links = [("eth0".to_owned(), link.clone()), ("eth1".to_owned(), link)].into();
+        let tables = [("inet f".to_owned(), TableState::Undeclared)].into();
+        g.seen.watched.networks.insert("n".into(), NetworkSeen { links, tables, ..NetworkSeen::default() });
+        let want = vec!["rollback rules inet f".to_owned(), "rollback queue eth0".to_owned()];
+        assert_eq!(steps(&g), Ok(want));
+        g.seen.watched.networks.insert("n".into(), NetworkSeen::default());
+        assert_eq!(steps(&g), Err("escalate.no_means".to_owned()));
+    }
+}
