@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::table::{Table, cell, median};
 use super::{Bed, Report};
 use crate::workspace::cargo;
-use crate::{http, process};
+use crate::{clock, http, process};
 
 /// The peers' script and the logs that it cycles, relative to the workspace. They are not part of the repository.
 const SCRIPT: &str = "../shared/peers/logs.sh";
@@ -167,7 +167,7 @@ fn live(bed: &Bed, product: &Path) -> Result<Vec<f64>> {
     let mut took = Vec::with_capacity(LIVE);
     for i in 0..LIVE {
         let word = format!("live-{i}-");
-        let begin = Instant::now();
+        let begin = clock::now();
         writeln!(file, "{word} request took {} ms", i * 3)?;
         loop {
             line.clear();

@@ -1,8 +1,8 @@
 //! The packet filter or a queue of a network is not as declared. It is worth an incident only while segments must be sent
 //! again there: a rule that somebody added for a reason of his own does no harm.
 
-use wellkept_model::keep::Keep;
-use wellkept_model::observe::NetworkSeen;
+use wellkept_model::keep::{Keep, Probe};
+use wellkept_model::observe::{HealthSeen, NetworkSeen};
 use wellkept_model::{EntityId, EntityKind, Finding, FindingKind, Severity, Text};
 
 use super::{finding, seen_at};
@@ -11,6 +11,8 @@ use crate::Round;
 /// Segments sent again in the last seconds, and their share, that count as loss.
 const RESENT_COUNT_MIN: u64 = 3;
 const RESENT_MIN: f64 = 0.03;
+/// A connection inside a host or a data centre takes a fraction of this, milliseconds.
+const CONNECT_MS: u64 = 150;
 /// How long it must last, milliseconds.
 const HOLD_MS: u64 = 500;
 
@@ -20,7 +22,11 @@ pub(crate) fn check(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
         if altered.is_empty() {
             return None;
         }
-        let severity = if loses(seen) { Severity::Warning } else { Severity::Info };
+        let severity = if loses(seen) || connects_slowly(keep, name, round) {
+            Severity::Warning
+        } else {
+            Severity::Info
+        };
         let entity = EntityId::new(EntityKind::Network, name);
         let mut f = finding(entity, FindingKind::NetworkAltered, "", severity, seen.at, round.now);
         f.text = f.text.with("altered", altered.join(", "));
@@ -42,6 +48,20 @@ pub(crate) fn check(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
 
 fn loses(seen: &NetworkSeen) -> bool {
     seen.resent_count >= RESENT_COUNT_MIN && seen.resent >= RESENT_MIN
+}
+
+/// Connecting to a service behind the network fails or takes as long as a repeated first segment: seen before enough
+/// segments are sent again to be counted.
+fn connects_slowly(keep: &Keep, name: &str, round: &Round<'_>) -> bool {
+    let carried = keep.watched.networks.get(name).into_iter().flat_map(|n| &n.carries);
+    carried.into_iter().filter_map(|s| keep.services.get(s)).any(|service| {
+        let connects = service.health.iter().filter(|h| matches!(h.probe, Probe::Tcp { .. }));
+        connects.into_iter().any(|check| {
+            let of = |h: &&HealthSeen| h.service == service.name && h.check == check.name;
+            let last = round.seen.health.iter().find(of);
+            last.is_some_and(|h| h.failure.is_some() || h.took_ms >= CONNECT_MS)
+        })
+    })
 }
 
 /// What is not as declared, in words for people.
@@ -72,6 +92,22 @@ mod tests {
             let seen = NetworkSeen { tables, resent, resent_count, ..NetworkSeen::default() };
             w.seen.watched.networks.insert("n".into(), seen);
             assert_eq!(w.findings()[0].severity, severity);
+        }
+    }
+
+    #[test]
+    fn a_slow_connection_to_what_lies_behind_it_is_harm() {
+        let mut w = World::new(&["db"]);
+        w.up("db", 1);
+        let mut network = crate::checks::testing::network("n");
+        network.carries = vec!["db".to_owned()];
+        w.keep.watched.networks.insert("n".into(), network);
+        let tables = [("inet f".to_owned(), TableState::Undeclared)].into();
+        w.seen.watched.networks.insert("n".into(), NetworkSeen { tables, ..NetworkSeen::default() });
+        for (took_ms, severity) in [(3, Severity::Info), (1003, Severity::Warning)] {
+            w.health("db", None, 1);
+            w.seen.health[0].took_ms = took_ms;
+            assert_eq!(w.findings()[0].severity, severity, "{took_ms}");
         }
     }
 

@@ -201,6 +201,17 @@ pub(crate) fn database(service: &str) -> Database {
     }
 }
 
+pub(crate) fn network(name: &str) -> wellkept_model::keep::Network {
+    wellkept_model::keep::Network {
+        name: name.to_owned(),
+        namespace: None,
+        links: std::collections::BTreeMap::new(),
+        rules: None,
+        carries: Vec::new(),
+        may: Vec::new(),
+    }
+}
+
 pub(crate) fn backup(name: &str) -> Backup {
     Backup {
         name: name.to_owned(),
