@@ -22,7 +22,7 @@ const FREEZES_MAX: usize = 100;
 /// Time between two looks whether all have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How nice a whole session gets: both together would starve it, and it shall give way, not stand still.
-const SESSION_NICE: i32 = 10;
+const SESSION_NICE: i32 = 5;
 /// The nicest that a process can be.
 const NICEST: i32 = 19;
 
