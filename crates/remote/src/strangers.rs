@@ -21,6 +21,8 @@ const SESSION_MAX: usize = 50_000;
 const FREEZES_MAX: usize = 100;
 /// Time between two looks whether all have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How nice a whole session gets: both together would starve it, and it shall give way, not stand still.
+const SESSION_NICE: i32 = 5;
 /// The nicest that a process can be.
 const NICEST: i32 = 19;
 
@@ -195,7 +197,7 @@ fn renice(pid: u32, nice: i32) -> std::io::Result<()> {
         }
     }
     // Kernels without this grouping have no such file.
-    let _ = std::fs::write(format!("/proc/{pid}/autogroup"), nice.to_string());
+    let _ = std::fs::write(format!("/proc/{pid}/autogroup"), nice.min(SESSION_NICE).to_string());
     Ok(())
 }
 

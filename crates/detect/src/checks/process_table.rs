@@ -18,8 +18,11 @@ const ZOMBIE_RISES: u32 = 3;
 const PIDS_SHARE: f64 = 0.95;
 /// How long it must last, milliseconds.
 const PIDS_HOLD_MS: u64 = 900;
-/// Share of all processors that work outside of services must take.
-const CPU_SHARE: f64 = 0.4;
+/// Share of all processors that work outside of services must take; a host may share them with others that we do
+/// not see.
+const CPU_SHARE: f64 = 0.25;
+/// Share of what all processes that stand out use.
+const SEEN_SHARE: f64 = 0.5;
 /// Share of the time in which tasks wait for a processor.
 const CPU_PRESSURE: f64 = 0.4;
 /// Share of their time that processes of services must wait in line: who has free processors beside him does not.
@@ -136,7 +139,9 @@ fn strangers(table: &ProcessTableSeen) -> impl Iterator<Item = &ConsumerSeen> {
 
 fn is_contended(table: &ProcessTableSeen) -> bool {
     let cores: f64 = strangers(table).map(|c| c.cores).sum();
+    let seen: f64 = table.consumers.iter().map(|c| c.cores).sum();
     cores >= f64::from(table.cores) * CPU_SHARE
+        && cores >= seen * SEEN_SHARE
         && table.cpu_pressure.is_some_and(|p| p >= CPU_PRESSURE)
         && table.services_wait.is_some_and(|w| w >= SERVICES_WAIT)
 }
