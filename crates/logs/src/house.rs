@@ -212,7 +212,9 @@ impl Logs {
         let opened_ns = self.upkeep_state().opened_ns;
         // Beats that were missed while nobody listened are no oddity.
         if now_ns.saturating_sub(opened_ns) >= PATIENCE_NS {
-            self.learned().watches.tick(now_ns);
+            let mut learned = self.learned();
+            let Learned { watches, marks, .. } = &mut *learned;
+            watches.tick(now_ns, marks);
         }
         self.settle();
         if let Err(error) = self.store.maintain_with(now_ns, &mut || self.save(now_ns)) {

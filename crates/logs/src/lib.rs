@@ -16,6 +16,7 @@ mod learned;
 mod marks;
 mod miner;
 mod oddities;
+mod sessions;
 mod watches;
 
 pub use door::{LogBody, LogFormat, LogReply};

@@ -37,7 +37,7 @@ pub struct Mark {
 pub enum MarkError {
     /// Nothing is called so.
     #[error(
-        "`{0}` is no kind of oddity; accepted: new_template, rate, missing_beat, value (with `parameter`)"
+        "`{0}` is no kind of oddity; accepted: new_template, rate, missing_beat, session, value (with `parameter`)"
     )]
     Kind(String),
     /// No line had it.
@@ -59,6 +59,7 @@ pub fn word_of(kind: Kind) -> &'static str {
         Kind::Rate => "rate",
         Kind::MissingBeat => "missing_beat",
         Kind::Value(_) => "value",
+        Kind::Session => "session",
     }
 }
 
@@ -75,6 +76,7 @@ pub fn kind_of_word(word: &str, parameter: Option<u8>) -> Option<Kind> {
         ("new_template", None) => Some(Kind::NewTemplate),
         ("rate", None) => Some(Kind::Rate),
         ("missing_beat", None) => Some(Kind::MissingBeat),
+        ("session", None) => Some(Kind::Session),
         ("value", Some(parameter)) => Some(Kind::Value(parameter)),
         _ => None,
     }
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn kinds_have_words_that_lead_back() {
-        for kind in [Kind::NewTemplate, Kind::Rate, Kind::MissingBeat, Kind::Value(3)] {
+        for kind in [Kind::NewTemplate, Kind::Rate, Kind::MissingBeat, Kind::Session, Kind::Value(3)] {
             assert_eq!(kind_of_word(word_of(kind), parameter_of(kind)), Some(kind));
         }
         assert_eq!(kind_of_word("value", None), None);

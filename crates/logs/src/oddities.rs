@@ -52,7 +52,7 @@ impl Oddities {
     pub(crate) fn tell(&mut self, told: Told, now_ns: i64) {
         let at_ns = told.oddity.at_ns;
         let key = (told.service.clone(), told.oddity.template, told.oddity.kind);
-        let lasts = !matches!(told.oddity.kind, Kind::Value(_));
+        let lasts = !matches!(told.oddity.kind, Kind::Value(_) | Kind::Session);
         if lasts && now_ns.saturating_sub(at_ns) <= FRESH_NS && self.going.len() < GOING_MAX {
             let going = Going { told: told.clone(), first_ns: at_ns, last_ns: at_ns };
             self.going.entry(key).or_insert(going);
@@ -80,7 +80,7 @@ impl Oddities {
             let is_on = match key.2 {
                 Kind::NewTemplate => now_ns.saturating_sub(going.last_ns) <= QUIET_NS,
                 Kind::Rate | Kind::MissingBeat => lasts(&going.told),
-                Kind::Value(_) => false,
+                Kind::Value(_) | Kind::Session => false,
             };
             if is_on && key.2 != Kind::NewTemplate {
                 going.last_ns = going.last_ns.max(now_ns);
@@ -107,7 +107,7 @@ impl Oddities {
                 Kind::NewTemplate => level >= Some(Level::Error),
                 Kind::Rate => level >= Some(Level::Warning) && oddity.seen > oddity.usual,
                 Kind::MissingBeat => true,
-                Kind::Value(_) => false,
+                Kind::Value(_) | Kind::Session => false,
             };
             is_grave && going.last_ns.saturating_sub(going.first_ns) >= HOLD_NS
         };

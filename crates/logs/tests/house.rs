@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wellkept_logintake::rate::Rate;
-use wellkept_logmine::anomaly::stream::WatchConfig;
+use wellkept_logmine::anomaly::stream::{Kind, WatchConfig};
 use wellkept_logs::{LogBody, LogFormat, Logs, LogsConfig, MarkError};
 use wellkept_logstore::query::parse_lines;
 use wellkept_logstore::{Direction, LogBatch, LogEntry, LogRange, LogStoreConfig, SearchLimits};
@@ -232,4 +232,53 @@ fn lines_are_counted_by_service_level_and_template() {
     let samples = logs.samples();
     assert_eq!(samples.len(), 1, "{samples:?}");
     assert_eq!((samples[0].0.get("service"), samples[0].0.get("level"), samples[0].1), ("app", "info", 3.0));
+}
+
+#[test]
+fn a_session_that_goes_unlike_those_before_is_told_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = open_with(
+        folder.path(),
+        LogsConfig {
+            watch: WatchConfig { learning_ns: 900 * S, ..WatchConfig::default() },
+            ..LogsConfig::default()
+        },
+        NOW,
+    );
+    let mut at = NOW;
+    let session = |logs: &Logs, id: u64, at: i64, ends: bool| {
+        let name = format!("blk_{:012x}", id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16);
+        let mut texts =
+            vec![format!("Receiving block {name} from peer"), format!("Received block {name} whole")];
+        texts.push(if ends {
+            format!("PacketResponder for {name} terminating")
+        } else {
+            format!("Exception while serving {name} again")
+        });
+        let lines: Vec<(&str, i64, Level)> = texts.iter().map(|t| (t.as_str(), at, Level::Info)).collect();
+        logs.commit(&batch(&lines), at).unwrap();
+        name
+    };
+    // The words of the odd one are known, so that it is not the template that is new.
+    for i in 0..150 {
+        at += 10 * S;
+        session(&logs, i, at, true);
+        logs.upkeep(at);
+    }
+    take(&logs, &["Exception while serving nothing again"], at);
+    at += 300 * S;
+    logs.upkeep(at);
+    let bad = session(&logs, 1000, at, false);
+    session(&logs, 1001, at, true);
+    logs.upkeep(at + 130 * S);
+    let odd: Vec<_> = logs.oddities().into_iter().filter(|t| t.oddity.kind == Kind::Session).collect();
+    assert_eq!(odd.len(), 1, "{odd:?}");
+    assert_eq!(odd[0].oddity.value.as_deref(), Some(bad.as_bytes()));
+    logs.mark(odd[0].oddity.template, ("session", None), true, ("anna", TimestampMs(1))).unwrap();
+    session(&logs, 1002, at + 200 * S, false);
+    logs.upkeep(at + 400 * S);
+    assert!(
+        logs.oddities().iter().all(|t| t.oddity.kind != Kind::Session),
+        "a person said that it is harmless"
+    );
 }

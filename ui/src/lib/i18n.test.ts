@@ -50,7 +50,7 @@ describe("the catalogue", () => {
       done: ["approve", "undo", "escalate", "freeze", "unfreeze", "mark", "unmark"],
       level: ["critical", "error", "warning", "notice", "info", "debug", "trace", "none"],
       facet: ["service", "level", "host", "filename"],
-      odd: ["new_template", "rate", "missing_beat", "value"],
+      odd: ["new_template", "rate", "missing_beat", "session", "value"],
       logs: ["stopped_bytes", "stopped_lines", "stopped_result_bytes", "stopped_time"],
       alert_state: ["firing", "pending", "inactive", "unknown"],
       alerts: ["filter_all", "filter_firing", "filter_pending", "filter_inactive", "filter_broken"],

@@ -57,7 +57,7 @@ export interface Facets extends Bounded {
   lines: number;
 }
 
-export type OddKind = "new_template" | "rate" | "missing_beat" | "value";
+export type OddKind = "new_template" | "rate" | "missing_beat" | "session" | "value";
 export const ODD_KINDS = ["new_template", "rate", "missing_beat"] as const;
 
 export interface Pattern {

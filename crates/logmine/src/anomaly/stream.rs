@@ -53,6 +53,8 @@ pub enum Kind {
     MissingBeat,
     /// A value unlike those before it, at this parameter (counted from 0).
     Value(u8),
+    /// A session unlike those before it, mostly because of this template. Told by those who watch sessions.
+    Session,
 }
 
 /// Something odd.
@@ -156,7 +158,7 @@ impl Watch {
         match kind {
             Kind::Rate => track.is_some_and(|t| t.rate.is_odd()),
             Kind::MissingBeat => track.is_some_and(|t| t.beat.is_missing()),
-            Kind::NewTemplate | Kind::Value(_) => false,
+            Kind::NewTemplate | Kind::Value(_) | Kind::Session => false,
         }
     }
 

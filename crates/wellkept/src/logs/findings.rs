@@ -47,13 +47,13 @@ fn finding(
     let shown = logs.text(oddity.template).unwrap_or_else(|| template.clone());
     let shown: String = shown.chars().take(SHOWN_MAX).filter(|c| !c.is_control()).collect();
     let key = match oddity.kind {
-        Kind::NewTemplate | Kind::Value(_) => "finding.log_unusual.new_template",
+        Kind::NewTemplate | Kind::Value(_) | Kind::Session => "finding.log_unusual.new_template",
         Kind::Rate => "finding.log_unusual.rate",
         Kind::MissingBeat => "finding.log_unusual.missing_beat",
     };
     let text = Text::new(key).with("name", &entity.name).with("template", &shown);
     let evidence = match oddity.kind {
-        Kind::NewTemplate | Kind::Value(_) => Text::new("evidence.log_unusual.new_template"),
+        Kind::NewTemplate | Kind::Value(_) | Kind::Session => Text::new("evidence.log_unusual.new_template"),
         Kind::Rate => Text::new("evidence.log_unusual.rate")
             .with("seen", format!("{:.0}", oddity.seen))
             .with("usual", format!("{:.0}", oddity.usual)),

@@ -144,6 +144,7 @@ impl LogHouse {
             Kind::MissingBeat => Text::new("oddity.missing_beat")
                 .with("ms", (oddity.seen / 1e6).round())
                 .with("usual_ms", (oddity.usual / 1e6).round()),
+            Kind::Session => Text::new("oddity.session").with("session", value.clone().unwrap_or_default()),
             Kind::Value(place) => Text::new("oddity.value")
                 .with("value", value.clone().unwrap_or_else(|| number(oddity.seen)))
                 .with("place", place + 1),

@@ -78,6 +78,7 @@ fn number_of(kind: Kind) -> u64 {
         Kind::Rate => 1,
         Kind::MissingBeat => 2,
         Kind::Value(place) => 3 + u64::from(place),
+        Kind::Session => 1000,
     }
 }
 
@@ -86,6 +87,7 @@ fn kind_of(number: u64) -> Option<Kind> {
         0 => Kind::NewTemplate,
         1 => Kind::Rate,
         2 => Kind::MissingBeat,
+        1000 => Kind::Session,
         _ => Kind::Value(u8::try_from(number - 3).ok()?),
     })
 }
