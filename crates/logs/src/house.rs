@@ -54,9 +54,10 @@ impl LogsConfig {
     #[must_use]
     pub fn of_a_host() -> Self {
         let store = LogStoreConfig {
-            // Larger segments would shrink a little better and cost their size in memory.
-            segment_bytes: 32 << 20,
-            head_bytes_max: 160 << 20,
+            // Larger segments shrink better and cost their size in memory while they fill: a million lines take 0.73 of
+            // what zstd -19 makes of them with 32 MiB, 0.52 with 128 MiB. This is between.
+            segment_bytes: 64 << 20,
+            head_bytes_max: 192 << 20,
             pending_bytes_max: 96 << 20,
             cache_bytes: 32 << 20,
             bytes_max: 5_000_000_000,

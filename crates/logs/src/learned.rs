@@ -1,10 +1,10 @@
 //! What was learned, on disk: the miner and the watches in one file, because ids of the one stand in the other.
 //!
-//! Layout: eight bytes of name, version (4 bytes, little endian), then parts, each with its name and content behind their
-//! lengths (4 bytes). The parts carry checksums of their own. The file is replaced as a whole. A file that cannot be
+//! Layout: eight bytes of name, version (4 bytes, little endian), then a zstd frame of the parts, each with its name and content
+//! behind their lengths (4 bytes). The parts carry checksums of their own. The file is replaced as a whole. A file that cannot be
 //! read is set aside: learning begins anew, with ids that were never given.
 
-use std::io;
+use std::io::{self, Read as _};
 
 use wellkept_tsdb::Disk;
 
@@ -12,7 +12,9 @@ const FILE: &str = "learned";
 const TEMPORARY: &str = "learned.tmp";
 const ASIDE: &str = "learned.unreadable";
 const NAME: &[u8; 8] = b"wklearnt";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Effort of packing: what was learned is packed every few minutes while lines come.
+const EFFORT: i32 = 3;
 /// Largest file that is read. The miner's own bound is 64 MiB of forms.
 const BYTES_MAX: u64 = 1 << 30;
 
@@ -40,7 +42,7 @@ pub(crate) fn set_aside(disk: &dyn Disk) -> io::Result<()> {
 
 /// Replaces the file; on disk when it returns.
 pub(crate) fn write(disk: &dyn Disk, parts: &[Part]) -> io::Result<()> {
-    replace(disk, TEMPORARY, FILE, &written(parts))
+    replace(disk, TEMPORARY, FILE, &written(parts)?)
 }
 
 /// Replaces a file as a whole; on disk when it returns.
@@ -57,25 +59,34 @@ pub(crate) fn replace(disk: &dyn Disk, temporary: &str, name: &str, bytes: &[u8]
     disk.sync_dir("")
 }
 
-fn written(parts: &[Part]) -> Vec<u8> {
+fn written(parts: &[Part]) -> io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    for (name, content) in parts {
+        for bytes in [name.as_bytes(), content] {
+            plain.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+            plain.extend_from_slice(bytes);
+        }
+    }
     let mut out = Vec::new();
     out.extend_from_slice(NAME);
     out.extend_from_slice(&VERSION.to_le_bytes());
-    for (name, content) in parts {
-        for bytes in [name.as_bytes(), content] {
-            out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
-            out.extend_from_slice(bytes);
-        }
-    }
-    out
+    out.extend_from_slice(&zstd::bulk::compress(&plain, EFFORT)?);
+    Ok(out)
 }
 
 fn parse(bytes: &[u8]) -> Result<Vec<Part>, String> {
     let rest = bytes.strip_prefix(NAME).ok_or("it is no file of what was learned")?;
-    let (version, mut rest) = number(rest)?;
+    let (version, packed) = number(rest)?;
     if version != VERSION {
         return Err(format!("it has version {version}; this program reads version {VERSION}"));
     }
+    let mut plain = Vec::new();
+    let unpack = zstd::Decoder::new(packed).and_then(|d| d.take(BYTES_MAX + 1).read_to_end(&mut plain));
+    unpack.map_err(|e| format!("it does not unpack: {e}"))?;
+    if plain.len() as u64 > BYTES_MAX {
+        return Err(format!("it unpacks to more than {BYTES_MAX} bytes"));
+    }
+    let mut rest = plain.as_slice();
     let mut parts = Vec::new();
     while !rest.is_empty() {
         let (name, after) = block(rest)?;
@@ -112,9 +123,11 @@ mod tests {
         write(&disk, &parts).unwrap();
         write(&disk, &parts).unwrap();
         assert_eq!(read(&disk).unwrap(), Ok(Some(parts.clone())));
-        let whole = written(&parts);
-        let good = (0..=whole.len()).filter(|&n| parse(&whole[..n]).is_ok()).count();
-        assert_eq!(good, 3, "no part, one part, both");
+        let whole = written(&parts).unwrap();
+        // What ends before its content begins holds nothing; all else that is cut off is told.
+        let wrong =
+            (0..whole.len()).filter(|&n| parse(&whole[..n]).is_ok_and(|found| !found.is_empty())).count();
+        assert_eq!(wrong, 0);
         assert!(parse(b"wklearnt\x09\0\0\0").unwrap_err().contains("version 9"));
     }
 }
