@@ -4,7 +4,7 @@
 //! are learned from. What waits to be judged and what is remembered is bounded; a stream that opens sessions faster than they can be
 //! judged loses some, which are counted.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use wellkept_logmine::anomaly::collect::{CollectConfig, Collected, Collector};
 use wellkept_logmine::anomaly::session::{Session, SessionConfig, SessionModel, SessionScore};
@@ -180,10 +180,6 @@ fn odd(session: &Collected, score: &SessionScore, now_ns: i64) -> Option<Oddity>
         value: Some(session.name.clone()),
     })
 }
-
-/// Those of all services.
-#[derive(Debug, Default)]
-pub(crate) struct AllSessions(pub(crate) BTreeMap<String, Sessions>);
 
 #[cfg(test)]
 mod tests {

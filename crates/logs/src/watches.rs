@@ -12,7 +12,7 @@ use wellkept_model::{Labels, Level, LogLine, ParamKind, Shape, TemplateId};
 use crate::learned::Part;
 use crate::marks::Mark;
 use crate::oddities::{Oddities, Told};
-use crate::sessions::{AllSessions, Sessions};
+use crate::sessions::Sessions;
 
 /// Services with a watch of their own.
 const SERVICES_MAX: usize = 32;
@@ -44,7 +44,7 @@ pub struct Seen {
 pub(crate) struct Watches {
     config: WatchConfig,
     services: BTreeMap<String, Watch>,
-    sessions: AllSessions,
+    sessions: BTreeMap<String, Sessions>,
     seen: HashMap<TemplateId, Seen>,
     oddities: Oddities,
     found: Vec<Oddity>,
@@ -61,7 +61,7 @@ impl Watches {
         Self {
             config,
             services: BTreeMap::new(),
-            sessions: AllSessions::default(),
+            sessions: BTreeMap::new(),
             seen: HashMap::new(),
             oddities: Oddities::default(),
             found: Vec::new(),
@@ -87,9 +87,15 @@ impl Watches {
             .zip(params)
             .map(|(kind, p)| (*kind, line.text.get(p.start as usize..p.end as usize).unwrap_or_default()))
             .collect();
-        let watch = watch_of(&mut self.services, service, self.config, marks);
-        let place = place_of(&self.sessions.0, service);
-        self.sessions.0.entry(place.to_owned()).or_default().line(at_ns, template, &values);
+        let begin = || {
+            let mut watch = Watch::new(self.config);
+            apply(marks, &mut watch);
+            watch
+        };
+        let Some(watch) = of_service(&mut self.services, service, begin) else { return };
+        if let Some(sessions) = of_service(&mut self.sessions, service, Sessions::default) {
+            sessions.line(at_ns, template, &values);
+        }
         let is_full = watch.is_full();
         watch.line(at_ns, template, &values, &mut self.found);
         self.oddities.line(service, template, at_ns);
@@ -123,7 +129,7 @@ impl Watches {
     /// Time has come to `now_ns`: tells what is missing.
     pub(crate) fn tick(&mut self, now_ns: i64, marks: &[Mark]) {
         let mut found = Vec::new();
-        for (service, sessions) in &mut self.sessions.0 {
+        for (service, sessions) in &mut self.sessions {
             let mut some = Vec::new();
             sessions.tick(now_ns, self.config.learning_ns, &mut some);
             let is_harmless =
@@ -148,7 +154,7 @@ impl Watches {
     /// Two templates became one.
     pub(crate) fn merged(&mut self, merge: Merge) {
         self.services.values_mut().for_each(|watch| watch.merged(merge.old, merge.new));
-        self.sessions.0.values_mut().for_each(|sessions| sessions.merged(merge.old, merge.new));
+        self.sessions.values_mut().for_each(|sessions| sessions.merged(merge.old, merge.new));
         if let Some(old) = self.seen.remove(&merge.old) {
             let new = self.seen.entry(merge.new).or_insert(old);
             new.first_ns = new.first_ns.min(old.first_ns);
@@ -189,7 +195,7 @@ impl Watches {
             seen.push(u8::try_from(level).unwrap_or(0));
             seen.push(u8::from(s.is_new));
         }
-        let sessions = self.sessions.0.iter().map(|(name, s)| (format!("{SESSIONS}{name}"), s.save()));
+        let sessions = self.sessions.iter().map(|(name, s)| (format!("{SESSIONS}{name}"), s.save()));
         watches.chain(sessions).chain([(SEEN.to_owned(), seen)]).collect()
     }
 
@@ -210,7 +216,7 @@ impl Watches {
                     Err(error) => failed.push((service.to_owned(), error)),
                 }
             } else if let Some(service) = name.strip_prefix(SESSIONS) {
-                watches.sessions.0.insert(service.to_owned(), Sessions::load(bytes));
+                watches.sessions.insert(service.to_owned(), Sessions::load(bytes));
             } else if name == SEEN {
                 watches.seen = bytes.chunks_exact(SEEN_BYTES).filter_map(read_seen).collect();
             }
@@ -229,23 +235,19 @@ fn read_seen(bytes: &[u8]) -> Option<(TemplateId, Seen)> {
     Some((TemplateId(u64::from_le_bytes(*id)), seen))
 }
 
-/// The service's own place, or the one that those beyond the bound share.
-fn place_of<'a, T>(places: &BTreeMap<String, T>, service: &'a str) -> &'a str {
-    if places.len() < SERVICES_MAX || places.contains_key(service) { service } else { "" }
-}
-
-fn watch_of<'a>(
-    services: &'a mut BTreeMap<String, Watch>,
+/// The service's own place, or the one that those beyond the bound share. A name is copied for a new place only: this is asked
+/// for every line.
+fn of_service<'a, T>(
+    places: &'a mut BTreeMap<String, T>,
     service: &str,
-    config: WatchConfig,
-    marks: &[Mark],
-) -> &'a mut Watch {
-    let name = place_of(services, service).to_owned();
-    services.entry(name).or_insert_with(|| {
-        let mut watch = Watch::new(config);
-        apply(marks, &mut watch);
-        watch
-    })
+    begin: impl FnOnce() -> T,
+) -> Option<&'a mut T> {
+    let has_place = places.len() < SERVICES_MAX || places.contains_key(service);
+    let name = if has_place { service } else { "" };
+    if !places.contains_key(name) {
+        places.insert(name.to_owned(), begin());
+    }
+    places.get_mut(name)
 }
 
 fn apply(marks: &[Mark], watch: &mut Watch) {
