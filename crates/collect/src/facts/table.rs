@@ -234,7 +234,8 @@ fn zombies(rows: &[Row], owners: &Owners) -> Vec<ZombiesSeen> {
 
 fn crowds(rows: &[Row], owners: &Owners) -> Vec<CrowdSeen> {
     let mut groups: HashMap<(u32, &str), Vec<&Row>> = HashMap::new();
-    // Session 0 is the kernel's own threads.
+    // Session 0 is the kernel's own threads, and whatever was started from outside our namespace of processes: nothing
+    // that could be ended as one.
     for row in rows.iter().filter(|r| r.session > 0 && r.state != 'Z') {
         groups.entry((row.session, &row.comm)).or_default().push(row);
     }
@@ -338,17 +339,23 @@ mod tests {
 
     #[test]
     fn many_processes_of_one_program_in_one_session_are_a_crowd() {
-        let spawn = || Command::new("sleep").arg("61.5").spawn().expect("it can be started");
-        let mut children: Vec<_> = (0..CROWD_MIN).map(|_| spawn()).collect();
+        // A session of their own: started from outside a namespace of processes, ours has no number that can be seen.
+        let script = format!("for i in $(seq {CROWD_MIN}); do sleep 611 & done; wait");
+        let mut leader =
+            Command::new("setsid").args(["sh", "-c", &script]).spawn().expect("it can be started");
         let mut table = Table::default();
-        // Until the children have replaced themselves by `sleep`, they bear our name.
+        // Until the children have replaced themselves by `sleep`, they bear the shell's name.
         let found = loop {
-            if let Some(c) = look(&mut table).crowds.into_iter().find(|c| c.comm == "sleep") {
+            if let Some(c) = look(&mut table).crowds.into_iter().find(|c| c.session == leader.id()) {
                 break c;
             }
+            std::thread::yield_now();
         };
+        let ended = Command::new("pkill").args(["-KILL", "-s", &leader.id().to_string()]).status();
+        assert!(ended.expect("it can be started").success());
+        leader.wait().expect("it is ours");
+        assert_eq!(found.comm, "sleep");
         assert!(found.count >= CROWD_MIN && !found.of_service && !found.group.is_empty());
-        children.iter_mut().for_each(|c| c.kill().and_then(|()| c.wait()).map(drop).expect("it is ours"));
     }
 
     #[test]

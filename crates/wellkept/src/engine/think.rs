@@ -28,8 +28,8 @@ impl Engine {
         };
         let mut findings = self.detectors.observe(&self.keep, &round);
         findings.extend(self.intake.firing().into_iter().map(|f| Finding { at, ..f }));
-        let services = self.keep.services.keys().cloned().collect();
-        findings.extend(crate::logs::findings(&self.logs.0, &self.host, &services, at));
+        let is_service = |name: &str| self.keep.services.contains_key(name);
+        findings.extend(crate::logs::findings(&self.logs.0, &self.host, &is_service, at));
         OwnMetrics::set(&self.metrics.findings, findings.len());
         if worth_a_closer_look(at, &self.seen, &findings) {
             self.collector.look_closely();

@@ -3,8 +3,6 @@
 //! Lines are a stranger's words: they choose nothing but what is shown. Such a finding names no cause and leads to no action
 //! of its own.
 
-use std::collections::BTreeSet;
-
 use wellkept_logmine::anomaly::stream::Kind;
 use wellkept_logs::{Logs, Told, word_of};
 use wellkept_model::{EntityId, Evidence, Finding, FindingKey, FindingKind, Severity, Text, TimestampMs};
@@ -18,31 +16,28 @@ const SHOWN_MAX: usize = 200;
 pub(crate) fn findings(
     logs: &Logs,
     host: &str,
-    services: &BTreeSet<String>,
+    is_service: &dyn Fn(&str) -> bool,
     at: TimestampMs,
 ) -> Vec<Finding> {
     let lasting = logs.lasting();
     lasting
         .into_iter()
         .take(FINDINGS_MAX)
-        .map(|(told, first, _)| finding(logs, host, services, &told, first, at))
+        .map(|(told, first, _)| finding(logs, host, is_service, &told, first, at))
         .collect()
 }
 
 fn finding(
     logs: &Logs,
     host: &str,
-    services: &BTreeSet<String>,
+    is_service: &dyn Fn(&str) -> bool,
     told: &Told,
     first_ns: i64,
     at: TimestampMs,
 ) -> Finding {
     let oddity = &told.oddity;
-    let entity = if services.contains(&told.service) {
-        EntityId::service(&told.service)
-    } else {
-        EntityId::host(host)
-    };
+    let entity =
+        if is_service(&told.service) { EntityId::service(&told.service) } else { EntityId::host(host) };
     let template = format!("{:016x}", oddity.template.0);
     let shown = logs.text(oddity.template).unwrap_or_else(|| template.clone());
     let shown: String = shown.chars().take(SHOWN_MAX).filter(|c| !c.is_control()).collect();
@@ -118,7 +113,7 @@ mod tests {
             take("stranger", Level::Critical, "\u{1b}[31mworse than that", s * S);
             logs.upkeep(s * S);
         }
-        let services = BTreeSet::from(["app".to_owned()]);
+        let services = |name: &str| name == "app";
         let found = findings(&logs, "web-1", &services, TimestampMs(90_000));
         let of = |entity: EntityId| found.iter().find(|f| f.key.entity == entity).unwrap();
         let app = of(EntityId::service("app"));
