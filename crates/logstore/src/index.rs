@@ -43,6 +43,8 @@ pub(crate) enum Param {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SegmentShape {
     pub(crate) shape: Shape,
+    /// For each gap whether it belongs to the same parameter of the template as the one before; see [`crate::refine`].
+    pub(crate) joined: Vec<bool>,
     /// Names of fields; their values are further parameters, behind those of the text.
     pub(crate) keys: Vec<String>,
     pub(crate) params: Vec<Param>,
@@ -146,6 +148,9 @@ const KINDS: [ParamKind; 9] = [
     ParamKind::Text,
 ];
 
+/// Bit of a type: the gap belongs to the same parameter as the one before.
+const JOINED: u8 = 0x80;
+
 impl Draft {
     /// The index as bytes.
     pub(crate) fn write(&self) -> io::Result<Vec<u8>> {
@@ -231,8 +236,9 @@ fn write_shape(
     let n = shape.shape.kinds.len();
     put_varint(numbers, n as u64);
     put_varint(numbers, shape.keys.len() as u64);
-    for kind in &shape.shape.kinds {
-        numbers.push(KINDS.iter().position(|k| k == kind).unwrap_or(0) as u8);
+    for (kind, joined) in shape.shape.kinds.iter().zip(&shape.joined) {
+        let kind = KINDS.iter().position(|k| k == kind).unwrap_or(0) as u8;
+        numbers.push(if *joined { kind | JOINED } else { kind });
     }
     for key in &shape.keys {
         put_bytes(names, key.as_bytes());
@@ -268,6 +274,27 @@ fn write_shape(
         if i < n {
             put_literal(texts, numbers);
         }
+    }
+}
+
+impl SegmentShape {
+    /// The shape as the miner gave it, as far as its parameters are columns.
+    pub(crate) fn unrefined(&self) -> Shape {
+        let mut out =
+            Shape { template: self.shape.template, literals: Vec::new(), kinds: Vec::new() };
+        let gaps = self.shape.kinds.iter().zip(&self.joined);
+        let mut literals = self.shape.literals.iter().cloned();
+        out.literals.extend(literals.next());
+        for ((kind, joined), literal) in gaps.zip(literals) {
+            // What stood between two gaps of one parameter is part of it.
+            if *joined {
+                out.literals.pop();
+            } else {
+                out.kinds.push(*kind);
+            }
+            out.literals.push(literal);
+        }
+        out
     }
 }
 
@@ -407,7 +434,7 @@ impl Shapes {
 
 /// Takes what stands in the index about one shape, piece by piece.
 trait TakeShape {
-    fn kind(&mut self, kind: ParamKind);
+    fn kind(&mut self, kind: ParamKind, joined: bool);
     fn key(&mut self, key: &str);
     fn literal(&mut self, literal: &[u8]);
     fn constant(&mut self, value: &[u8]);
@@ -425,8 +452,9 @@ fn walk(
     let n = numbers.count()?;
     let keys = numbers.count()?;
     for _ in 0..n {
-        let kind = KINDS.get(usize::from(numbers.u8()?));
-        out.kind(*kind.ok_or(Corrupt("a parameter has an unknown type"))?);
+        let byte = numbers.u8()?;
+        let kind = KINDS.get(usize::from(byte & !JOINED));
+        out.kind(*kind.ok_or(Corrupt("a parameter has an unknown type"))?, byte & JOINED != 0);
     }
     for _ in 0..keys {
         out.key(names.text()?);
@@ -467,7 +495,7 @@ struct Gaps<'a> {
 }
 
 impl TakeShape for Gaps<'_> {
-    fn kind(&mut self, _: ParamKind) {}
+    fn kind(&mut self, _: ParamKind, _: bool) {}
 
     fn key(&mut self, _: &str) {
         self.head.has_fields = true;
@@ -496,8 +524,9 @@ struct Whole<'a> {
 }
 
 impl TakeShape for Whole<'_> {
-    fn kind(&mut self, kind: ParamKind) {
+    fn kind(&mut self, kind: ParamKind, joined: bool) {
         self.out.shape.kinds.push(kind);
+        self.out.joined.push(joined);
     }
 
     fn key(&mut self, key: &str) {

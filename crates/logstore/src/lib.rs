@@ -26,6 +26,7 @@ mod search;
 mod tail;
 mod head;
 mod wal;
+mod refine;
 mod replay;
 mod segment;
 mod segment_write;

@@ -16,7 +16,9 @@ const MAGIC: &[u8; 6] = b"WKLGS\n";
 pub(crate) const FOOTER_MAGIC: &[u8; 4] = b"SGL\n";
 
 /// Version of the segment format.
-pub(crate) const VERSION: u16 = 1;
+///
+/// In version 1 no gap belonged to the one before it; everything else was the same.
+pub(crate) const VERSION: u16 = 2;
 
 const HEADER: usize = 6 + 2 + 8 * 7 + 4;
 const FOOTER: usize = 8 + 4 + 4 + 4 + 4;

@@ -13,6 +13,7 @@ use crate::group;
 use crate::head::{Piece, Row};
 use crate::index::{Draft, Kind, Param, SegmentShape, Stretch};
 use crate::pack::{PackWriter, squeeze};
+use crate::refine::{self, Refined};
 use crate::segment::{FOOTER_MAGIC, Header};
 use crate::strings::Strings;
 
@@ -76,47 +77,53 @@ pub(crate) fn build(pieces: &[Arc<Piece>], birth: Birth) -> io::Result<(Header, 
 /// Shape and names of fields.
 type ShapeKey = (Arc<Shape>, Vec<Vec<u8>>);
 
+/// The rows of a shape.
+struct ShapeRows {
+    /// For each parameter of the template whether it was taken apart.
+    apart: Vec<bool>,
+    rows: Vec<u32>,
+}
+
 impl Builder<'_> {
-    /// Fills the table of shapes. Gives the shape of each row and the rows of each shape.
-    fn shapes(&mut self) -> (Vec<u32>, Vec<Vec<u32>>) {
-        let mut known: HashMap<ShapeKey, u32> = HashMap::new();
-        let mut of_row = Vec::with_capacity(self.rows.len());
-        for (piece, row) in &self.rows {
+    /// Fills the table of shapes. Gives the shape of each row, and for each shape its rows and which parameters of the
+    /// template were taken apart.
+    fn shapes(&mut self) -> (Vec<u32>, Vec<ShapeRows>) {
+        let mut known: HashMap<ShapeKey, Vec<u32>> = HashMap::new();
+        for ((piece, row), number) in self.rows.iter().zip(0..) {
             let Some(shape) = piece.shape(row) else { continue };
             let keys: Vec<Vec<u8>> = piece.fields(row).map(|(k, _)| k.to_vec()).collect();
-            let next = known.len() as u32;
-            of_row.push(*known.entry((Arc::clone(shape), keys)).or_insert(next));
+            known.entry((Arc::clone(shape), keys)).or_default().push(number);
+        }
+        let mut refined: Vec<(Refined, Vec<Vec<u8>>)> = Vec::new();
+        for ((shape, keys), rows) in known {
+            let params = |row: u32| self.rows.get(row as usize).into_iter().flat_map(|(p, r)| p.params(r));
+            refined.extend(refine::refine(&shape, &rows, params).into_iter().map(|r| (r, keys.clone())));
         }
         // Alike shapes stand together, so that zstd sees them together.
-        let mut sorted: Vec<(ShapeKey, u32)> = known.into_iter().collect();
-        sorted.sort_by(|(a, _), (b, _)| {
-            (&a.0.literals, a.0.template, &a.1).cmp(&(&b.0.literals, b.0.template, &b.1))
+        refined.sort_by(|(a, a_keys), (b, b_keys)| {
+            let key = |r: &Refined| (r.shape.template, r.rows.first().copied());
+            (&a.shape.literals, a_keys, key(a)).cmp(&(&b.shape.literals, b_keys, key(b)))
         });
-        let mut renamed = vec![0_u32; sorted.len()];
-        for (new, (_, old)) in sorted.iter().enumerate() {
-            if let Some(place) = renamed.get_mut(*old as usize) {
-                *place = new as u32;
+        let mut of_row = vec![0; self.rows.len()];
+        let mut rows_of = Vec::with_capacity(refined.len());
+        for ((refined, keys), number) in refined.into_iter().zip(0..) {
+            for &row in &refined.rows {
+                if let Some(of_row) = of_row.get_mut(row as usize) {
+                    *of_row = number;
+                }
             }
-        }
-        let mut rows = vec![Vec::new(); sorted.len()];
-        for (row, shape) in of_row.iter_mut().enumerate() {
-            *shape = renamed.get(*shape as usize).copied().unwrap_or(0);
-            if let Some(rows) = rows.get_mut(*shape as usize) {
-                rows.push(row as u32);
-            }
-        }
-        self.index.shapes = sorted
-            .into_iter()
-            .map(|((shape, keys), _)| SegmentShape {
-                shape: (*shape).clone(),
+            rows_of.push(ShapeRows { apart: refined.apart, rows: refined.rows });
+            self.index.shapes.push(SegmentShape {
+                shape: refined.shape,
+                joined: refined.joined,
                 keys: keys.into_iter().map(|k| String::from_utf8_lossy(&k).into_owned()).collect(),
                 params: Vec::new(),
                 pack: 0,
                 place: Default::default(),
                 rows: 0,
-            })
-            .collect();
-        (of_row, rows)
+            });
+        }
+        (of_row, rows_of)
     }
 
     /// Fills the table of kinds. Gives the kind of each row.
@@ -156,13 +163,13 @@ impl Builder<'_> {
         order
     }
 
-    fn columns(&mut self, rows_of: &[Vec<u32>]) -> io::Result<()> {
+    fn columns(&mut self, rows_of: &[ShapeRows]) -> io::Result<()> {
         let mut pack = PackWriter::default();
         for (number, rows) in rows_of.iter().enumerate() {
             let Some(mut shape) = self.index.shapes.get_mut(number).map(std::mem::take) else { continue };
             (shape.pack, shape.place) = (self.index.packs.len(), pack.place());
             self.shape_columns(&mut shape, rows, &mut pack)?;
-            shape.rows = rows.len();
+            shape.rows = rows.rows.len();
             if let Some(place) = self.index.shapes.get_mut(number) {
                 *place = shape;
             }
@@ -183,7 +190,7 @@ impl Builder<'_> {
     fn shape_columns(
         &mut self,
         shape: &mut SegmentShape,
-        rows: &[u32],
+        ShapeRows { apart, rows }: &ShapeRows,
         pack: &mut PackWriter,
     ) -> io::Result<()> {
         let n_params = shape.shape.kinds.len();
@@ -192,10 +199,16 @@ impl Builder<'_> {
         for &number in rows {
             let Some((piece, row)) = self.rows.get(number as usize) else { continue };
             times.push(row.at);
-            let values = piece.params(row).chain(piece.fields(row).map(|(_, v)| v));
-            for (column, value) in columns.iter_mut().zip(values) {
-                column.push(value);
+            let mut columns = columns.iter_mut();
+            let mut push = |value: &[u8]| {
+                if let Some(column) = columns.next() {
+                    column.push(value);
+                }
+            };
+            for (value, is_apart) in piece.params(row).zip(apart) {
+                if *is_apart { refine::gaps(value).for_each(&mut push) } else { push(value) }
             }
+            piece.fields(row).for_each(|(_, value)| push(value));
         }
         let mut varying = Vec::new();
         for column in columns {
@@ -277,7 +290,7 @@ impl Default for SegmentShape {
             literals: Vec::new(),
             kinds: Vec::<ParamKind>::new(),
         };
-        Self { shape, keys: Vec::new(), params: Vec::new(), pack: 0, place: Default::default(), rows: 0 }
+        Self { shape, joined: Vec::new(), keys: Vec::new(), params: Vec::new(), pack: 0, place: Default::default(), rows: 0 }
     }
 }
 

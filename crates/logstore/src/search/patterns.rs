@@ -155,7 +155,7 @@ impl LogStore {
         };
         for index in snapshot.segments.iter().filter_map(|s| self.index_or_set_aside(s)) {
             let heads = index.shapes.heads.iter().enumerate().filter(|(_, h)| wanted.contains(&h.template));
-            heads.filter_map(|(i, _)| index.shapes.get(i)).for_each(|s| put(&s.shape));
+            heads.filter_map(|(i, _)| index.shapes.get(i)).for_each(|s| put(&s.unrefined()));
         }
         snapshot.memory.iter().flat_map(|p| &p.shapes).for_each(|s| put(s));
         out

@@ -96,7 +96,7 @@ impl LogStore {
             let times: Vec<i64> =
                 table.of_shape(number).iter().filter_map(|&r| table.times.get(r as usize).copied()).collect();
             if shape.params.iter().all(|p| matches!(p, Param::Constant(_))) {
-                all.push((Arc::new(shape.shape.clone()), shape.params.iter().map(|_| None).collect()));
+                all.push((Arc::new(shape.unrefined()), shape.params.iter().map(|_| None).collect()));
                 continue;
             }
             let pack = match packs.get_mut(shape.pack) {
@@ -104,7 +104,7 @@ impl LogStore {
                 Some(place) => Arc::clone(place.insert(Arc::new(segment.pack(&index, shape.pack)?))),
                 None => return Err(Corrupt("a shape names an unknown pack").into()),
             };
-            all.push((Arc::new(shape.shape.clone()), columns(shape, &pack, &times)?));
+            all.push((Arc::new(shape.unrefined()), columns(shape, &pack, &times)?));
         }
         let mut text = Vec::new();
         for (row, (&at_ns, &kind)) in table.times.iter().zip(&table.order).enumerate() {
@@ -133,7 +133,7 @@ impl LogStore {
     }
 }
 
-/// Writes the text of a row; gives where its parameters stand.
+/// Writes the text of a row; gives where the parameters of its template stand.
 fn params_of(
     shape: &SegmentShape,
     columns: &[Option<Column>],
@@ -148,7 +148,11 @@ fn params_of(
         if let Some((i, param)) = params.next() {
             let start = text.len() as u32;
             write_param(param, columns.get(i).and_then(Option::as_ref), place, text);
-            out.push(start..text.len() as u32);
+            let end = text.len() as u32;
+            match out.last_mut() {
+                Some(Range { end: last, .. }) if shape.joined.get(i) == Some(&true) => *last = end,
+                _ => out.push(start..end),
+            }
         }
     }
     out
