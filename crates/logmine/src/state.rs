@@ -66,6 +66,20 @@ impl Writer {
         self.0.extend_from_slice(&number.to_bits().to_le_bytes());
     }
 
+    /// A number as lines of logs have them: few digits, few of them behind the point; any other one costs more.
+    pub(crate) fn decimal(&mut self, number: f64) {
+        match (0..PLACES).find_map(|places| Some((places, as_decimal(number, places)?))) {
+            Some((places, digits)) => {
+                self.number(places);
+                self.signed(digits);
+            }
+            None => {
+                self.number(PLACES);
+                self.float(number);
+            }
+        }
+    }
+
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.0.extend_from_slice(bytes);
@@ -100,6 +114,21 @@ const KINDS: [ParamKind; 9] = [
     ParamKind::Time,
     ParamKind::Text,
 ];
+
+/// Digits behind the point of what [`Writer::decimal`] writes short; this number itself stands for a whole float.
+const PLACES: u64 = 7;
+
+fn power(places: u64) -> f64 {
+    (0..places).fold(1.0, |p, _| p * 10.0)
+}
+
+/// All digits as one number, when it gives back exactly the same float.
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "bounded to what is exact")]
+fn as_decimal(number: f64, places: u64) -> Option<i64> {
+    let scaled = (number * power(places)).round();
+    let digits = (scaled.abs() < 9e15).then_some(scaled as i64)?;
+    (digits as f64 / power(places)).to_bits().eq(&number.to_bits()).then_some(digits)
+}
 
 /// Reads a body.
 #[derive(Debug)]
@@ -157,6 +186,15 @@ impl<'a> Reader<'a> {
         Ok((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "bounded to what is exact when it was written")]
+    pub(crate) fn decimal(&mut self, what: &'static str) -> Result<f64, StateError> {
+        match self.number(what)? {
+            places if places < PLACES => Ok(self.signed(what)? as f64 / power(places)),
+            PLACES => self.float(what),
+            _ => Err(StateError::Senseless { what }),
+        }
+    }
+
     pub(crate) fn float(&mut self, what: &'static str) -> Result<f64, StateError> {
         let (bytes, rest) = self.0.split_first_chunk::<8>().ok_or(StateError::Senseless { what })?;
         self.0 = rest;
@@ -177,5 +215,40 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn end(self) -> Result<(), StateError> {
         if self.0.is_empty() { Ok(()) } else { Err(StateError::Senseless { what: "end" }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn back(numbers: &[f64]) -> (usize, Vec<u64>) {
+        let mut out = Writer::default();
+        numbers.iter().for_each(|&n| out.decimal(n));
+        let mut input = Reader(&out.0);
+        let read = numbers.iter().map(|_| input.decimal("number").unwrap().to_bits()).collect();
+        assert!(input.0.is_empty());
+        (out.0.len(), read)
+    }
+
+    fn bits(numbers: &[f64]) -> Vec<u64> {
+        numbers.iter().map(|n| n.to_bits()).collect()
+    }
+
+    #[test]
+    fn numbers_of_few_digits_take_few_bytes() {
+        let short = [0.0, 15.0, -3.0, 0.25, 12.345];
+        assert_eq!(back(&short), (12, bits(&short)));
+        let odd = [-0.0, f64::NAN, f64::INFINITY, 1e300, 0.1 + 0.2, f64::MIN_POSITIVE];
+        assert_eq!(back(&odd), (6 * 9, bits(&odd)));
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_comes_back(numbers in prop::collection::vec(prop::num::f64::ANY, 0..20)) {
+            prop_assert_eq!(back(&numbers).1, bits(&numbers));
+        }
     }
 }

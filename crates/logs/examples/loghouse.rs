@@ -69,10 +69,12 @@ fn pack(raw: &str, store: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Seconds since the epoch, nanoseconds. Not by way of a float, which would be off by some hundred nanoseconds.
 fn time_of(text: &[u8]) -> Option<i64> {
-    let number = text.split(|b| *b == b' ').next()?;
-    let seconds: f64 = std::str::from_utf8(number).ok()?.parse().ok()?;
-    Some((seconds * 1e9) as i64)
+    let number = std::str::from_utf8(text.split(|b| *b == b' ').next()?).ok()?;
+    let (seconds, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let nanos: i64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    seconds.parse::<i64>().ok()?.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
 fn count(store: &str, word: &str) -> Result<(), Failure> {

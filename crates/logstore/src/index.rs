@@ -280,8 +280,7 @@ fn write_shape(
 impl SegmentShape {
     /// The shape as the miner gave it, as far as its parameters are columns.
     pub(crate) fn unrefined(&self) -> Shape {
-        let mut out =
-            Shape { template: self.shape.template, literals: Vec::new(), kinds: Vec::new() };
+        let mut out = Shape { template: self.shape.template, literals: Vec::new(), kinds: Vec::new() };
         let gaps = self.shape.kinds.iter().zip(&self.joined);
         let mut literals = self.shape.literals.iter().cloned();
         out.literals.extend(literals.next());

@@ -162,11 +162,7 @@ fn pairs(a: &[u32], b: &[u32]) -> (Vec<u32>, usize) {
 }
 
 /// The shape with the fixed text of the parameters that are taken apart.
-fn finer<'a>(
-    shape: &Shape,
-    apart: &[bool],
-    values: impl Iterator<Item = &'a [u8]>,
-) -> (Shape, Vec<bool>) {
+fn finer<'a>(shape: &Shape, apart: &[bool], values: impl Iterator<Item = &'a [u8]>) -> (Shape, Vec<bool>) {
     let mut literals = shape.literals.iter();
     let mut out = Shape { template: shape.template, literals: Vec::new(), kinds: Vec::new() };
     let mut joined = Vec::new();

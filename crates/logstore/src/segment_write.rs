@@ -290,7 +290,15 @@ impl Default for SegmentShape {
             literals: Vec::new(),
             kinds: Vec::<ParamKind>::new(),
         };
-        Self { shape, joined: Vec::new(), keys: Vec::new(), params: Vec::new(), pack: 0, place: Default::default(), rows: 0 }
+        Self {
+            shape,
+            joined: Vec::new(),
+            keys: Vec::new(),
+            params: Vec::new(),
+            pack: 0,
+            place: Default::default(),
+            rows: 0,
+        }
     }
 }
 

@@ -88,6 +88,33 @@ fn patterns_tell_when_a_template_was_first_seen_how_often_and_with_examples() {
     assert_eq!(found.patterns[1].text, "error code=<*> took=<*>s");
 }
 
+#[test]
+fn templates_keep_the_parameters_of_the_miner_also_when_a_segment_is_written_anew() {
+    let rule = RetentionRule {
+        matchers: vec![Matcher::new("service", MatchOp::Equal, "debug").unwrap()],
+        keep: Duration::from_secs(2 * 86_400),
+    };
+    let disk = SimDisk::new();
+    let config = LogStoreConfig { rules: vec![rule], ..LogStoreConfig::default() };
+    let store = common::open_by_words(disk, config);
+    let users = ["blk_-15.7x", "blk_-3.21x", "anna", "ben", ""];
+    let lines: Vec<String> =
+        (0..60).map(|i| format!("user {} from h{i}.lan:{}", users[i % 5], i * 7)).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    store.append(&batch("app", 0, &lines)).unwrap();
+    store.append(&batch("debug", 0, &lines)).unwrap();
+    store.flush(0).unwrap();
+    let seen = |store: &LogStore| {
+        let found = store.patterns(&query("{}"), (0, 100 * SECOND), 5, 10, SearchLimits::default());
+        found.patterns.into_iter().map(|p| (p.text, p.count)).collect::<Vec<_>>()
+    };
+    let template = "user <*> from <*>".to_owned();
+    assert_eq!(seen(&store), [(template.clone(), 120)]);
+    (1..60).for_each(|hour| upkeep(&store, hour * 3600 * SECOND));
+    assert_eq!(seen(&store), [(template, 60)]);
+    assert_eq!(texts(&find(&store, "{}")), lines);
+}
+
 fn values(store: &LogStore, text: &str) -> Vec<(String, Vec<(i64, f64)>)> {
     let LogQuery::Metric(query) = parse(text).unwrap() else { panic!("{text}") };
     let result = store.metric(&query, 9 * SECOND, 99 * SECOND, 30 * SECOND, SearchLimits::default());

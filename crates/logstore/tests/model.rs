@@ -5,7 +5,7 @@ mod common;
 
 use common::{SECOND, pages, query};
 use proptest::prelude::*;
-use wellkept_logstore::{Direction, LogBatch, LogStore, SearchLimits};
+use wellkept_logstore::{Direction, LogBatch, LogStore, LogStoreConfig, SearchLimits};
 use wellkept_model::{Labels, Level, LogLine};
 use wellkept_tsdb::sim::SimDisk;
 
@@ -141,12 +141,16 @@ fn check(store: &LogStore, all: &[Line]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
-    fn whatever_is_done_the_store_holds_the_lines_and_finds_them(ops in ops()) {
+    fn whatever_is_done_the_store_holds_the_lines_and_finds_them(ops in ops(), by_words in any::<bool>()) {
+        let open = |disk| match by_words {
+            true => common::open_by_words(disk, LogStoreConfig::default()),
+            false => common::open(disk),
+        };
         let mut disk = SimDisk::new();
-        let mut store = common::open(disk.clone());
+        let mut store = open(disk.clone());
         let mut all: Vec<Line> = Vec::new();
         for op in ops {
             match op {
@@ -163,7 +167,7 @@ proptest! {
                 Op::Reopen => {
                     store.commit().unwrap();
                     disk = disk.fork();
-                    store = common::open(disk.clone());
+                    store = open(disk.clone());
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! What the scenarios share.
 #![allow(dead_code, reason = "not every scenario uses everything")]
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use wellkept_logstore::query::{LineQuery, parse_lines};
@@ -8,7 +9,7 @@ use wellkept_logstore::{
     DigitMiner, Direction, LogBatch, LogEntry, LogRange, LogStore, LogStoreConfig, LogStoreError,
     SearchLimits,
 };
-use wellkept_model::{Labels, Level, LogLine};
+use wellkept_model::{Labels, Level, LogLine, ParamKind, Shape, TemplateId, TemplateMiner};
 use wellkept_tsdb::Disk;
 
 /// One second in nanoseconds.
@@ -23,6 +24,37 @@ pub(crate) fn open_with(
     config: LogStoreConfig,
 ) -> Result<LogStore, LogStoreError> {
     LogStore::open(Arc::new(disk), config, Box::new(DigitMiner::default()))
+}
+
+/// Every other word is a parameter, whatever it is made of.
+#[derive(Debug, Default)]
+pub(crate) struct WordMiner;
+
+impl TemplateMiner for WordMiner {
+    fn split(&mut self, text: &[u8], params: &mut Vec<Range<u32>>) -> Arc<Shape> {
+        params.clear();
+        let mut literals: Vec<Box<[u8]>> = Vec::new();
+        let (mut at, mut literal) = (0, Vec::new());
+        for (number, word) in text.split_inclusive(|b| *b == b' ').enumerate() {
+            let end = at + word.len();
+            let bare = word.strip_suffix(b" ").unwrap_or(word);
+            if number % 2 == 1 {
+                params.push(at as u32..(at + bare.len()) as u32);
+                literals.push(std::mem::take(&mut literal).into());
+                literal.extend_from_slice(&word[bare.len()..]);
+            } else {
+                literal.extend_from_slice(word);
+            }
+            at = end;
+        }
+        literals.push(literal.into());
+        let id = literals.iter().flatten().fold(7, |h: u64, &b| h.wrapping_mul(31) ^ u64::from(b));
+        Arc::new(Shape { template: TemplateId(id), literals, kinds: vec![ParamKind::Text; params.len()] })
+    }
+}
+
+pub(crate) fn open_by_words(disk: impl Disk + 'static, config: LogStoreConfig) -> LogStore {
+    LogStore::open(Arc::new(disk), config, Box::new(WordMiner)).unwrap()
 }
 
 pub(crate) fn stream(service: &str) -> Labels {

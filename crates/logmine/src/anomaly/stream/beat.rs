@@ -8,6 +8,10 @@ use crate::state::{Reader, StateError, Writer};
 /// Distances remembered.
 const GAPS: usize = 64;
 
+/// Distances that outlive a restart, in milliseconds: enough to know a heart-beat again.
+const GAPS_SAVED: usize = 32;
+const MILLISECOND_NS: i64 = 1_000_000;
+
 /// Distances before a template is a heart-beat.
 const NEEDED: usize = 16;
 
@@ -48,9 +52,10 @@ impl Beat {
         out.number(u64::from(self.last_ns.is_some()));
         out.signed(self.last_ns.unwrap_or_default());
         out.number(u64::from(self.told));
-        out.number(self.gaps.len() as u64);
-        for &gap in &self.gaps {
-            out.signed(gap);
+        let saved = self.gaps.len().min(GAPS_SAVED);
+        out.number(saved as u64);
+        for &gap in self.gaps.iter().skip(self.gaps.len() - saved) {
+            out.signed(gap / MILLISECOND_NS);
         }
     }
 
@@ -59,7 +64,9 @@ impl Beat {
         let last_ns = input.signed("beat")?;
         let told = input.number("told")? != 0;
         let gaps = input.count("gaps")?.min(GAPS);
-        let gaps = (0..gaps).map(|_| input.signed("gap")).collect::<Result<_, _>>()?;
+        let gaps = (0..gaps)
+            .map(|_| input.signed("gap").map(|ms| ms.saturating_mul(MILLISECOND_NS)))
+            .collect::<Result<_, _>>()?;
         Ok(Self { last_ns: seen.then_some(last_ns), gaps, told })
     }
 

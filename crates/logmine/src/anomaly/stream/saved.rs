@@ -6,7 +6,7 @@ use super::{Kind, Track, Watch, WatchConfig};
 use crate::state::{Reader, StateError, Writer};
 
 const NAME: &[u8; 8] = b"wklogwat";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Watch {
     /// Everything learned and marked.

@@ -9,6 +9,9 @@ use crate::state::{Reader, StateError, Writer};
 /// Numbers remembered.
 const NUMBERS: usize = 128;
 
+/// Numbers that outlive a restart: enough for a median.
+const NUMBERS_SAVED: usize = 32;
+
 /// Numbers after which the median is taken anew: it costs more than everything else about a line.
 const REFRESH: u64 = 16;
 
@@ -33,6 +36,8 @@ pub(super) struct Values {
     kind: ParamKind,
     numbers: std::collections::VecDeque<f64>,
     words: BTreeSet<Box<[u8]>>,
+    /// Whether there were more different words than a small set has.
+    many: bool,
     seen: u64,
     since_new: u64,
     /// Median and spread of the numbers, as of the last [`REFRESH`] of them.
@@ -45,6 +50,7 @@ impl Values {
             kind,
             numbers: std::collections::VecDeque::new(),
             words: BTreeSet::new(),
+            many: false,
             seen: 0,
             since_new: 0,
             usual: (0.0, 0.0),
@@ -69,10 +75,12 @@ impl Values {
         out.kind(self.kind);
         out.number(self.seen);
         out.number(self.since_new);
-        out.number(self.numbers.len() as u64);
-        for &number in &self.numbers {
-            out.float(number);
+        let saved = self.numbers.len().min(NUMBERS_SAVED);
+        out.number(saved as u64);
+        for &number in self.numbers.iter().skip(self.numbers.len() - saved) {
+            out.decimal(number);
         }
+        out.number(u64::from(self.many));
         out.number(self.words.len() as u64);
         for word in &self.words {
             out.bytes(word);
@@ -84,9 +92,10 @@ impl Values {
         values.seen = input.number("seen")?;
         values.since_new = input.number("since")?;
         for _ in 0..input.count("numbers")?.min(NUMBERS) {
-            values.numbers.push_back(input.float("number")?);
+            values.numbers.push_back(input.decimal("number")?);
         }
-        for _ in 0..input.count("words")?.min(WORDS + 1) {
+        values.many = input.number("many")? != 0;
+        for _ in 0..input.count("words")?.min(WORDS) {
             values.words.insert(input.bytes("word")?.into());
         }
         values.usual = median_and_spread(values.numbers.iter().copied());
@@ -118,7 +127,7 @@ impl Values {
     fn word(&mut self, value: &[u8]) -> Option<(f64, f64, f64)> {
         self.since_new += 1;
         let value = value.get(..KEPT_BYTES).unwrap_or(value);
-        if self.words.contains(value) || self.words.len() > WORDS {
+        if self.many || self.words.contains(value) {
             return None;
         }
         let known = self.words.len() as u64;
@@ -126,6 +135,10 @@ impl Values {
         let score = self.since_new as f64 / known.max(1) as f64;
         self.words.insert(value.into());
         self.since_new = 0;
+        if self.words.len() > WORDS {
+            // No small set any more: what is in it will never be asked for again.
+            (self.many, self.words) = (true, BTreeSet::new());
+        }
         odd.then_some((score, known as f64 + 1.0, known as f64))
     }
 }
