@@ -78,13 +78,27 @@ fn time_of(text: &[u8]) -> Option<i64> {
 }
 
 fn count(store: &str, word: &str) -> Result<(), Failure> {
+    let begin = Instant::now();
     let logs = open(store)?;
+    let opened = begin.elapsed();
     let stage = Stage::Contains { texts: vec![word.as_bytes().to_vec()], negated: false };
     let query = LineQuery { stages: vec![stage], ..LineQuery::default() };
-    let (count, stopped, _) = logs.store().count(&query, i64::MIN, i64::MAX, SearchLimits::default());
+    let counted = || logs.store().count(&query, i64::MIN, i64::MAX, SearchLimits::default());
+    let (count, stopped, cost) = counted();
     if let Some(why) = stopped {
         return Err(format!("the search was stopped: {why:?}").into());
     }
     println!("{count}");
+    let cold = begin.elapsed();
+    counted();
+    let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3;
+    eprintln!(
+        "opened in {:.1} ms, counted in {:.1} ms, again in {:.1} ms; {} lines and {} bytes looked at",
+        ms(opened),
+        ms(cold.saturating_sub(opened)),
+        ms(begin.elapsed().saturating_sub(cold)),
+        cost.lines,
+        cost.bytes,
+    );
     Ok(())
 }

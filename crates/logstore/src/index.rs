@@ -113,6 +113,14 @@ pub(crate) struct ShapeHead {
     pub(crate) sets: u64,
     /// Whether a gap may be empty.
     pub(crate) may_vanish: bool,
+    /// The bytes in front of gaps and behind them.
+    pub(crate) before: Charset,
+    pub(crate) after: Charset,
+    /// The two bytes beside each edge of a gap, or the one where a single one stands between two; see
+    /// [`Charset::add_edge`].
+    pub(crate) edges: Charset,
+    /// Whether nothing stands between two gaps.
+    pub(crate) touching: bool,
     /// Whether its lines carry fields.
     pub(crate) has_fields: bool,
     pack: u32,
@@ -236,9 +244,9 @@ fn write_shape(
     let n = shape.shape.kinds.len();
     put_varint(numbers, n as u64);
     put_varint(numbers, shape.keys.len() as u64);
-    for (kind, joined) in shape.shape.kinds.iter().zip(&shape.joined) {
+    for (i, kind) in shape.shape.kinds.iter().enumerate() {
         let kind = KINDS.iter().position(|k| k == kind).unwrap_or(0) as u8;
-        numbers.push(if *joined { kind | JOINED } else { kind });
+        numbers.push(if shape.joined.get(i) == Some(&true) { kind | JOINED } else { kind });
     }
     for key in &shape.keys {
         put_bytes(names, key.as_bytes());
@@ -387,11 +395,15 @@ impl Shapes {
                 numbers: (numbers.len() - r.rest().len()) as u32,
                 sets: 0,
                 may_vanish: false,
+                before: Charset::default(),
+                after: Charset::default(),
+                edges: Charset::default(),
+                touching: false,
                 has_fields: false,
                 pack: pack as u32,
                 place,
             };
-            let mut gaps = Gaps { head: &mut head, sets: out.sets.len() };
+            let mut gaps = Gaps::new(&mut head, out.sets.len());
             walk(&mut r, &mut text, &mut name, &mut gaps)?;
             out.heads.push(head);
         }
@@ -436,7 +448,7 @@ trait TakeShape {
     fn kind(&mut self, kind: ParamKind, joined: bool);
     fn key(&mut self, key: &str);
     fn literal(&mut self, literal: &[u8]);
-    fn constant(&mut self, value: &[u8]);
+    fn constant(&mut self, value: &[u8], of_text: bool);
     /// `prefix`: none for fields.
     fn column(&mut self, set: usize, lengths: (usize, usize), prefix: Option<&[u8]>) -> Result<(), Corrupt>;
 }
@@ -464,9 +476,9 @@ fn walk(
         match numbers.size()? {
             0 if i < n => {
                 let len = numbers.size()?;
-                out.constant(texts.take(len)?);
+                out.constant(texts.take(len)?, true);
             }
-            0 => out.constant(names.bytes()?),
+            0 => out.constant(names.bytes()?, false),
             set => {
                 let shortest = numbers.size()?;
                 let longest = shortest.saturating_add(numbers.size()?);
@@ -491,6 +503,51 @@ fn walk(
 struct Gaps<'a> {
     head: &'a mut ShapeHead,
     sets: usize,
+    /// The bytes since the last gap: the first two, the last two, and how many there are.
+    first: [u8; 2],
+    last: [u8; 2],
+    fixed: usize,
+    /// Whether there was a gap.
+    is_behind: bool,
+}
+
+impl<'a> Gaps<'a> {
+    fn new(head: &'a mut ShapeHead, sets: usize) -> Self {
+        Self { head, sets, first: [0; 2], last: [0; 2], fixed: 0, is_behind: false }
+    }
+
+    fn fixed(&mut self, text: &[u8]) {
+        for &byte in text.iter().take(2) {
+            if let Some(place) = self.first.get_mut(self.fixed) {
+                *place = byte;
+            }
+            self.fixed += 1;
+        }
+        self.fixed += text.len().saturating_sub(2);
+        for &byte in text.iter().skip(text.len().saturating_sub(2)) {
+            self.last = [self.last[1], byte];
+        }
+        if self.is_behind && self.fixed > 0 {
+            self.head.after.add(&self.first[..1]);
+            self.edge(self.first);
+        }
+    }
+
+    fn gap(&mut self) {
+        self.head.touching |= self.is_behind && self.fixed == 0;
+        if self.fixed > 0 {
+            self.head.before.add(&self.last[1..]);
+            self.edge(self.last);
+        }
+        (self.fixed, self.is_behind) = (0, true);
+    }
+
+    fn edge(&mut self, two: [u8; 2]) {
+        match self.fixed {
+            1 => self.head.edges.add_edge(&self.last[1..]),
+            _ => self.head.edges.add_edge(&two),
+        }
+    }
 }
 
 impl TakeShape for Gaps<'_> {
@@ -500,15 +557,23 @@ impl TakeShape for Gaps<'_> {
         self.head.has_fields = true;
     }
 
-    fn literal(&mut self, _: &[u8]) {}
+    fn literal(&mut self, literal: &[u8]) {
+        self.fixed(literal);
+    }
 
-    fn constant(&mut self, _: &[u8]) {}
+    fn constant(&mut self, value: &[u8], of_text: bool) {
+        if of_text {
+            self.fixed(value);
+        }
+    }
 
     fn column(&mut self, set: usize, lengths: (usize, usize), prefix: Option<&[u8]>) -> Result<(), Corrupt> {
         if set >= self.sets {
             return Err(Corrupt("a column names an unknown set of bytes"));
         }
-        if prefix.is_some() {
+        if let Some(prefix) = prefix {
+            self.fixed(prefix);
+            self.gap();
             self.head.sets |= set_bit(set);
             self.head.may_vanish |= lengths.0 == 0;
         }
@@ -536,7 +601,7 @@ impl TakeShape for Whole<'_> {
         self.out.shape.literals.push(literal.into());
     }
 
-    fn constant(&mut self, value: &[u8]) {
+    fn constant(&mut self, value: &[u8], _: bool) {
         self.out.params.push(Param::Constant(value.to_vec()));
     }
 

@@ -239,6 +239,9 @@ pub(crate) enum LogsCommand {
         /// Lines of the same stream before and after each.
         #[arg(short = 'C', long, default_value_t = 0)]
         context: usize,
+        /// Only tell how many lines fit.
+        #[arg(short = 'c', long, conflicts_with_all = ["limit", "context"])]
+        count: bool,
     },
     /// Lines as they come, until interrupted.
     Tail {

@@ -23,6 +23,12 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// The same for snapshots and what is restored from them.
 const WITHIN_PATIENT: Duration = Duration::from_secs(6 * 3600);
 
+/// What a request carries: its type and its bytes.
+type Content = (&'static str, Vec<u8>);
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// Talks to one running Wellkept.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -55,11 +61,16 @@ impl Client {
         self.call("GET", path, None).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.call("POST", path, Some(body)).await
+    /// Asks with parameters that may be too long for an address.
+    pub(crate) async fn post_form(&self, path: &str, parameters: String) -> Result<Value, Failure> {
+        self.call("POST", path, Some((FORM, parameters.into_bytes()))).await
     }
 
-    async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call("POST", path, Some((JSON, body.to_string().into_bytes()))).await
+    }
+
+    async fn call(&self, method: &str, path: &str, body: Option<Content>) -> Result<Value, Failure> {
         let asked = tokio::time::timeout(self.within, self.ask(method, path, body)).await;
         let (status, bytes) = match asked {
             Ok(Ok(answer)) => answer,
@@ -122,7 +133,7 @@ impl Client {
         &self,
         method: &str,
         path: &str,
-        body: Option<&Value>,
+        body: Option<Content>,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
         let answer = self.open(method, path, body).await?;
         let status = answer.status();
@@ -135,7 +146,7 @@ impl Client {
         &self,
         method: &str,
         path: &str,
-        body: Option<&Value>,
+        body: Option<Content>,
     ) -> anyhow::Result<hyper::Response<hyper::body::Incoming>> {
         let stream = TcpStream::connect(self.address).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -149,9 +160,9 @@ impl Client {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let bytes = match body {
-            Some(value) => {
-                request = request.header("content-type", "application/json");
-                serde_json::to_vec(value)?
+            Some((kind, bytes)) => {
+                request = request.header("content-type", kind);
+                bytes
             }
             None => Vec::new(),
         };

@@ -15,7 +15,7 @@ pub(crate) use loki::{
     values as loki_values,
 };
 pub(crate) use push::{bulk, elastic, elastic_root, elastic_write, loki as loki_push, otlp};
-pub(crate) use read::{context, facets, histogram, labels, patterns, search, values};
+pub(crate) use read::{context, count, facets, histogram, labels, patterns, search, values};
 pub(crate) use tail::tail;
 pub use views::{
     Harmless, IncidentLogs, LogDoor, LogPush, LogStatus, LogViews, NoLogs, OddityView, PastIncident,

@@ -72,6 +72,17 @@ pub(crate) async fn search(State(app): State<App>, params: Params) -> Result<Res
     .await
 }
 
+/// How many lines fit. Most of it is decided by the index, so it costs far less than fetching them.
+pub(crate) async fn count(State(app): State<App>, params: Params) -> Result<Response, ApiError> {
+    let query = lines(&app, &params)?;
+    let (from, to) = range(&app, &params)?;
+    searched(app, move |_, store, limits| {
+        let (count, why, spent) = store.count(&query, from, to, limits);
+        Ok(json!({"count": count, "stopped": stopped(why), "cost": cost(&spent)}))
+    })
+    .await
+}
+
 pub(super) fn direction(params: &Params) -> Result<Direction, ApiError> {
     match params.get("direction").map(str::to_ascii_lowercase).as_deref() {
         None | Some("" | "backward") => Ok(Direction::Backward),

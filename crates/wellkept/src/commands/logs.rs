@@ -26,7 +26,8 @@ pub(super) async fn run(context: Context, command: LogsCommand) -> anyhow::Resul
             mine::run(context, &file, mine::Options { without_header, templates })
         }
         LogsCommand::Anomalies { train, test } => anomalies::run(context, &train, &test),
-        LogsCommand::Search { which, limit, context: around } => {
+        LogsCommand::Search { which, count: true, .. } => kept::count(context, &which).await,
+        LogsCommand::Search { which, limit, context: around, .. } => {
             kept::search(context, &which, limit, around).await
         }
         LogsCommand::Tail { remote, query } => kept::tail(context, &remote, &query).await,

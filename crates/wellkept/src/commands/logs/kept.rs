@@ -75,11 +75,23 @@ pub(super) async fn search(
     Ok(if found.is_empty() { NOT_WELL } else { OK })
 }
 
+pub(super) async fn count(c: Context, which: &WhichLines) -> anyhow::Result<u8> {
+    let answer =
+        c.client(&which.remote).get(&format!("/api/v1/logs/count?{}", asked(which).finish())).await?;
+    let data = &answer["data"];
+    say::line(&if c.output == Output::Json { data.to_string() } else { data["count"].to_string() });
+    if let Some(why) = data["stopped"].as_str() {
+        say::error(&say::text(c.language, &Text::new("cli.logs.stopped").with("why", why)));
+    }
+    Ok(if data["count"] == 0 { NOT_WELL } else { OK })
+}
+
 async fn context_of(
     client: &crate::client::Client,
     line: &Value,
     around: usize,
 ) -> anyhow::Result<(Vec<Value>, Vec<Value>)> {
+    // A line may be longer than an address.
     let parameters = Serializer::new(String::new())
         .append_pair("at_ns", line["at_ns"].as_str().unwrap_or_default())
         .append_pair("labels", &line["labels"].to_string())
@@ -87,7 +99,7 @@ async fn context_of(
         .append_pair("before", &around.to_string())
         .append_pair("after", &around.to_string())
         .finish();
-    let answer = client.get(&format!("/api/v1/logs/context?{parameters}")).await?;
+    let answer = client.post_form("/api/v1/logs/context", parameters).await?;
     let side = |name: &str| answer["data"][name].as_array().cloned().unwrap_or_default();
     Ok((side("before"), side("after")))
 }
