@@ -19,6 +19,10 @@ const SCRIPT: &str = "../shared/peers/logs.sh";
 const LOGS: &str = "../shared/data/loghub2k";
 /// Lines that are written for the live tail.
 const LIVE: usize = 200;
+/// Bytes of the raw file that is searched, at least.
+const GIGABYTE: usize = 1_000_000_000;
+/// Searches for each word.
+const SEARCHES: usize = 9;
 /// Longest wait for one line.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -43,10 +47,13 @@ pub(super) fn run(bed: &Bed) -> Result<Report> {
     ]);
     let mined = mining(bed)?;
     let beside = peers(bed, &mut report)?;
+    let mut searched = None;
     if let Some(figures) = &beside {
         rows(figures, mined, &mut report.table);
+        searched = Some(search(bed, &product, &mut report.table)?);
     }
-    report.figures = json!({"live_ms": live, "mined_lines_per_s": mined, "beside_peers": beside});
+    report.figures =
+        json!({"live_ms": live, "mined_lines_per_s": mined, "beside_peers": beside, "search_1gb": searched});
     Ok(report)
 }
 
@@ -128,12 +135,57 @@ fn rows(figures: &Value, mined: Option<f64>, table: &mut Table) {
         cell(of("/zstd-19/MB"), 1, "MB"),
         "zstd -19, not searchable",
     );
-    for (what, ours, theirs) in [
-        ("rare word", "/search/ours_rare/median_ms", "/search/rg_raw_rare/median_ms"),
-        ("common word", "/search/ours_common/median_ms", "/search/rg_raw_common/median_ms"),
-    ] {
-        row(what, cell(of(ours), 1, "ms"), cell(of(theirs), 1, "ms"), "ripgrep on the raw file");
+}
+
+/// A gigabyte of raw lines, searched by the command line in a running server and by ripgrep, in turn.
+fn search(bed: &Bed, product: &Path, table: &mut Table) -> Result<Value> {
+    let work = bed.folder("logs-peers")?;
+    let raw = work.join("raw-1gb.log");
+    let one = std::fs::read(work.join("raw.log")).context("the script left no raw file")?;
+    let mut whole = std::fs::File::create(&raw).context("no room for a raw file of a gigabyte")?;
+    for _ in 0..GIGABYTE.div_ceil(one.len()) {
+        whole.write_all(&one)?;
     }
+    let data = bed.folder("logs-search")?;
+    let mut pack = Command::new(bed.workspace.target.join("release/examples/loghouse"));
+    pack.arg("pack").arg(&raw).arg(data.join("logs"));
+    ensure!(process::stream(&mut pack)?.status.success(), "the raw file could not be packed");
+    let port = http::free_port()?;
+    let address = format!("127.0.0.1:{port}");
+    let mut command = Command::new(product);
+    command.args(["up", "--listen", &address, "--data-dir"]).arg(&data);
+    let mut up = process::Beside::start_quietly(&mut command, work.join("up.log"))?;
+    up.wait_ready(Duration::from_secs(60), || http::answers(port, "/-/ready"))?;
+    let mut figures = serde_json::Map::new();
+    for (name, word) in [("rare", "kept-rare-token"), ("common", "error")] {
+        let mut took = (Vec::new(), Vec::new());
+        for _ in 0..SEARCHES {
+            let query = format!("{{filename=\"{}\"}} |= \"{word}\"", raw.display());
+            let mut ours = Command::new(product);
+            ours.args(["logs", "search", "--count", &query, "--from", "0", "--address", &address]);
+            let mut theirs = Command::new("rg");
+            theirs.args(["-c", "-F", word]).arg(&raw);
+            let (a, b) = (timed(&mut ours, &mut took.0)?, timed(&mut theirs, &mut took.1)?);
+            ensure!(a.trim() == b.trim(), "{word}: {} lines found, ripgrep found {}", a.trim(), b.trim());
+        }
+        let (ours, theirs) = (median(&took.0), median(&took.1));
+        table.row([
+            format!("{name} word, 1 GB"),
+            cell(ours, 1, "ms"),
+            cell(theirs, 1, "ms"),
+            "ripgrep on the raw file; ours is the command line, asking a running server".to_owned(),
+        ]);
+        figures.insert(name.to_owned(), json!({"ours_ms": took.0, "rg_ms": took.1}));
+    }
+    std::fs::remove_file(&raw)?;
+    Ok(Value::Object(figures))
+}
+
+fn timed(command: &mut Command, took: &mut Vec<f64>) -> Result<String> {
+    let begin = clock::now();
+    let text = process::output(command)?;
+    took.push(begin.elapsed().as_secs_f64() * 1e3);
+    Ok(text)
 }
 
 /// Milliseconds from the write of a line until it comes out of a live tail.
