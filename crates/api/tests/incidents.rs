@@ -268,3 +268,38 @@ async fn other_methods_and_addresses_are_answered_in_json() {
     let (status, body) = get(&router, "/api/v2/incidents").await;
     assert_eq!((status, &body["errorType"]), (StatusCode::NOT_FOUND, &json!("not_found")));
 }
+
+#[tokio::test]
+async fn what_was_learned_is_told_and_forgetting_goes_to_the_engine() {
+    use wellkept_model::{ActionKind, Beliefs, CauseKind, Outcome};
+    let mut world = World::new();
+    let mut beliefs = Beliefs::default();
+    beliefs.take(CauseKind::BadSetting, ActionKind::Rollback, Outcome::Helped);
+    beliefs.take(CauseKind::BadSetting, ActionKind::Rollback, Outcome::Undone);
+    world.beliefs.send_replace(Arc::new(beliefs.clone()));
+    let (status, body) = get(&world.router(), "/api/v1/learned").await;
+    assert_eq!(status, StatusCode::OK);
+    has_exactly(&body["learned"][0], "cause cause_text action action_text helped failed undone expected");
+    let expected = beliefs.of(CauseKind::BadSetting, ActionKind::Rollback).mean();
+    assert_eq!(
+        body["learned"][0],
+        json!({"cause": "bad_setting", "cause_text": "Bad setting", "action": "rollback",
+            "action_text": "Roll back", "helped": 1, "failed": 0, "undone": 1, "expected": expected})
+    );
+    let log = world.engine();
+    let router = world.router();
+    let reset = "/api/v1/learned/reset";
+    for (body, status) in [
+        ("{}", StatusCode::OK),
+        (r#"{"cause":"bad_setting","action":"rollback"}"#, StatusCode::OK),
+        (r#"{"cause":"gremlins"}"#, StatusCode::BAD_REQUEST),
+        (r#"{"cause":"bad_setting","action":"exorcise"}"#, StatusCode::BAD_REQUEST),
+        (r#"{"kind":"bad_setting"}"#, StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(send(&router, act(reset, body)).await.status(), status, "{body}");
+    }
+    let seen = log.lock().unwrap().clone();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(seen[0].contains("cause: None, action: None"), "{seen:?}");
+    assert!(seen[1].contains("Some(BadSetting), action: Some(Rollback)"), "{seen:?}");
+}

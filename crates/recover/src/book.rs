@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use wellkept_model::belief::Row;
 use wellkept_model::keep::Keep;
 use wellkept_model::observe::Observation;
 use wellkept_model::{
-    ActionId, ActionKind, ActionStatus, Cause, CauseKind, EntityId, Finding, FindingKey, Incident,
-    IncidentId, IncidentStatus, MomentKind, PlannedAction, Severity, Text, TimestampMs, Topology, Undo,
+    ActionId, ActionKind, ActionStatus, Beliefs, Cause, CauseKind, EntityId, Finding, FindingKey, Incident,
+    IncidentId, IncidentStatus, MomentKind, Outcome, PlannedAction, Severity, Text, TimestampMs, Topology,
+    Undo,
 };
 
 use crate::Ledger;
@@ -65,7 +67,7 @@ pub struct Book {
     last_id: u64,
     active: Vec<Finding>,
     ledger: Ledger,
-    learned: Vec<(CauseKind, ActionKind, bool)>,
+    learned: Vec<(CauseKind, ActionKind)>,
 }
 
 impl Book {
@@ -161,7 +163,14 @@ impl Book {
             }
             life.fail(now);
         }
-        self.learned.extend(kinds.into_iter().map(|(cause, action)| (cause, action, helped)));
+        self.learn(kinds, if helped { Outcome::Helped } else { Outcome::DidNotHelp });
+    }
+
+    fn learn(&mut self, kinds: impl IntoIterator<Item = (CauseKind, ActionKind)>, outcome: Outcome) {
+        for (cause, action) in kinds {
+            self.ledger.learn(cause, action, outcome);
+            self.learned.push((cause, action));
+        }
     }
 
     fn forget_old(&mut self) {
@@ -178,7 +187,7 @@ impl Book {
         let answered = answers(life);
         life.handle_causes(now, causes);
         if verifying && life.verification.is_none() {
-            self.learned.extend(answered.into_iter().map(|(cause, action)| (cause, action, false)));
+            self.learn(answered, Outcome::DidNotHelp);
         }
     }
 
@@ -201,10 +210,14 @@ impl Book {
     /// Takes the result of a step that [`Self::poll_step`] gave.
     pub fn handle_result(&mut self, now: TimestampMs, step: &Step, result: StepResult) {
         let Some(life) = self.lives.get_mut(&step.action.incident) else { return };
-        if step.undo {
-            life.end_undo(now, step.action, result);
+        let cause = life.action_mut(step.action).and_then(|a| a.cause);
+        let outcome = if step.undo {
+            life.end_undo(now, step.action, result)
         } else {
-            life.end_step(now, step.action, result);
+            life.end_step(now, step.action, result)
+        };
+        if let (Some(outcome), Some(cause)) = (outcome, cause) {
+            self.learn([(cause, step.planned.kind)], outcome);
         }
     }
 
@@ -246,6 +259,7 @@ impl Book {
             return Err(Refused::Conflict(Text::new("refused.running")));
         }
         life.undoing.push_back(action);
+        life.asked_back.insert(action);
         (life.held_by_person, life.verification) = (true, None);
         life.drop_plan();
         life.note(now, MomentKind::Planned, Text::new("moment.undo_asked"));
@@ -406,9 +420,22 @@ impl Book {
         lives.filter_map(|l| std::mem::take(&mut l.changed).then(|| l.incident.clone())).collect()
     }
 
-    /// Which actions helped against which causes since the last call.
-    pub fn take_learned(&mut self) -> Vec<(CauseKind, ActionKind, bool)> {
-        std::mem::take(&mut self.learned)
+    /// Takes up what an earlier process believed.
+    pub fn set_beliefs(&mut self, beliefs: Beliefs) {
+        self.ledger.set_beliefs(beliefs);
+    }
+
+    /// A person wants beliefs forgotten: all of them, all about one kind of cause, or one action against it.
+    pub fn forget(&mut self, cause: Option<CauseKind>, action: Option<ActionKind>) {
+        self.ledger.forget(cause, action);
+        self.learned.retain(|(c, a)| self.ledger.beliefs().of(*c, *a).results() > 0);
+    }
+
+    /// What is believed anew since the last call, to be stored.
+    pub fn take_learned(&mut self) -> Vec<Row> {
+        let learned: BTreeSet<_> = std::mem::take(&mut self.learned).into_iter().collect();
+        let row = |(cause, action)| Row { cause, action, belief: self.ledger.beliefs().of(cause, action) };
+        learned.into_iter().map(row).collect()
     }
 
     fn ids(&self, wanted: impl Fn(&Life) -> bool) -> Vec<IncidentId> {
@@ -416,9 +443,10 @@ impl Book {
     }
 }
 
-/// Which actions the plan in force sets against which cause.
-fn answers(life: &Life) -> Vec<(CauseKind, ActionKind)> {
-    life.incident.plan.iter().flat_map(|p| p.steps.iter().map(|s| (p.cause, s.kind))).collect()
+/// Which actions the plan in force sets against which cause. Calling a person helps or not in ways that are not ours to judge.
+fn answers(life: &Life) -> BTreeSet<(CauseKind, ActionKind)> {
+    let steps = life.incident.plan.iter().flat_map(|p| p.steps.iter().map(|s| (p.cause, s.kind)));
+    steps.filter(|(_, action)| *action != ActionKind::Escalate).collect()
 }
 
 fn is_open(life: &Life) -> bool {

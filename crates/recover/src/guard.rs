@@ -12,6 +12,7 @@ use wellkept_model::{
 };
 
 use crate::Ledger;
+use crate::plan::rarely_helps;
 
 /// Share of a group's members that, ill at once, stops all automatic action there.
 const GROUP_ILL_SHARE: f64 = 0.3;
@@ -60,6 +61,7 @@ pub(crate) fn check(cause: CauseKind, steps: &[PlannedAction], s: &Surroundings<
             needs_confirmation(step, s.keep),
             in_maintenance(step, s.seen),
             made_worse(cause, step, s.ledger),
+            helped_rarely(cause, step, s.ledger),
             many_ill(step, s),
             vantage_in_doubt(s),
         ]
@@ -158,6 +160,17 @@ fn in_maintenance(step: &PlannedAction, seen: &Observation) -> Option<Text> {
 fn made_worse(cause: CauseKind, step: &PlannedAction, ledger: &Ledger) -> Option<Text> {
     let stopped = ledger.is_stopped(cause, step.kind);
     stopped.then(|| Text::new("withheld.made_worse").with("action", step.kind.word()))
+}
+
+/// Experience says that it is of no use; a person may still want it, and what comes of it is learned from.
+fn helped_rarely(cause: CauseKind, step: &PlannedAction, ledger: &Ledger) -> Option<Text> {
+    rarely_helps(cause, step.kind, ledger.beliefs()).then(|| {
+        let belief = ledger.beliefs().of(cause, step.kind);
+        Text::new("withheld.rarely_helps")
+            .with("action", step.kind.word())
+            .with("helped", belief.helped)
+            .with("of", belief.results())
+    })
 }
 
 /// Many interchangeable members ill at once: the reason is not in any one of them.
@@ -291,6 +304,22 @@ mod tests {
         let mut g = given();
         g.ledger.stop(CauseKind::ProcessCrash, ActionKind::Restart);
         assert_eq!(verdict(&g, &restart("b")), "withheld.made_worse");
+    }
+
+    #[test]
+    fn what_hardly_ever_helped_is_left_to_a_person() {
+        let mut g = given();
+        let failed = || (CauseKind::ProcessCrash, ActionKind::Restart, wellkept_model::Outcome::DidNotHelp);
+        for _ in 0..3 {
+            let (cause, action, outcome) = failed();
+            g.ledger.learn(cause, action, outcome);
+            assert_eq!(verdict(&g, &restart("a")), "allowed");
+        }
+        let (cause, action, outcome) = failed();
+        g.ledger.learn(cause, action, outcome);
+        assert_eq!(verdict(&g, &restart("a")), "withheld.rarely_helps");
+        g.ledger.forget(Some(CauseKind::ProcessCrash), None);
+        assert_eq!(verdict(&g, &restart("a")), "allowed");
     }
 
     #[test]

@@ -1,18 +1,21 @@
-//! What was tried: attempts per target, and what is stopped everywhere because it made things worse.
+//! What was tried: attempts per target, what is stopped everywhere because it made things worse, and what is
+//! believed to help.
 
 use std::collections::{BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use wellkept_model::keep::Budget;
-use wellkept_model::{ActionKind, CauseKind, EntityId, Incident, TimestampMs};
+use wellkept_model::{ActionKind, Beliefs, CauseKind, EntityId, Incident, Outcome, TimestampMs};
 
 /// Attempts remembered in all. At three an hour for a thousand targets this is more than an hour's worth.
 const ATTEMPTS_MAX: usize = 4096;
 
 /// The memory of all automatic attempts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
     attempts: VecDeque<(TimestampMs, EntityId)>,
     stopped: BTreeSet<(CauseKind, ActionKind)>,
+    beliefs: Beliefs,
 }
 
 impl Ledger {
@@ -55,6 +58,27 @@ impl Ledger {
     /// A person lifts all stops.
     pub fn lift_stops(&mut self) {
         self.stopped.clear();
+    }
+
+    /// What is believed to help.
+    #[must_use]
+    pub fn beliefs(&self) -> &Beliefs {
+        &self.beliefs
+    }
+
+    /// Takes up what an earlier process believed.
+    pub fn set_beliefs(&mut self, beliefs: Beliefs) {
+        self.beliefs = beliefs;
+    }
+
+    /// Takes how an action ended.
+    pub(crate) fn learn(&mut self, cause: CauseKind, action: ActionKind, outcome: Outcome) {
+        self.beliefs.take(cause, action, outcome);
+    }
+
+    /// Forgets what is believed: everything, all about one kind of cause, or one action against it.
+    pub fn forget(&mut self, cause: Option<CauseKind>, action: Option<ActionKind>) {
+        self.beliefs.forget(cause, action);
     }
 
     fn trim(&mut self) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wellkept_model::{
     Action, ActionId, ActionKind, ActionStatus, Cause, CauseKind, EntityId, Finding, FindingKey, FindingKind,
-    Incident, IncidentId, IncidentStatus, Moment, MomentKind, Plan, PlannedAction, Severity, Text,
+    Incident, IncidentId, IncidentStatus, Moment, MomentKind, Outcome, Plan, PlannedAction, Severity, Text,
     TimestampMs, Undo,
 };
 
@@ -42,6 +42,8 @@ pub(crate) struct Life {
     pub(crate) running: Option<ActionId>,
     pub(crate) verification: Option<Verification>,
     pub(crate) undoing: VecDeque<ActionId>,
+    /// Actions that a person wanted back.
+    pub(crate) asked_back: BTreeSet<ActionId>,
     pub(crate) held_by_person: bool,
     pub(crate) changed: bool,
     diagnosed: Option<(TimestampMs, BTreeSet<FindingKey>)>,
@@ -76,6 +78,8 @@ impl Life {
             plan: None,
             actions: Vec::new(),
             timeline: Vec::new(),
+            times: 0,
+            prevention: None,
         };
         let mut life = Self::around(incident);
         life.join(now, first);
@@ -121,6 +125,7 @@ impl Life {
             running: None,
             verification: None,
             undoing: VecDeque::new(),
+            asked_back: BTreeSet::new(),
             held_by_person: false,
             changed: true,
             diagnosed: None,
@@ -330,6 +335,7 @@ impl Life {
             self.incident.actions.push(Action {
                 id,
                 planned: step.clone(),
+                cause: Some(plan.cause),
                 status: ActionStatus::Planned,
                 automatic: plan.automatic,
                 started_at: None,
@@ -384,6 +390,7 @@ impl Life {
         self.incident.actions.push(Action {
             id,
             planned: escalation(&self.incident.entity, why.clone()),
+            cause: None,
             status: ActionStatus::Succeeded,
             automatic,
             started_at: Some(now),
@@ -417,13 +424,14 @@ impl Life {
         }
     }
 
-    /// Takes the result of a step; after the last one the verification begins.
-    pub(crate) fn end_step(&mut self, now: TimestampMs, id: ActionId, result: StepResult) {
+    /// Takes the result of a step; after the last one the verification begins. Gives what it says about the action by
+    /// itself: a step that failed did not help.
+    pub(crate) fn end_step(&mut self, now: TimestampMs, id: ActionId, result: StepResult) -> Option<Outcome> {
         let StepResult { status, outcome, undo } = result;
         self.running = None;
         if status == ActionStatus::Skipped {
             self.not_begun(now, id, outcome);
-            return;
+            return None;
         }
         if let Some(action) = self.action_mut(id) {
             (action.status, action.finished_at, action.outcome) = (status, Some(now), Some(outcome.clone()));
@@ -441,8 +449,12 @@ impl Life {
                 self.held_by_person = true;
                 self.escalate(now, Text::new("escalate.outcome_unknown"), true);
             }
-            _ => self.fail(now),
+            _ => {
+                self.fail(now);
+                return Some(Outcome::DidNotHelp);
+            }
         }
+        None
     }
 
     /// The step was refused before it began (no record could be written, the stop switch came between): nothing is
@@ -535,7 +547,8 @@ impl Life {
         last.is_some_and(|s| s.kind == ActionKind::Escalate)
     }
 
-    pub(crate) fn end_undo(&mut self, now: TimestampMs, id: ActionId, result: StepResult) {
+    /// Takes the result of an undo. Gives what it says about the action: one that a person took back was wrong.
+    pub(crate) fn end_undo(&mut self, now: TimestampMs, id: ActionId, result: StepResult) -> Option<Outcome> {
         let StepResult { status, outcome, .. } = result;
         let taken_back = matches!(status, ActionStatus::Succeeded | ActionStatus::RolledBack);
         self.running = None;
@@ -548,6 +561,7 @@ impl Life {
             self.held_by_person = true;
             self.escalate(now, Text::new("escalate.undo_failed"), true);
         }
+        (self.asked_back.remove(&id) && taken_back).then_some(Outcome::Undone)
     }
 
     /// Numbers only rise, so that an id never means two things.

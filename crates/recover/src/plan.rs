@@ -1,17 +1,21 @@
 //! From a cause to a plan: a value with no choices left.
 
+mod choice;
 mod steps;
 #[cfg(test)]
 mod local_tests;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wellkept_model::keep::Mode;
 use wellkept_model::observe::SpaceUse;
 use wellkept_model::{
     Cause, CauseKind, EntityId, FileOrigin, FileVersionChange, Finding, FindingKind, Incident, Plan, Text,
     TimestampMs,
 };
+
+pub(crate) use choice::rarely_helps;
 
 use crate::guard::{Surroundings, Verdict, check};
 
@@ -42,7 +46,8 @@ pub struct Facts<'a> {
 }
 
 /// What to do about an incident now.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// Run this plan.
     Run(Plan),
@@ -73,6 +78,9 @@ pub fn decide(incident: &Incident, facts: &Facts<'_>) -> Decision {
         }
         return Decision::Escalate(Text::new("escalate.unknown").with("name", &cause.entity.name));
     }
+    let rivals = incident.causes.iter().filter(untried);
+    let cause =
+        choice::pick(cause, rivals, around.ledger.beliefs(), |c| steps::for_cause(c, incident, facts).ok());
     if let Some((until, why)) = comes_back_until(cause, incident, facts) {
         return Decision::Wait(until, why);
     }
@@ -282,6 +290,54 @@ mod tests {
             let Decision::Run(plan) = decision(&given(kind, 0.9)) else { panic!("{kind:?} not planned") };
             assert!(plan.steps.iter().all(|s| !s.verify.is_empty() && s.deadline_ms > 0));
         }
+    }
+
+    /// Every belief that there can be, in a few hundred tables: what runs is always an answer that the planner gives to
+    /// one of the causes anyway, and is allowed by `may`.
+    #[test]
+    fn no_belief_ever_adds_an_action_or_widens_what_is_allowed() {
+        use wellkept_model::Outcome::{DidNotHelp, Helped, Undone};
+        let kinds = [CauseKind::ProcessStopped, CauseKind::BadSetting, CauseKind::MissingFile];
+        let actions = [ActionKind::Resume, ActionKind::Rollback, ActionKind::Restart, ActionKind::Restore];
+        let (mut run, mut withheld) = (0, 0);
+        for seed in 0_usize..400 {
+            let mut g = given(CauseKind::ProcessStopped, 0.9);
+            g.incident.causes = kinds
+                .iter()
+                .map(|k| Cause { subject: "/srv/a/env".to_owned(), ..cause("a", *k, 0.9) })
+                .collect();
+            g.changes = vec![change("a", "/srv/a/env")];
+            let may = &mut g.keep.services.get_mut("a").expect("declared").may;
+            may.retain(|kind| (seed + *kind as usize) % 3 != 0);
+            let mut ledger = Ledger::default();
+            let mut beliefs = wellkept_model::Beliefs::default();
+            for (i, pair) in kinds.iter().flat_map(|k| actions.map(|a| (*k, a))).enumerate() {
+                let outcome = [Helped, DidNotHelp, Undone][(seed / (i + 1)) % 3];
+                (0..(seed * 7 + i * 5) % 9).for_each(|_| _ = beliefs.take(pair.0, pair.1, outcome));
+            }
+            ledger.set_beliefs(beliefs);
+            let around = Surroundings {
+                now: TimestampMs(100_000),
+                keep: &g.keep,
+                frozen: false,
+                active: &g.incident.findings,
+                seen: &g.seen,
+                ledger: &ledger,
+            };
+            let facts = Facts { around, file_changes: &g.changes, space: &[], failed: &[], generation: 1 };
+            let decision = decide(&g.incident, &facts);
+            let (Decision::Run(plan) | Decision::Propose(plan)) = &decision else { panic!("{decision:?}") };
+            let mut usual = g.incident.causes.iter().filter(|c| c.kind == plan.cause);
+            let usual = usual.next().map(|c| steps::for_cause(c, &g.incident, &facts));
+            assert_eq!(usual, Some(Ok(plan.steps.clone())));
+            if matches!(decision, Decision::Run(_)) {
+                run += 1;
+                assert!(plan.steps.iter().all(|s| g.keep.services["a"].may.contains(&s.kind)));
+            } else {
+                withheld += 1;
+            }
+        }
+        assert!(run > 20 && withheld > 20, "both happen: {run} {withheld}");
     }
 
     #[test]

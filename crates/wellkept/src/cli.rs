@@ -81,6 +81,19 @@ pub(crate) enum Command {
         #[command(flatten)]
         remote: Remote,
     },
+    /// What was learned: which actions helped against which causes.
+    Learned {
+        /// Forget it: everything, one KIND of cause, or one KIND/ACTION.
+        #[arg(long, num_args = 0..=1, default_missing_value = "", value_name = "KIND[/ACTION]")]
+        reset: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Make a stored decision again: a file of the data directory's folder `situations`. Exit code 1 when it differs.
+    Replay {
+        /// The record.
+        file: PathBuf,
+    },
     /// Let the proposed plan of an incident run.
     Approve {
         /// Number of the incident.

@@ -6,8 +6,10 @@ mod discover;
 mod doctor;
 mod generate;
 mod incidents;
+mod learned;
 mod logs;
 mod promql;
+mod replay;
 mod rules;
 mod status;
 pub(crate) mod store;
@@ -49,6 +51,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Status { remote } => block_on(status::run(context, remote)),
         Command::Incidents { remote, open } => block_on(incidents::run(context, remote, open)),
         Command::Why { incident, remote } => block_on(why::run(context, remote, incident)),
+        Command::Learned { reset, remote } => block_on(learned::run(context, remote, reset)),
+        Command::Replay { file } => replay::run(context, &file),
         Command::Approve { incident, generation, remote } => {
             block_on(tell::approve(context, remote, incident, generation))
         }

@@ -94,6 +94,12 @@ impl Play {
     }
 }
 
+/// Cause, action, and how often it helped, did not, and was taken back.
+fn learned(p: &mut Play) -> Vec<(CauseKind, ActionKind, u32, u32, u32)> {
+    let rows = p.book.take_learned().into_iter();
+    rows.map(|r| (r.cause, r.action, r.belief.helped, r.belief.failed, r.belief.undone)).collect()
+}
+
 #[test]
 fn a_crash_is_restarted_verified_for_the_hold_time_and_resolved() {
     let mut p = Play::new();
@@ -110,7 +116,7 @@ fn a_crash_is_restarted_verified_for_the_hold_time_and_resolved() {
     }
     p.second();
     assert_eq!(p.status(), IncidentStatus::Resolved);
-    assert_eq!(p.book.take_learned(), [(CauseKind::ProcessCrash, ActionKind::Restart, true)]);
+    assert_eq!(learned(&mut p), [(CauseKind::ProcessCrash, ActionKind::Restart, 1, 0, 0)]);
 }
 
 #[test]
@@ -135,7 +141,7 @@ fn what_did_not_help_is_not_tried_again_and_goes_to_a_person() {
     p.done(&step, ActionStatus::Succeeded);
     assert_eq!(p.seconds_until_step(120), None);
     assert_eq!(p.status(), IncidentStatus::Escalated);
-    assert_eq!(p.book.take_learned(), [(CauseKind::ProcessCrash, ActionKind::Restart, false)]);
+    assert_eq!(learned(&mut p), [(CauseKind::ProcessCrash, ActionKind::Restart, 0, 1, 0)]);
 }
 
 #[test]
@@ -313,7 +319,7 @@ fn a_clearer_cause_on_the_same_entity_ends_a_vain_verification_at_once() {
     p.changes = vec![change("a", "/e")];
     let next = p.seconds_until_step(3).unwrap();
     assert_eq!(next.planned.kind, ActionKind::Rollback);
-    assert_eq!(p.book.take_learned(), [(CauseKind::ProcessCrash, ActionKind::Restart, false)]);
+    assert_eq!(learned(&mut p), [(CauseKind::ProcessCrash, ActionKind::Restart, 0, 1, 0)]);
 }
 
 #[test]
@@ -397,4 +403,54 @@ fn leftovers_that_stay_are_looked_into() {
         p.second();
     }
     assert_eq!(p.status(), IncidentStatus::Escalated);
+}
+
+#[test]
+fn an_action_that_a_person_took_back_is_believed_less() {
+    let mut p = Play::new();
+    p.crash("a");
+    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
+    p.changes = vec![change("a", "/e")];
+    let rollback = p.second().unwrap();
+    p.done(&rollback, ActionStatus::Succeeded);
+    let restart = p.second().unwrap();
+    p.done(&restart, ActionStatus::Succeeded);
+    p.heal();
+    (0..8).for_each(|_| drop(p.second()));
+    assert_eq!(p.status(), IncidentStatus::Resolved);
+    let bad = CauseKind::BadSetting;
+    let helped = [(bad, ActionKind::Restart, 1, 0, 0), (bad, ActionKind::Rollback, 1, 0, 0)];
+    assert_eq!(learned(&mut p), helped);
+    p.book.undo(p.now, rollback.action).unwrap();
+    let undo = p.second().unwrap();
+    assert!(undo.undo);
+    p.done(&undo, ActionStatus::RolledBack);
+    assert_eq!(learned(&mut p), [(bad, ActionKind::Rollback, 1, 0, 1)]);
+    assert!(learned(&mut p).is_empty());
+}
+
+#[test]
+fn a_step_that_fails_did_not_help_and_what_undoes_itself_is_no_persons_verdict() {
+    let mut p = Play::new();
+    p.crash("a");
+    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
+    p.changes = vec![change("a", "/e")];
+    let rollback = p.second().unwrap();
+    p.done(&rollback, ActionStatus::Succeeded);
+    let restart = p.second().unwrap();
+    p.done(&restart, ActionStatus::Failed);
+    let undo = p.second().unwrap();
+    p.done(&undo, ActionStatus::Succeeded);
+    assert_eq!(learned(&mut p), [(CauseKind::BadSetting, ActionKind::Restart, 0, 1, 0)]);
+}
+
+#[test]
+fn what_was_forgotten_is_not_stored_any_more() {
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    p.done(&step, ActionStatus::Failed);
+    p.book.forget(Some(CauseKind::ProcessCrash), Some(ActionKind::Restart));
+    assert!(learned(&mut p).is_empty());
+    assert_eq!(p.book.ledger().beliefs().rows().count(), 0);
 }
