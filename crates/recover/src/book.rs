@@ -16,6 +16,7 @@ use crate::Ledger;
 use crate::grouping::joins;
 use crate::life::Life;
 use crate::plan::Decision;
+use crate::prevent::{propose as propose_prevention, times};
 use crate::verify::Progress;
 
 /// A finding that returns within this time after its incident was resolved opens that incident again.
@@ -103,6 +104,7 @@ impl Book {
         for id in self.lives.keys().copied().collect::<Vec<_>>() {
             self.advance(now, id, seen, keep);
         }
+        self.propose_preventions(now, keep);
         self.forget_old();
     }
 
@@ -173,6 +175,14 @@ impl Book {
         }
     }
 
+    /// What was resolved just now gets its proposal.
+    fn propose_preventions(&mut self, now: TimestampMs, keep: &Keep) {
+        let resolved = self.lives.values_mut().filter(|l| l.incident.resolved_at == Some(now));
+        for life in resolved {
+            life.incident.prevention = propose_prevention(&life.incident, keep);
+        }
+    }
+
     fn forget_old(&mut self) {
         while self.lives.len() > INCIDENTS_MAX {
             let Some(id) = self.lives.iter().find(|(_, l)| !is_open(l)).map(|(id, _)| *id) else { return };
@@ -185,9 +195,20 @@ impl Book {
         let Some(life) = self.lives.get_mut(&id) else { return };
         let verifying = life.verification.is_some();
         let answered = answers(life);
-        life.handle_causes(now, causes);
+        let new_root = life.handle_causes(now, causes);
         if verifying && life.verification.is_none() {
             self.learn(answered, Outcome::DidNotHelp);
+        }
+        if new_root {
+            self.count_recurrence(now, id);
+        }
+    }
+
+    fn count_recurrence(&mut self, now: TimestampMs, id: IncidentId) {
+        let Some(incident) = self.incident(id) else { return };
+        let times = times(incident, self.incidents(), now);
+        if let Some(life) = self.lives.get_mut(&id) {
+            life.recurs(now, times);
         }
     }
 

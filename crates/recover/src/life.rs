@@ -260,16 +260,18 @@ impl Life {
                 .is_none_or(|(at, keys)| *keys != self.now_active || now.since(*at) >= DIAGNOSE_EVERY)
     }
 
-    pub(crate) fn handle_causes(&mut self, now: TimestampMs, causes: Vec<Cause>) {
+    /// Takes what diagnosis found; true when the root is another one than before.
+    pub(crate) fn handle_causes(&mut self, now: TimestampMs, causes: Vec<Cause>) -> bool {
         self.diagnosed = Some((now, self.now_active.clone()));
         if self.incident.status == IncidentStatus::Verifying {
             if !self.is_refuted_by(&causes) {
-                return;
+                return false;
             }
             self.fail(now);
         }
         let root = causes.first().map(root_of);
-        if root != self.incident.causes.first().map(root_of) {
+        let is_new = root != self.incident.causes.first().map(root_of);
+        if is_new {
             if let Some(first) = causes.first() {
                 self.note(now, MomentKind::Thought, first.detail.clone());
                 self.incident.entity = first.entity.clone();
@@ -293,6 +295,16 @@ impl Life {
         {
             self.set_status(now, IncidentStatus::Diagnosing);
         }
+        is_new
+    }
+
+    /// Takes how many incidents had this root within a week, and tells it when it is not the first.
+    pub(crate) fn recurs(&mut self, now: TimestampMs, times: u32) {
+        self.incident.times = times;
+        if times > 1 {
+            self.note(now, MomentKind::Thought, Text::new("moment.recurs").with("count", times));
+        }
+        self.touch(now);
     }
 
     /// True when what we answered turns out to be another cause on the same entity: no need to wait any longer.

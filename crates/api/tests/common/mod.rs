@@ -243,7 +243,11 @@ pub fn incident(id: u64) -> Incident {
         }],
         timeline: vec![Moment { at: NOW, kind: MomentKind::Seen, text }],
         times: 3,
-        prevention: None,
+        prevention: Some(Prevention {
+            kind: PreventionKind::Check,
+            text: Text::new("severity.critical"),
+            patch: "services:\n  app:\n    health: [{ tcp: 127.0.0.1:1 }]\n".into(),
+        }),
     }
 }
 

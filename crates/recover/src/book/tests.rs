@@ -454,3 +454,32 @@ fn what_was_forgotten_is_not_stored_any_more() {
     assert!(learned(&mut p).is_empty());
     assert_eq!(p.book.ledger().beliefs().rows().count(), 0);
 }
+
+#[test]
+fn the_third_incident_of_one_root_within_a_week_is_told_and_what_is_older_is_not_counted() {
+    let mut p = Play::new();
+    p.keep.services.get_mut("a").unwrap().health.clear();
+    p.keep.services.get_mut("a").unwrap().listens = vec!["127.0.0.1:9000".parse().unwrap()];
+    let times = |p: &Play| p.book.incidents().next().unwrap().times;
+    let fall = |p: &mut Play| {
+        p.crash("a");
+        let step = p.second().unwrap();
+        p.done(&step, ActionStatus::Succeeded);
+        p.heal();
+        (0..8).for_each(|_| drop(p.second()));
+        assert_eq!(p.status(), IncidentStatus::Resolved);
+        p.seen = Observation::default();
+        p.now = p.now + Duration::from_secs(3 * 86_400);
+    };
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        fall(&mut p);
+        seen.push(times(&p));
+    }
+    assert_eq!(seen, [1, 2, 3, 3], "the first one is older than a week at last");
+    let last = p.book.incidents().next().unwrap();
+    assert!(last.timeline.iter().any(|m| m.text == Text::new("moment.recurs").with("count", 3)));
+    let prevention = last.prevention.as_ref().unwrap();
+    assert_eq!(prevention.kind, wellkept_model::PreventionKind::Check);
+    assert!(prevention.patch.contains("127.0.0.1:9000"), "{}", prevention.patch);
+}
