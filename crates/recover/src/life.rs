@@ -27,6 +27,8 @@ const SCORE_CLEAR: f64 = 0.9;
 const AFTERMATH: Duration = Duration::from_secs(15);
 /// When a step that could not begin is decided again.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
+/// Key of the outcome of a backup that was made and failed its test by restoring.
+const BACKUP_NOT_RESTORED: &str = "outcome.backup_not_restored";
 /// A flapping incident doubles its hold time at most this often.
 const FLAPS_MAX: u32 = 4;
 
@@ -236,9 +238,26 @@ impl Life {
         }
         let since = *self.quiet_since.get_or_insert(now);
         if now.since(since) >= hold.saturating_mul(1 << self.flaps.min(FLAPS_MAX)) {
+            if let Some(name) = self.unproven_backup() {
+                self.escalate(now, Text::new("escalate.backup_unproven").with("name", name), true);
+                return;
+            }
             self.note(now, MomentKind::Verified, Text::new("moment.quiet"));
             self.resolve(now);
         }
+    }
+
+    /// The backup that was made and could not be restored. Its file is there, so that nothing looks ill any more; but it
+    /// is no backup until another run was proven or a person has taken the incident over.
+    fn unproven_backup(&self) -> Option<String> {
+        let ran = |a: &&Action| match a.planned.kind {
+            ActionKind::RunBackup => matches!(a.status, ActionStatus::Succeeded | ActionStatus::Failed),
+            ActionKind::Escalate => !a.automatic,
+            _ => false,
+        };
+        let last = self.incident.actions.iter().rev().find(ran)?;
+        let unproven = last.outcome.as_ref().is_some_and(|text| text.key == BACKUP_NOT_RESTORED);
+        (last.status == ActionStatus::Failed && unproven).then(|| last.planned.target.name.clone())
     }
 
     pub(crate) fn resolve(&mut self, now: TimestampMs) {
