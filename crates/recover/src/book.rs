@@ -412,6 +412,14 @@ impl Book {
         self.lives.get(&id).map_or_else(Vec::new, Life::active_findings)
     }
 
+    /// About which entities an incident is open.
+    #[must_use]
+    pub fn troubled(&self) -> BTreeSet<EntityId> {
+        let open = self.lives.values().filter(|l| is_open(l));
+        let of = open.flat_map(|l| l.incident.holding.iter().map(|k| &k.entity).chain([&l.incident.entity]));
+        of.cloned().collect()
+    }
+
     /// All findings of the last round.
     #[must_use]
     pub fn active(&self) -> &[Finding] {

@@ -23,6 +23,8 @@ use crate::guard::{Surroundings, Verdict, check};
 const SCORE_MIN: f64 = 0.6;
 /// How long something unexplained must last before a person is called.
 const UNKNOWN_DWELL: Duration = Duration::from_secs(10);
+/// A file system that will be full no sooner than this, milliseconds, calls nobody by that alone.
+const FORECAST_NEAR_MS: f64 = 300_000.0;
 /// When to look again at a service that runs again and does not pass its checks yet.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long an automatic plan has effect.
@@ -75,6 +77,9 @@ pub fn decide(incident: &Incident, facts: &Facts<'_>) -> Decision {
     if cause.score < SCORE_MIN || cause.kind == CauseKind::Unknown {
         if let Some(until) = too_fresh_until(incident, around.now) {
             return Decision::Wait(until, Text::new("moment.too_fresh"));
+        }
+        if is_far_forecast(incident) {
+            return Decision::Wait(around.now + LOOK_AGAIN, Text::new("moment.forecast"));
         }
         return Decision::Escalate(Text::new("escalate.unknown").with("name", &cause.entity.name));
     }
@@ -132,6 +137,16 @@ fn too_fresh_until(incident: &Incident, now: TimestampMs) -> Option<TimestampMs>
     let holding = incident.findings.iter().filter(|f| incident.holding.contains(&f.key));
     let until = holding.map(|f| f.since).min()? + UNKNOWN_DWELL;
     (now < until).then_some(until)
+}
+
+/// True when nothing is wrong yet but a forecast, and there is time to see whether it comes true.
+fn is_far_forecast(incident: &Incident) -> bool {
+    let mut holding = incident.findings.iter().filter(|f| incident.holding.contains(&f.key)).peekable();
+    let is_far = |f: &Finding| {
+        let left_ms = f.text.arg("ms").and_then(|ms| ms.parse::<f64>().ok());
+        f.key.kind == FindingKind::FilesystemFilling && left_ms.is_some_and(|ms| ms >= FORECAST_NEAR_MS)
+    };
+    holding.peek().is_some() && holding.all(is_far)
 }
 
 /// Until when the service may come back without us, and why; `None` when we need not wait.
@@ -243,6 +258,27 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_called_about_a_forecast_until_it_is_near_or_something_is_wrong() {
+        let mut g = given(CauseKind::Unknown, 0.2);
+        let forecast = |ms: &str| {
+            let mut f = finding("a", FindingKind::FilesystemFilling);
+            f.since = TimestampMs(0);
+            f.text = f.text.with("ms", ms);
+            f
+        };
+        let with = |g: &mut Given, findings: Vec<Finding>| {
+            g.incident.holding = findings.iter().map(|f| f.key.clone()).collect();
+            g.incident.findings = findings;
+            decision(g)
+        };
+        assert!(matches!(with(&mut g, vec![forecast("300000")]), Decision::Wait(..)));
+        assert!(matches!(with(&mut g, vec![forecast("299999")]), Decision::Escalate(_)));
+        assert!(matches!(with(&mut g, vec![forecast("x")]), Decision::Escalate(_)));
+        let wrong = Finding { since: TimestampMs(0), ..finding("a", FindingKind::HealthFailing) };
+        assert!(matches!(with(&mut g, vec![forecast("900000"), wrong]), Decision::Escalate(_)));
+    }
+
+    #[test]
     fn a_bad_setting_goes_back_to_its_last_good_version_and_the_service_restarts() {
         let mut g = given(CauseKind::BadSetting, 0.95);
         g.incident.causes[0].subject = "/srv/a/env".to_owned();
@@ -308,7 +344,7 @@ mod tests {
                 .collect();
             g.changes = vec![change("a", "/srv/a/env")];
             let may = &mut g.keep.services.get_mut("a").expect("declared").may;
-            may.retain(|kind| (seed + *kind as usize) % 3 != 0);
+            may.retain(|kind| !(seed + *kind as usize).is_multiple_of(3));
             let mut ledger = Ledger::default();
             let mut beliefs = wellkept_model::Beliefs::default();
             for (i, pair) in kinds.iter().flat_map(|k| actions.map(|a| (*k, a))).enumerate() {

@@ -27,6 +27,7 @@ impl Engine {
             file_changes: &file_changes,
             series: &series,
         };
+        self.detectors.hold_baselines(self.book.troubled());
         let mut findings = self.detectors.observe(&self.keep, &round);
         findings.extend(self.intake.firing().into_iter().map(|f| Finding { at, ..f }));
         let is_service = |name: &str| self.keep.services.contains_key(name);
