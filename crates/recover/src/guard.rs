@@ -349,10 +349,17 @@ mod tests {
         let mut g = given();
         let (from, until) = (TimestampMs(0), TimestampMs(i64::MAX));
         let components = vec!["a".to_owned()];
-        g.seen.maintenance =
-            vec![wellkept_model::maintenance::Window { from, until, components, reason: "x".to_owned() }];
+        g.seen.maintenance = vec![wellkept_model::maintenance::Window {
+            from,
+            until,
+            components,
+            reason: "x".to_owned(),
+            drill: false,
+        }];
         assert_eq!(verdict(&g, &restart("a")), "withheld.maintenance");
         assert_eq!(verdict(&g, &restart("b")), "allowed");
+        g.seen.maintenance[0].drill = true;
+        assert_eq!(verdict(&g, &restart("a")), "allowed", "a drill is there to be healed");
     }
 
     fn kill(subject: &str) -> PlannedAction {

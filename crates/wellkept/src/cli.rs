@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::drill::Wish;
 use crate::commands::store::{Place, What};
 
 /// Keeps Linux machines well: watches, explains, recovers within limits that you set, verifies.
@@ -174,6 +175,9 @@ pub(crate) enum Command {
         #[arg(long)]
         data_dir: Option<PathBuf>,
     },
+    /// Hold a drill: a harmless fault on a declared service, and how fast and how rightly it is healed. What is done is
+    /// always undone. Exit code 1 when it was not found, explained and healed.
+    Drill(Wish),
     /// See it work in under a minute: a tiny service is broken twice and recovered, in a temporary folder.
     Try,
     /// Completions for a shell.
@@ -183,6 +187,13 @@ pub(crate) enum Command {
     },
     /// The manual page, in roff.
     Man,
+    #[command(hide = true, name = "drill-lease")]
+    DrillLease {
+        #[arg(long)]
+        fault: String,
+        #[arg(long)]
+        within: u64,
+    },
     #[command(hide = true, name = "try-service")]
     TryService {
         #[arg(long)]

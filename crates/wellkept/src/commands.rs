@@ -4,6 +4,7 @@ pub(crate) mod check;
 mod diagnose;
 mod discover;
 mod doctor;
+pub(crate) mod drill;
 mod generate;
 mod incidents;
 mod learned;
@@ -72,6 +73,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Store(command) => store::run(context, command),
         Command::Discover { to } => discover::run(context, to.as_deref()),
         Command::Doctor { data_dir } => doctor::run(context, &data_dir.unwrap_or_else(default_data_dir)),
+        Command::Drill(wish) => block_on(drill::run(context, wish)),
+        Command::DrillLease { fault, within } => {
+            block_on(drill::hold(&fault, std::time::Duration::from_secs(within)))
+        }
         Command::Try => block_on(try_it::run(context)),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man => generate::man(),

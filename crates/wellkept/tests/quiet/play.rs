@@ -186,7 +186,8 @@ impl Play {
     pub(crate) fn maintenance(&mut self, components: &[&str], seconds: u64) {
         let components = components.iter().map(|c| (*c).to_owned()).collect();
         let until = self.now + Duration::from_secs(seconds);
-        self.seen.maintenance = vec![Window { from: self.now, until, components, reason: "planned".into() }];
+        self.seen.maintenance =
+            vec![Window { from: self.now, until, components, reason: "planned".into(), drill: false }];
     }
 
     pub(crate) fn records(&mut self, kind: ChangeKind, what: &str) {
