@@ -104,5 +104,61 @@ mod tests {
         assert_eq!(l.spent(TimestampMs(25_000), &app, budget), 3);
         assert_eq!(l.spent(TimestampMs(25_000), &db, budget), 0);
         assert_eq!(l.spent(TimestampMs(65_000), &app, budget), 2);
+        assert_eq!(l.spent(TimestampMs(69_999), &app, budget), 2);
+        assert_eq!(l.spent(TimestampMs(70_000), &app, budget), 1, "a minute is over after a minute");
+    }
+
+    #[test]
+    fn only_the_newest_attempts_are_remembered() {
+        let budget = Budget { count: 3, per: Duration::from_secs(3600) };
+        let (old, new) = (EntityId::service("old"), EntityId::service("new"));
+        let mut l = Ledger::default();
+        l.attempt(TimestampMs(1), old.clone());
+        (1..ATTEMPTS_MAX).for_each(|_| l.attempt(TimestampMs(2), new.clone()));
+        assert_eq!((l.spent(TimestampMs(3), &old, budget), l.attempts.len()), (1, ATTEMPTS_MAX));
+        l.attempt(TimestampMs(2), new.clone());
+        assert_eq!((l.spent(TimestampMs(3), &old, budget), l.attempts.len()), (0, ATTEMPTS_MAX));
+    }
+
+    #[test]
+    fn automatic_attempts_of_stored_incidents_count_and_those_of_people_do_not() {
+        use crate::testing::{incident, restart};
+        use wellkept_model::{Action, ActionId, ActionStatus, IncidentId};
+        let budget = Budget { count: 3, per: Duration::from_secs(60) };
+        let mut stored = incident(Vec::new());
+        let action = |automatic, started_at| Action {
+            id: ActionId { incident: IncidentId(1), number: 1 },
+            planned: restart("a"),
+            cause: None,
+            status: ActionStatus::Failed,
+            automatic,
+            started_at,
+            finished_at: None,
+            outcome: None,
+        };
+        let at = Some(TimestampMs(5));
+        stored.actions = vec![action(true, at), action(false, at), action(true, None), action(true, at)];
+        let ledger = Ledger::from_incidents([&stored]);
+        assert_eq!(ledger.spent(TimestampMs(6), &EntityId::service("a"), budget), 2);
+    }
+
+    #[test]
+    fn a_stop_holds_until_a_person_lifts_it() {
+        let (cause, action) = (CauseKind::ProcessCrash, ActionKind::Restart);
+        let mut l = Ledger::default();
+        assert!(!l.is_stopped(cause, action));
+        l.stop(cause, action);
+        assert!(l.is_stopped(cause, action) && !l.is_stopped(CauseKind::BadSetting, action));
+        l.lift_stops();
+        assert!(!l.is_stopped(cause, action));
+    }
+
+    #[test]
+    fn beliefs_of_an_earlier_process_are_taken_up() {
+        let mut beliefs = Beliefs::default();
+        beliefs.take(CauseKind::ProcessCrash, ActionKind::Restart, Outcome::Helped);
+        let mut l = Ledger::default();
+        l.set_beliefs(beliefs.clone());
+        assert_eq!(*l.beliefs(), beliefs);
     }
 }

@@ -226,6 +226,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_just_sure_enough_is_acted_upon() {
+        assert!(matches!(decision(&given(CauseKind::ProcessCrash, SCORE_MIN)), Decision::Run(_)));
+        assert!(matches!(
+            decision(&given(CauseKind::ProcessCrash, SCORE_MIN - 0.001)),
+            Decision::Escalate(_)
+        ));
+    }
+
+    #[test]
     fn a_guess_is_handed_to_a_person() {
         assert!(matches!(decision(&given(CauseKind::ProcessCrash, 0.5)), Decision::Escalate(_)));
         assert!(matches!(decision(&given(CauseKind::Unknown, 0.9)), Decision::Escalate(_)));
@@ -244,10 +253,33 @@ mod tests {
     }
 
     #[test]
+    fn where_its_end_was_not_seen_the_time_counts_from_when_it_was_missed() {
+        let mut g = given(CauseKind::ProcessCrash, 0.8);
+        g.keep.services.get_mut("a").unwrap().starts_itself_within = Some(Duration::from_secs(5));
+        let with = |g: &mut Given, findings: Vec<Finding>| {
+            g.incident.findings = findings;
+            decision(g)
+        };
+        let since = |f: Finding, ms| Finding { since: TimestampMs(ms), ..f };
+        let gone = || finding("a", FindingKind::ProcessGone);
+        // Findings of others, and other findings of its own, say nothing about it.
+        let others = [
+            since(finding("a", FindingKind::HealthFailing), 99_500),
+            since(finding("b", FindingKind::ProcessGone), 99_500),
+        ];
+        let mut all = others.to_vec();
+        all.push(since(gone(), 95_001));
+        assert_eq!(with(&mut g, all), Decision::Wait(TimestampMs(100_001), Text::new("moment.waits")));
+        let mut all = others.to_vec();
+        all.push(since(gone(), 95_000));
+        assert!(matches!(with(&mut g, all), Decision::Run(_)), "the time is over");
+    }
+
+    #[test]
     fn a_service_that_runs_again_is_not_restarted_once_more() {
         let mut g = given(CauseKind::ProcessCrash, 0.8);
         g.seen = crate::testing::seen_running(&["a"]);
-        assert!(matches!(decision(&g), Decision::Wait(..)));
+        assert_eq!(decision(&g), Decision::Wait(TimestampMs(101_000), Text::new("moment.runs_again")));
     }
 
     #[test]
@@ -303,6 +335,11 @@ mod tests {
         let mut g = given(CauseKind::UnauthorisedFileChange, 0.7);
         g.incident.causes[0].subject = "/srv/a/env".to_owned();
         g.changes = vec![change("a", "/srv/a/env")];
+        assert!(matches!(decision(&g), Decision::Propose(_)));
+        // That another file is one of a release changes nothing about this one.
+        let mut other = change("a", "/srv/a/other");
+        other.origin = FileOrigin::Release;
+        g.changes.push(other);
         assert!(matches!(decision(&g), Decision::Propose(_)));
     }
 

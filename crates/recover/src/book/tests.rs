@@ -545,3 +545,255 @@ fn a_backup_that_was_proven_needs_nobody() {
     (0..10).for_each(|_| drop(p.second()));
     assert_eq!(p.status(), IncidentStatus::Resolved, "somebody else made one, and it is as good as any");
 }
+
+#[test]
+fn ids_go_on_where_they_were_and_attempts_before_a_restart_count() {
+    let mut p = Play::new();
+    p.book = Book::restore(Vec::new(), 41, p.now);
+    for _ in 0..3 {
+        p.crash("a");
+        let step = p.second().unwrap();
+        p.done(&step, ActionStatus::Succeeded);
+        p.heal();
+        (0..70).for_each(|_| drop(p.second()));
+        p.seen = Observation::default();
+    }
+    let mut stored: Vec<_> = p.book.incidents().cloned().collect();
+    assert_eq!(stored.iter().map(|i| i.id.0).min(), Some(42));
+    stored.reverse();
+    p.book = Book::restore(stored, 0, p.now);
+    p.crash("a");
+    assert_eq!(p.seconds_until_step(5), None, "the budget of three is spent");
+    assert_eq!((p.status(), p.book.incidents().next().unwrap().id.0), (IncidentStatus::Escalated, 45));
+}
+
+#[test]
+fn a_note_opens_nothing_and_a_warning_does() {
+    for (severity, incidents) in [(Severity::Info, 0), (Severity::Warning, 1), (Severity::Critical, 1)] {
+        let mut p = Play::new();
+        p.active = vec![Finding { severity, ..finding("a", ProcessGone) }];
+        p.second();
+        assert_eq!(p.book.incidents().count(), incidents, "{severity:?}");
+    }
+}
+
+#[test]
+fn what_returns_after_a_minute_and_what_never_was_there_are_new_incidents() {
+    let mut p = Play::new();
+    p.keep.automation.mode = Mode::Watch;
+    p.crash("a");
+    p.second();
+    p.heal();
+    (0..30).for_each(|_| drop((p.status() != IncidentStatus::Resolved).then(|| p.second())));
+    let resolved_at = p.book.incidents().next().unwrap().resolved_at.unwrap();
+    p.active = vec![Finding { since: p.now, ..finding("a", HealthFailing) }];
+    p.second();
+    assert_eq!(p.book.incidents().count(), 2, "another finding");
+    p.active.clear();
+    (0..30).for_each(|_| drop((p.status() != IncidentStatus::Resolved).then(|| p.second())));
+    p.now = resolved_at + FLAP_WINDOW;
+    p.crash("a");
+    p.second();
+    assert_eq!(p.book.incidents().count(), 3, "a minute and a second later");
+}
+
+#[test]
+fn a_bounded_number_is_open_and_kept() {
+    let mut p = Play::new();
+    p.keep.automation.mode = Mode::Watch;
+    p.topology = Topology::default();
+    p.active = (0..OPEN_MAX + 5).map(|i| finding(&format!("s{i}"), ProcessGone)).collect();
+    p.second();
+    assert_eq!(p.book.incidents().count(), OPEN_MAX);
+    assert_eq!(p.book.troubled().len(), OPEN_MAX);
+
+    let old = |id: u64, status| Incident {
+        id: IncidentId(id),
+        status,
+        resolved_at: (status == IncidentStatus::Resolved).then_some(TimestampMs(1)),
+        ..crate::testing::incident(vec![finding(&format!("s{id}"), ProcessGone)])
+    };
+    let mut stored = vec![old(1, IncidentStatus::Escalated)];
+    stored.extend((2..=1006).map(|id| old(id, IncidentStatus::Resolved)));
+    let mut p = Play { book: Book::restore(stored, 0, TimestampMs(1)), ..Play::new() };
+    p.keep.automation.mode = Mode::Watch;
+    p.active = vec![finding("s1", ProcessGone)];
+    p.second();
+    let ids: Vec<u64> = p.book.incidents().map(|i| i.id.0).collect();
+    assert_eq!(ids.len(), INCIDENTS_MAX);
+    assert_eq!(ids.last(), Some(&1), "the oldest is open and stays");
+    assert_eq!(ids.first(), Some(&1006), "of the others the newest stay");
+}
+
+#[test]
+fn a_proposal_can_be_approved_up_to_its_last_moment() {
+    for (late, taken) in [(Duration::ZERO, true), (Duration::from_millis(1), false)] {
+        let mut p = Play::new();
+        p.keep.automation.mode = Mode::Propose;
+        p.crash("a");
+        p.second();
+        let plan = p.book.incidents().next().unwrap().plan.clone().unwrap();
+        let approved = p.book.approve(plan.expires_at + late, plan.incident, plan.generation);
+        assert_eq!(approved.is_ok(), taken, "{late:?}");
+    }
+}
+
+/// A rollback that was done, with its restart still to come.
+fn half_done() -> (Play, Step) {
+    let mut p = Play::new();
+    p.crash("a");
+    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
+    p.changes = vec![change("a", "/e")];
+    let rollback = p.second().unwrap();
+    p.done(&rollback, ActionStatus::Succeeded);
+    (p, rollback)
+}
+
+#[test]
+fn only_what_was_done_and_has_a_way_back_is_taken_back_and_not_while_something_runs() {
+    let (mut p, rollback) = half_done();
+    let conflict = |p: &mut Play, id, key: &str| {
+        assert_eq!(p.book.undo(p.now, id), Err(Refused::Conflict(Text::new(key))), "{id}");
+    };
+    conflict(&mut p, rollback.action, "refused.running");
+    let restart = p.second().unwrap();
+    conflict(&mut p, rollback.action, "refused.running");
+    conflict(&mut p, restart.action, "refused.no_undo");
+    p.done(&restart, ActionStatus::Succeeded);
+    conflict(&mut p, restart.action, "refused.no_undo");
+    let unknown = ActionId { number: 99, ..restart.action };
+    assert_eq!(p.book.undo(p.now, unknown), Err(Refused::NotFound));
+    p.heal();
+    (0..8).for_each(|_| drop(p.second()));
+    assert_eq!(p.status(), IncidentStatus::Resolved);
+    p.book.undo(p.now, rollback.action).unwrap();
+    let undo = p.second().unwrap();
+    conflict(&mut p, rollback.action, "refused.running");
+    p.done(&undo, ActionStatus::RolledBack);
+    conflict(&mut p, rollback.action, "refused.no_undo");
+}
+
+#[test]
+fn a_step_that_failed_has_nothing_to_take_back() {
+    let mut p = Play::new();
+    p.crash("a");
+    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
+    p.changes = vec![change("a", "/e")];
+    let rollback = p.second().unwrap();
+    p.done(&rollback, ActionStatus::Failed);
+    assert_eq!(p.book.undo(p.now, rollback.action), Err(Refused::Conflict(Text::new("refused.no_undo"))));
+}
+
+#[test]
+fn what_is_to_be_taken_back_keeps_its_incident_open() {
+    let (mut p, rollback) = half_done();
+    let restart = p.second().unwrap();
+    p.done(&restart, ActionStatus::Failed);
+    p.frozen = true;
+    p.heal();
+    (0..20).for_each(|_| assert_eq!(p.second(), None));
+    assert_eq!(p.status(), IncidentStatus::Diagnosing, "the way back has not been gone");
+    p.frozen = false;
+    let undo = p.second().unwrap();
+    assert!(undo.undo && undo.action == rollback.action);
+    (0..20).for_each(|_| assert_eq!(p.second(), None));
+    assert_eq!(p.status(), IncidentStatus::Diagnosing, "it is under way");
+    p.done(&undo, ActionStatus::Succeeded);
+    (0..8).for_each(|_| drop(p.second()));
+    assert_eq!(p.status(), IncidentStatus::Resolved);
+}
+
+#[test]
+fn two_incidents_never_act_upon_one_target_at_a_time() {
+    let mut p = Play::new();
+    p.crash("a");
+    let first = p.second().unwrap();
+    // Another incident whose root is the same service.
+    p.active.push(finding("c", ProcessGone));
+    assert_eq!(p.second(), None);
+    assert_eq!(p.book.incidents().count(), 2);
+    assert_eq!(p.book.poll_step(p.now, 5, false), None, "the first one runs");
+    p.done(&first, ActionStatus::Succeeded);
+    assert_eq!(p.book.poll_step(p.now, 5, false), None, "the first one is being verified");
+    let elsewhere = finding("x", ProcessGone);
+    p.active.push(elsewhere);
+    p.causes = vec![cause("b", CauseKind::ProcessCrash, 0.8)];
+    let other = p.second();
+    assert_eq!(other.map(|s| s.planned.target), Some(EntityId::service("b")), "another target need not wait");
+}
+
+#[test]
+fn a_plan_expires_only_while_nothing_of_it_runs_and_only_after_its_last_moment() {
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    let expires_at = p.book.incidents().next().unwrap().plan.as_ref().unwrap().expires_at;
+    assert_eq!(p.book.gate(&step, expires_at, false), Ok(()));
+    assert!(p.book.gate(&step, expires_at + Duration::from_millis(1), false).is_err());
+    p.now = expires_at + Duration::from_secs(20);
+    p.second();
+    assert_eq!(p.status(), IncidentStatus::Recovering, "the step runs; its deadline is its own");
+
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    p.done(&step, ActionStatus::Skipped);
+    p.now = p.now + Duration::from_secs(20);
+    p.frozen = false;
+    p.keep.automation.at_once = 1;
+    let step = p.second().unwrap();
+    p.done(&step, ActionStatus::Succeeded);
+    let plan = |p: &Play| p.book.incidents().next().unwrap().plan.clone();
+    let expires_at = plan(&p).unwrap().expires_at;
+    p.book.poll_step(expires_at + Duration::from_secs(9), 1, false);
+    assert!(plan(&p).is_some(), "it is being verified");
+}
+
+#[test]
+fn a_plan_that_waits_too_long_for_its_turn_is_dropped_after_its_last_moment() {
+    let mut p = Play::new();
+    p.keep.automation.mode = Mode::Propose;
+    p.crash("a");
+    p.second();
+    let plan = |p: &Play| p.book.incidents().next().unwrap().plan.clone();
+    let expires_at = plan(&p).unwrap().expires_at;
+    p.book.poll_step(expires_at, 1, false);
+    assert!(plan(&p).is_some());
+    p.book.poll_step(expires_at + Duration::from_millis(1), 1, false);
+    assert_eq!(plan(&p), None);
+}
+
+#[test]
+fn what_holds_now_can_be_read_of_all_and_of_one() {
+    let mut p = Play::new();
+    p.keep.automation.mode = Mode::Watch;
+    p.crash("a");
+    p.active.push(finding("c", HealthFailing));
+    p.second();
+    assert_eq!(p.book.active(), p.active.as_slice());
+    let id = p.book.incidents().find(|i| i.entity == EntityId::service("c")).map(|i| i.id);
+    let of_c = p.book.findings_of(id.unwrap_or(IncidentId(2)));
+    assert_eq!(of_c.iter().map(|f| f.key.entity.name.as_str()).collect::<Vec<_>>(), ["c"]);
+    let troubled: Vec<_> = p.book.troubled().into_iter().map(|e| e.name).collect();
+    assert_eq!(troubled, ["a", "c"]);
+    p.heal();
+    (0..8).for_each(|_| drop(p.second()));
+    assert!(p.book.troubled().is_empty() && p.book.active().is_empty());
+}
+
+#[test]
+fn people_lift_stops_and_set_and_forget_beliefs() {
+    use wellkept_model::Beliefs;
+    let mut p = Play::new();
+    p.book.ledger.stop(CauseKind::ProcessCrash, ActionKind::Restart);
+    p.book.lift_stops();
+    assert!(!p.book.ledger().is_stopped(CauseKind::ProcessCrash, ActionKind::Restart));
+    let mut beliefs = Beliefs::default();
+    beliefs.take(CauseKind::ProcessCrash, ActionKind::Restart, Outcome::Helped);
+    p.book.set_beliefs(beliefs.clone());
+    assert_eq!(*p.book.ledger().beliefs(), beliefs);
+    p.book.learn([(CauseKind::BadSetting, ActionKind::Rollback)], Outcome::Helped);
+    p.book.learn([(CauseKind::ProcessCrash, ActionKind::Restart)], Outcome::Helped);
+    p.book.forget(Some(CauseKind::ProcessCrash), None);
+    assert_eq!(learned(&mut p), [(CauseKind::BadSetting, ActionKind::Rollback, 1, 0, 0)]);
+}

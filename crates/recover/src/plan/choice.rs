@@ -135,5 +135,11 @@ mod tests {
             rarely_helps(CRASH, ActionKind::Restart, &beliefs)
         };
         assert!(!after(3, 0) && after(4, 0) && !after(4, 1) && !after(0, 9));
+        let quarter = wellkept_model::Belief { failed: 4, weight_against: 2.0, ..Default::default() };
+        let row = wellkept_model::belief::Row { cause: CRASH, action: ActionKind::Restart, belief: quarter };
+        assert!(
+            !rarely_helps(CRASH, ActionKind::Restart, &vec![row].into()),
+            "a quarter is not less than one"
+        );
     }
 }
