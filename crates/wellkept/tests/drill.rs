@@ -29,14 +29,19 @@ fn scene(home: &Home, may: &[&str]) -> Scene {
     Scene { up, tiny, windows }
 }
 
+/// Announces a window that is open now.
+fn window(file: &std::path::Path, drill: bool) {
+    let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).unwrap().to_string();
+    let (now, hour) = (now_ms(), 3_600_000);
+    let window = json!({ "from": at(now - hour), "until": at(now + hour), "components": ["tiny"],
+        "drill": drill, "reason": "a try" });
+    let windows = json!({ "windows": [window] });
+    std::fs::write(file, windows.to_string()).unwrap();
+}
+
 impl Scene {
     fn window(&self, drill: bool) {
-        let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).unwrap().to_string();
-        let (now, hour) = (now_ms(), 3_600_000);
-        let window = json!({ "from": at(now - hour), "until": at(now + hour), "components": ["tiny"],
-            "drill": drill, "reason": "a try" });
-        let windows = json!({ "windows": [window] });
-        std::fs::write(&self.windows, windows.to_string()).unwrap();
+        window(&self.windows, drill);
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -202,4 +207,77 @@ fn a_file_system_is_filled_within_its_bound_and_emptied_by_its_rule() {
     }
     let left = std::fs::read_dir(disk.outside("")).unwrap().map(|e| e.unwrap().file_name());
     assert!(!left.into_iter().any(|name| name.to_string_lossy().contains("drill")));
+}
+
+/// A network namespace with nothing but its loopback; gone when this is dropped.
+struct Alone {
+    holder: std::process::Child,
+}
+
+impl Alone {
+    fn new() -> Self {
+        use std::io::BufRead as _;
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--net", "sh", "-c", "ip link set lo up && echo ready && read end"]);
+        let mut holder = unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "a network namespace is needed");
+        Self { holder }
+    }
+
+    fn command(&self, program: &Command) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", self.holder.id())).arg("--").arg(program.get_program());
+        command.args(program.get_args()).stdin(Stdio::null());
+        command
+    }
+
+    fn wellkept(&self, words: &[&str]) -> Command {
+        self.command(wellkept().args(words))
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+#[test]
+fn a_blocked_port_is_explained_and_opened_again() {
+    let (home, alone) = (Home::new(), Alone::new());
+    let tiny = Tiny::new(&home);
+    let (windows, rules) = (home.path("windows.json"), home.path("rules.nft"));
+    std::fs::write(&rules, "").unwrap();
+    let mut keep: Value = serde_json::from_str(&tiny.keep("act", &["restart"])).unwrap();
+    keep["maintenance"] = json!({ "files": [windows] });
+    keep["networks"]["local"] = json!({ "rules": rules, "carries": ["tiny"], "may": ["rollback"] });
+    let start: Vec<String> = serde_json::from_value(keep["services"]["tiny"]["start"].clone()).unwrap();
+    let start: Vec<&str> = start.iter().skip(1).map(String::as_str).collect();
+    assert!(alone.wellkept(&start).status().unwrap().success());
+    let keep = home.keep(keep.to_string());
+    let out = home.path("up.out");
+    let data = home.data();
+    let words = ["up", "--listen", "127.0.0.1:7676", "--keep", keep.to_str().unwrap(), "--data-dir"];
+    let mut up = alone.wellkept(&words);
+    up.arg(&data).stdout(std::fs::File::create(&out).unwrap()).stderr(Stdio::null());
+    let mut up = up.spawn().unwrap();
+    wait_for("the tiny service is well", || {
+        let ended = run(&mut alone.wellkept(&["status", "--output", "json"]));
+        let status: Value = serde_json::from_str(&ended.out).ok()?;
+        (status["services"][0]["state"] == "running" && status["services"][0]["healthy"] == 1).then_some(())
+    });
+    window(&windows, true);
+    let ended = run(&mut alone.wellkept(&["drill", "tiny", "--fault", "block", "--output", "json"]));
+    let rules = run(&mut alone.command(Command::new("nft").args(["list", "ruleset"])));
+    up.kill().unwrap();
+    up.wait().unwrap();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let report: Value = serde_json::from_str(&ended.out).unwrap();
+    println!("{report}");
+    assert_eq!(report["cause"]["kind"], "packet_loss", "{report}");
+    assert_eq!(report["actions"], json!([{ "kind": "rollback", "status": "succeeded" }]));
+    assert_eq!((rules.code, rules.out.as_str()), (Some(0), ""), "nothing is left");
 }
