@@ -466,6 +466,7 @@ fn the_third_incident_of_one_root_within_a_week_is_told_and_what_is_older_is_not
         let step = p.second().unwrap();
         p.done(&step, ActionStatus::Succeeded);
         p.heal();
+        assert_eq!(p.book.incidents().next().unwrap().prevention, None, "not before it is over");
         (0..8).for_each(|_| drop(p.second()));
         assert_eq!(p.status(), IncidentStatus::Resolved);
         p.seen = Observation::default();
