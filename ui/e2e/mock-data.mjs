@@ -105,7 +105,8 @@ export function incidents(world, language) {
   const open = {
     id: "12", title: say.title, status: world.status, severity: "critical",
     began_at: at, opened_at: at + 300, updated_at: world.resolvedAt ?? at + 2500, resolved_at: world.resolvedAt,
-    component: "app", entity: "service:app", active: resolved ? 0 : 2, plan_waiting: world.status === "diagnosing",
+    component: "app", entity: "service:app", active: resolved ? 0 : 2, plan_waiting: world.status === "diagnosing", times: 1,
+    prevention: null,
     causes: [
       { component: "app", entity: "service:app", kind: "bad_setting", kind_text: say.kind, detail: say.detail, score: 0.93,
         evidence: [{ at: at - 4000, text: "/srv/shop/env: − DATABASE_URL", query: null }, { at, text: query, query }] },
@@ -143,7 +144,11 @@ export function incidents(world, language) {
     const began = world.startedAt + n * 8 * MINUTE;
     return {
       ...open, id: String(12 - n), title: say.old, status: "resolved", severity: "warning", began_at: began, opened_at: began + 100, updated_at: began + 9000,
-      resolved_at: began + 9000, component: "web", entity: "service:web", active: 0, plan: null, plan_waiting: false, findings: [],
+      resolved_at: began + 9000, component: "web", entity: "service:web", active: 0, plan: null, plan_waiting: false, times: n === 1 ? 3 : 1, findings: [],
+      prevention: {
+        kind: "check", kind_text: language === "zh-CN" ? "检查" : "Check", text: language === "zh-CN" ? "web 没有健康检查" : "web has no health check",
+        patch: "services:\n  web:\n    health: [{ tcp: \"127.0.0.1:80\" }]\n",
+      },
       causes: [{ component: "web", entity: "service:web", kind: "process_crash", kind_text: say.other_kind, detail: say.other_detail, score: 0.97, evidence: [] }],
       actions: [{ ...open.actions[0], id: `${12 - n}-1`, target: "web", status: "succeeded", started_at: began + 200, finished_at: began + 900, outcome: null }],
       timeline: [0, ...(n === 1 ? [30_000] : [])].flatMap((later) => [
@@ -156,8 +161,8 @@ export function incidents(world, language) {
 }
 
 /** The short form, as lists and events carry it. */
-export function summary({ findings, plan, timeline, ...rest }) {
-  void findings, plan, timeline;
+export function summary({ findings, plan, timeline, prevention, ...rest }) {
+  void findings, plan, timeline, prevention;
   return {
     ...rest,
     causes: rest.causes.map(({ evidence, ...cause }) => (void evidence, cause)),

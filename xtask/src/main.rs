@@ -10,6 +10,7 @@ mod bench;
 mod clock;
 mod http;
 mod install;
+mod mutants;
 mod process;
 mod test;
 mod tiny;
@@ -27,6 +28,7 @@ Chores of the Wellkept workspace
                                  (--fast: only fmt, clippy and the workspace's tests)
   cargo xtask ci                 the same with the build settings of continuous integration
   cargo xtask arch               the architecture check alone
+  cargo xtask mutants            how many wrongly written guards the tests notice; half an hour
   cargo xtask bench [NAME] [--install] [--seconds N] [--repeat N]
                                  NAME: idle, store, recovery, build or all (default); results in target/bench/
                                  (--install: apt-get the peers that we are compared with)
@@ -54,6 +56,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         ["test", rest @ ..] => test::run(test::Options::parse(rest)?)?,
         ["ci"] => test::run(test::Options { fast: false, ci: true })?,
         ["arch"] => arch::run()?,
+        ["mutants"] => mutants::run()?,
         ["bench", rest @ ..] => bench::run(&bench::Options::parse(rest)?)?,
         ["torture", rest @ ..] => torture::run(&torture::Options::parse(rest)?)?.1 == 0,
         [tiny::START, rest @ ..] => return tiny::start(rest).map(|()| ExitCode::SUCCESS),

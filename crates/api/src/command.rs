@@ -1,7 +1,7 @@
 //! What people ask the engine to do, and how it says no.
 
 use tokio::sync::oneshot;
-use wellkept_model::{ActionId, Change, IncidentId, Text};
+use wellkept_model::{ActionId, ActionKind, CauseKind, Change, IncidentId, Text};
 
 /// Where the engine puts its answer.
 pub type Reply = oneshot::Sender<Result<(), Refusal>>;
@@ -49,6 +49,17 @@ pub enum Command {
     },
     /// Allow steps again.
     Unfreeze {
+        /// Who.
+        who: String,
+        /// Answer.
+        reply: Reply,
+    },
+    /// Forget what was learned: everything, all about one kind of cause, or one action against it.
+    Forget {
+        /// The kind of cause.
+        cause: Option<CauseKind>,
+        /// The action.
+        action: Option<ActionKind>,
         /// Who.
         who: String,
         /// Answer.

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::finish::finish;
 use crate::gate::{Gate, gate};
-use crate::handlers::{acts, changes, console, events, incidents, own, push};
+use crate::handlers::{acts, changes, console, events, incidents, learned, own, push};
 use crate::logs;
 use crate::permission::Permission::{self, Act, Public, Push, Read, Stream};
 use crate::prom::{federate, http as prometheus, status};
@@ -73,6 +73,8 @@ fn table() -> Vec<Route> {
         post("/api/v1/incidents/{id}/escalate", Act, acts::escalate),
         post("/api/v1/freeze", Act, acts::freeze),
         post("/api/v1/unfreeze", Act, acts::unfreeze),
+        get("/api/v1/learned", Read, learned::list),
+        post("/api/v1/learned/reset", Act, learned::reset),
         get("/api/v1/changes", Read, changes::list),
         post("/api/v1/changes", Act, changes::record),
         get("/api/v1/events", Stream, events::stream),

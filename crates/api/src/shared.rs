@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use wellkept_model::{Change, Incident, Overview, SeriesSource, TimestampMs};
+use wellkept_model::{Beliefs, Change, Incident, Overview, SeriesSource, TimestampMs};
 
 use crate::Command;
 use crate::doors::Doors;
@@ -21,6 +21,8 @@ pub struct Shared {
     pub incidents: watch::Receiver<Arc<Vec<Incident>>>,
     /// Recorded changes, newest first.
     pub changes: watch::Receiver<Arc<Vec<Change>>>,
+    /// What is believed to help against what.
+    pub beliefs: watch::Receiver<Arc<Beliefs>>,
     /// True once the first round was stored.
     pub ready: watch::Receiver<bool>,
     /// Where acts go. A full queue refuses the act.

@@ -26,7 +26,7 @@ fn has_exactly(value: &Value, expected: &str) {
 }
 
 const HEAD: &str = "id title status severity began_at opened_at updated_at resolved_at component entity active \
-                    plan_waiting causes actions";
+                    plan_waiting times causes actions";
 
 #[tokio::test]
 async fn the_list_has_the_shape_that_the_drill_reads() {
@@ -106,7 +106,7 @@ fn moment(kind: MomentKind, key: &str) -> Moment {
 #[tokio::test]
 async fn the_detail_shows_evidence_plan_and_time_line() {
     let (_, body) = get(&World::new().router(), "/api/v1/incidents/12").await;
-    has_exactly(&body, &format!("{HEAD} findings plan timeline"));
+    has_exactly(&body, &format!("{HEAD} findings plan timeline prevention"));
     has_exactly(
         &body["findings"][0],
         "entity component kind kind_text subject severity text since at active evidence",
@@ -267,4 +267,50 @@ async fn other_methods_and_addresses_are_answered_in_json() {
     assert_eq!((status, &body["status"]), (StatusCode::METHOD_NOT_ALLOWED, &json!("error")));
     let (status, body) = get(&router, "/api/v2/incidents").await;
     assert_eq!((status, &body["errorType"]), (StatusCode::NOT_FOUND, &json!("not_found")));
+}
+
+#[tokio::test]
+async fn recurrence_and_what_could_prevent_it_are_told() {
+    let (_, body) = get(&World::new().router(), "/api/v1/incidents/12").await;
+    assert_eq!(body["times"], 3);
+    assert_eq!(
+        body["prevention"],
+        json!({"kind": "check", "kind_text": "Check", "text": "Critical",
+            "patch": "services:\n  app:\n    health: [{ tcp: 127.0.0.1:1 }]\n"})
+    );
+}
+
+#[tokio::test]
+async fn what_was_learned_is_told_and_forgetting_goes_to_the_engine() {
+    use wellkept_model::{ActionKind, Beliefs, CauseKind, Outcome};
+    let mut world = World::new();
+    let mut beliefs = Beliefs::default();
+    beliefs.take(CauseKind::BadSetting, ActionKind::Rollback, Outcome::Helped);
+    beliefs.take(CauseKind::BadSetting, ActionKind::Rollback, Outcome::Undone);
+    world.beliefs.send_replace(Arc::new(beliefs.clone()));
+    let (status, body) = get(&world.router(), "/api/v1/learned").await;
+    assert_eq!(status, StatusCode::OK);
+    has_exactly(&body["learned"][0], "cause cause_text action action_text helped failed undone expected");
+    let expected = beliefs.of(CauseKind::BadSetting, ActionKind::Rollback).mean();
+    assert_eq!(
+        body["learned"][0],
+        json!({"cause": "bad_setting", "cause_text": "Bad setting", "action": "rollback",
+            "action_text": "Roll back", "helped": 1, "failed": 0, "undone": 1, "expected": expected})
+    );
+    let log = world.engine();
+    let router = world.router();
+    let reset = "/api/v1/learned/reset";
+    for (body, status) in [
+        ("{}", StatusCode::OK),
+        (r#"{"cause":"bad_setting","action":"rollback"}"#, StatusCode::OK),
+        (r#"{"cause":"gremlins"}"#, StatusCode::BAD_REQUEST),
+        (r#"{"cause":"bad_setting","action":"exorcise"}"#, StatusCode::BAD_REQUEST),
+        (r#"{"kind":"bad_setting"}"#, StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(send(&router, act(reset, body)).await.status(), status, "{body}");
+    }
+    let seen = log.lock().unwrap().clone();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(seen[0].contains("cause: None, action: None"), "{seen:?}");
+    assert!(seen[1].contains("Some(BadSetting), action: Some(Rollback)"), "{seen:?}");
 }

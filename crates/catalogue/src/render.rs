@@ -120,7 +120,7 @@ mod tests {
 
     use wellkept_model::{
         ActionKind, ActionStatus, CauseKind, ChangeKind, EntityKind, FindingKind, IncidentStatus, MomentKind,
-        Severity,
+        PreventionKind, Severity,
     };
 
     use super::*;
@@ -233,6 +233,7 @@ mod tests {
             .chain(MomentKind::ALL.map(|k| format!("kind.moment.{}", k.word())))
             .chain(ActionStatus::ALL.map(|k| format!("status.action.{}", k.word())))
             .chain(IncidentStatus::ALL.map(|k| format!("status.incident.{}", k.word())))
+            .chain(PreventionKind::ALL.map(|k| format!("kind.prevention.{}", k.word())))
             .chain(Severity::ALL.map(|k| format!("severity.{}", k.word())));
         for key in words {
             for language in Language::ALL {

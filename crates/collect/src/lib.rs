@@ -32,4 +32,5 @@ pub use facts::kept::{KEPT_MAX, KeptContent, read_kept, sha256_hex};
 pub use facts::release::{ReleaseCopy, release_copy};
 pub use health::HealthChecks;
 pub use host::SLOW_ROUNDS;
+pub use maintenance::open_windows;
 pub use service::{EVENT_QUEUE_MAX, ServiceEvent};

@@ -36,6 +36,14 @@ struct Entry {
     components: Vec<String>,
     #[serde(default)]
     reason: String,
+    #[serde(default)]
+    drill: bool,
+}
+
+/// The windows of these files that are open now, for who looks once.
+#[must_use]
+pub fn open_windows(files: &[PathBuf], now: TimestampMs) -> Vec<Window> {
+    Maintenance::default().read(files, now, &mut Vec::new())
 }
 
 /// The files, with what was found last.
@@ -86,7 +94,7 @@ fn parse(bytes: &[u8]) -> io::Result<Vec<Window>> {
     let window = |entry: Entry| {
         let (from, until) = (time(&entry.from)?, time(&entry.until)?);
         let until = TimestampMs(until.0.min(from.0.saturating_add(LENGTH_MAX_MS)));
-        Ok(Window { from, until, components: entry.components, reason: entry.reason })
+        Ok(Window { from, until, components: entry.components, reason: entry.reason, drill: entry.drill })
     };
     document.windows.into_iter().take(WINDOWS_MAX).map(window).collect()
 }

@@ -1,10 +1,10 @@
 //! All checks together: feeds each round to every check and keeps what silence must not end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wellkept_model::keep::Keep;
 use wellkept_model::observe::Observation;
-use wellkept_model::{EntityKind, FileVersionChange, Finding, FindingKey, TimestampMs};
+use wellkept_model::{EntityId, EntityKind, FileVersionChange, Finding, FindingKey, TimestampMs};
 
 use crate::checks::{
     backup_unusable, clock_off, config_invalid, connections_full, credential_refused, dependency_slow,
@@ -59,6 +59,7 @@ pub struct Detectors {
     unusual: Unusual,
     announced: Announced,
     active: BTreeMap<FindingKey, Finding>,
+    troubled: BTreeSet<EntityId>,
 }
 
 impl Detectors {
@@ -77,7 +78,14 @@ impl Detectors {
             unusual: Unusual::default(),
             announced: Announced::default(),
             active: BTreeMap::new(),
+            troubled: BTreeSet::new(),
         }
+    }
+
+    /// Says about which entities an incident is open. Until they are named no more, nothing is learned from them: what a
+    /// trouble looks like is not what is usual. Findings about them are made all the same.
+    pub fn hold_baselines(&mut self, troubled: BTreeSet<EntityId>) {
+        self.troubled = troubled;
     }
 
     /// Takes one round and gives all findings that hold now, sorted by key, with their first onset kept.
@@ -92,10 +100,10 @@ impl Detectors {
         found.extend(file_changed::check(round));
         found.extend(deleted_open::check(round));
         found.extend(self.ports.check(keep, round));
-        found.extend(self.unsteady.check(round));
+        found.extend(self.unsteady.check(round, &self.troubled));
         found.extend(self.processes.check(keep, round));
         found.extend(self.rising.check(round));
-        found.extend(self.unusual.check(keep, round));
+        found.extend(self.unusual.check(keep, round, &self.troubled));
         found.extend(watched(keep, round));
         let found = self.merge(keep, round, found);
         self.announced.leave_out(keep, round.seen, round.now, found)

@@ -62,7 +62,7 @@ mod tests {
         w.keep.services.get_mut("web").expect("declared").depends_on = vec!["app".to_owned()];
         let components = components.iter().map(|c| (*c).to_owned()).collect();
         let (from, until) = (wellkept_model::TimestampMs(0), wellkept_model::TimestampMs(i64::MAX));
-        w.seen.maintenance = vec![Window { from, until, components, reason: String::new() }];
+        w.seen.maintenance = vec![Window { from, until, components, reason: String::new(), drill: false }];
         w
     }
 

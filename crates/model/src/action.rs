@@ -240,6 +240,9 @@ pub struct Action {
     pub id: ActionId,
     /// What and to whom.
     pub planned: PlannedAction,
+    /// The cause that it answers, when it is known.
+    #[serde(default)]
+    pub cause: Option<CauseKind>,
     /// Where it stands.
     pub status: ActionStatus,
     /// False when a person approved or asked for it.

@@ -111,6 +111,12 @@ impl CauseKind {
         Self::Unknown,
     ];
 
+    /// The kind with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.word() == word)
+    }
+
     /// The word of the API and of message keys.
     #[must_use]
     pub fn word(self) -> &'static str {

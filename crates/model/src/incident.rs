@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, Cause, EntityId, Finding, FindingKey, Plan, Severity, Text, TimestampMs};
+use crate::{Action, Cause, EntityId, Finding, FindingKey, Plan, Prevention, Severity, Text, TimestampMs};
 
 /// Counts from 1 for the life of the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -137,4 +137,10 @@ pub struct Incident {
     pub actions: Vec<Action>,
     /// In order.
     pub timeline: Vec<Moment>,
+    /// How many incidents had this root within a week, itself included; 0 while no root is known.
+    #[serde(default)]
+    pub times: u32,
+    /// What could keep it from coming again; proposed once it is resolved.
+    #[serde(default)]
+    pub prevention: Option<Prevention>,
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+pub mod belief;
 mod cause;
 mod change;
 mod entity;
@@ -22,6 +23,7 @@ mod means;
 pub mod observe;
 mod metadata;
 mod overview;
+mod prevention;
 mod sample;
 mod sink;
 mod source;
@@ -30,6 +32,7 @@ mod time;
 mod topology;
 
 pub use action::{Action, ActionId, ActionKind, ActionStatus, Plan, PlannedAction, Undo};
+pub use belief::{Belief, Beliefs, Outcome};
 pub use cause::{Cause, CauseKind};
 pub use change::{Change, ChangeId, ChangeKind, FileOrigin, FileVersionChange};
 pub use entity::{EntityId, EntityKind, ParseEntityError};
@@ -43,6 +46,7 @@ pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use means::{Means, ParseMeansError};
 pub use metadata::{Exemplar, Metadata, MetricKind};
 pub use overview::{FilesystemOverview, Overview, ServiceOverview};
+pub use prevention::{Prevention, PreventionKind};
 pub use sample::{Batch, STALE_NAN_BITS, Sample, is_stale, stale_marker};
 pub use sink::Sink;
 pub use source::{Aggregate, Hints, Selected, SeriesData, SeriesSource, SourceError, SourceLimits};

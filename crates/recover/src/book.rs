@@ -3,17 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use wellkept_model::belief::Row;
 use wellkept_model::keep::Keep;
 use wellkept_model::observe::Observation;
 use wellkept_model::{
-    ActionId, ActionKind, ActionStatus, Cause, CauseKind, EntityId, Finding, FindingKey, Incident,
-    IncidentId, IncidentStatus, MomentKind, PlannedAction, Severity, Text, TimestampMs, Topology, Undo,
+    ActionId, ActionKind, ActionStatus, Beliefs, Cause, CauseKind, EntityId, Finding, FindingKey, Incident,
+    IncidentId, IncidentStatus, MomentKind, Outcome, PlannedAction, Severity, Text, TimestampMs, Topology,
+    Undo,
 };
 
 use crate::Ledger;
 use crate::grouping::joins;
 use crate::life::Life;
 use crate::plan::Decision;
+use crate::prevent::{propose as propose_prevention, times};
 use crate::verify::Progress;
 
 /// A finding that returns within this time after its incident was resolved opens that incident again.
@@ -65,7 +68,7 @@ pub struct Book {
     last_id: u64,
     active: Vec<Finding>,
     ledger: Ledger,
-    learned: Vec<(CauseKind, ActionKind, bool)>,
+    learned: Vec<(CauseKind, ActionKind)>,
 }
 
 impl Book {
@@ -101,6 +104,7 @@ impl Book {
         for id in self.lives.keys().copied().collect::<Vec<_>>() {
             self.advance(now, id, seen, keep);
         }
+        self.propose_preventions(now, keep);
         self.forget_old();
     }
 
@@ -161,7 +165,22 @@ impl Book {
             }
             life.fail(now);
         }
-        self.learned.extend(kinds.into_iter().map(|(cause, action)| (cause, action, helped)));
+        self.learn(kinds, if helped { Outcome::Helped } else { Outcome::DidNotHelp });
+    }
+
+    fn learn(&mut self, kinds: impl IntoIterator<Item = (CauseKind, ActionKind)>, outcome: Outcome) {
+        for (cause, action) in kinds {
+            self.ledger.learn(cause, action, outcome);
+            self.learned.push((cause, action));
+        }
+    }
+
+    /// What was resolved just now gets its proposal.
+    fn propose_preventions(&mut self, now: TimestampMs, keep: &Keep) {
+        let resolved = self.lives.values_mut().filter(|l| l.incident.resolved_at == Some(now));
+        for life in resolved {
+            life.incident.prevention = propose_prevention(&life.incident, keep);
+        }
     }
 
     fn forget_old(&mut self) {
@@ -176,9 +195,20 @@ impl Book {
         let Some(life) = self.lives.get_mut(&id) else { return };
         let verifying = life.verification.is_some();
         let answered = answers(life);
-        life.handle_causes(now, causes);
+        let new_root = life.handle_causes(now, causes);
         if verifying && life.verification.is_none() {
-            self.learned.extend(answered.into_iter().map(|(cause, action)| (cause, action, false)));
+            self.learn(answered, Outcome::DidNotHelp);
+        }
+        if new_root {
+            self.count_recurrence(now, id);
+        }
+    }
+
+    fn count_recurrence(&mut self, now: TimestampMs, id: IncidentId) {
+        let Some(incident) = self.incident(id) else { return };
+        let times = times(incident, self.incidents(), now);
+        if let Some(life) = self.lives.get_mut(&id) {
+            life.recurs(now, times);
         }
     }
 
@@ -201,10 +231,14 @@ impl Book {
     /// Takes the result of a step that [`Self::poll_step`] gave.
     pub fn handle_result(&mut self, now: TimestampMs, step: &Step, result: StepResult) {
         let Some(life) = self.lives.get_mut(&step.action.incident) else { return };
-        if step.undo {
-            life.end_undo(now, step.action, result);
+        let cause = life.action_mut(step.action).and_then(|a| a.cause);
+        let outcome = if step.undo {
+            life.end_undo(now, step.action, result)
         } else {
-            life.end_step(now, step.action, result);
+            life.end_step(now, step.action, result)
+        };
+        if let (Some(outcome), Some(cause)) = (outcome, cause) {
+            self.learn([(cause, step.planned.kind)], outcome);
         }
     }
 
@@ -246,6 +280,7 @@ impl Book {
             return Err(Refused::Conflict(Text::new("refused.running")));
         }
         life.undoing.push_back(action);
+        life.asked_back.insert(action);
         (life.held_by_person, life.verification) = (true, None);
         life.drop_plan();
         life.note(now, MomentKind::Planned, Text::new("moment.undo_asked"));
@@ -377,6 +412,14 @@ impl Book {
         self.lives.get(&id).map_or_else(Vec::new, Life::active_findings)
     }
 
+    /// About which entities an incident is open.
+    #[must_use]
+    pub fn troubled(&self) -> BTreeSet<EntityId> {
+        let open = self.lives.values().filter(|l| is_open(l));
+        let of = open.flat_map(|l| l.incident.holding.iter().map(|k| &k.entity).chain([&l.incident.entity]));
+        of.cloned().collect()
+    }
+
     /// All findings of the last round.
     #[must_use]
     pub fn active(&self) -> &[Finding] {
@@ -406,9 +449,22 @@ impl Book {
         lives.filter_map(|l| std::mem::take(&mut l.changed).then(|| l.incident.clone())).collect()
     }
 
-    /// Which actions helped against which causes since the last call.
-    pub fn take_learned(&mut self) -> Vec<(CauseKind, ActionKind, bool)> {
-        std::mem::take(&mut self.learned)
+    /// Takes up what an earlier process believed.
+    pub fn set_beliefs(&mut self, beliefs: Beliefs) {
+        self.ledger.set_beliefs(beliefs);
+    }
+
+    /// A person wants beliefs forgotten: all of them, all about one kind of cause, or one action against it.
+    pub fn forget(&mut self, cause: Option<CauseKind>, action: Option<ActionKind>) {
+        self.ledger.forget(cause, action);
+        self.learned.retain(|(c, a)| self.ledger.beliefs().of(*c, *a).results() > 0);
+    }
+
+    /// What is believed anew since the last call, to be stored.
+    pub fn take_learned(&mut self) -> Vec<Row> {
+        let learned: BTreeSet<_> = std::mem::take(&mut self.learned).into_iter().collect();
+        let row = |(cause, action)| Row { cause, action, belief: self.ledger.beliefs().of(cause, action) };
+        learned.into_iter().map(row).collect()
     }
 
     fn ids(&self, wanted: impl Fn(&Life) -> bool) -> Vec<IncidentId> {
@@ -416,9 +472,10 @@ impl Book {
     }
 }
 
-/// Which actions the plan in force sets against which cause.
-fn answers(life: &Life) -> Vec<(CauseKind, ActionKind)> {
-    life.incident.plan.iter().flat_map(|p| p.steps.iter().map(|s| (p.cause, s.kind))).collect()
+/// Which actions the plan in force sets against which cause. Calling a person helps or not in ways that are not ours to judge.
+fn answers(life: &Life) -> BTreeSet<(CauseKind, ActionKind)> {
+    let steps = life.incident.plan.iter().flat_map(|p| p.steps.iter().map(|s| (p.cause, s.kind)));
+    steps.filter(|(_, action)| *action != ActionKind::Escalate).collect()
 }
 
 fn is_open(life: &Life) -> bool {

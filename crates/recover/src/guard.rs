@@ -12,10 +12,11 @@ use wellkept_model::{
 };
 
 use crate::Ledger;
+use crate::plan::rarely_helps;
 
 /// Share of a group's members that, ill at once, stops all automatic action there.
 const GROUP_ILL_SHARE: f64 = 0.3;
-/// Groups smaller than this are not groups.
+/// Groups smaller than this are not groups; in larger ones a single member is never that share.
 const GROUP_MIN: usize = 4;
 /// Services with checks that are needed to doubt our own vantage.
 const VANTAGE_MIN: usize = 4;
@@ -60,6 +61,7 @@ pub(crate) fn check(cause: CauseKind, steps: &[PlannedAction], s: &Surroundings<
             needs_confirmation(step, s.keep),
             in_maintenance(step, s.seen),
             made_worse(cause, step, s.ledger),
+            helped_rarely(cause, step, s.ledger),
             many_ill(step, s),
             vantage_in_doubt(s),
         ]
@@ -160,14 +162,24 @@ fn made_worse(cause: CauseKind, step: &PlannedAction, ledger: &Ledger) -> Option
     stopped.then(|| Text::new("withheld.made_worse").with("action", step.kind.word()))
 }
 
+/// Experience says that it is of no use; a person may still want it, and what comes of it is learned from.
+fn helped_rarely(cause: CauseKind, step: &PlannedAction, ledger: &Ledger) -> Option<Text> {
+    rarely_helps(cause, step.kind, ledger.beliefs()).then(|| {
+        let belief = ledger.beliefs().of(cause, step.kind);
+        Text::new("withheld.rarely_helps")
+            .with("action", step.kind.word())
+            .with("helped", belief.helped)
+            .with("of", belief.results())
+    })
+}
+
 /// Many interchangeable members ill at once: the reason is not in any one of them.
 fn many_ill(step: &PlannedAction, s: &Surroundings<'_>) -> Option<Text> {
     let group = s.keep.services.get(&step.target.name)?.group.as_ref()?;
     let members: Vec<_> = s.keep.services.values().filter(|m| m.group.as_ref() == Some(group)).collect();
     let ill = members.iter().filter(|m| is_ill(&m.name, s.active)).count();
     #[expect(clippy::cast_precision_loss, reason = "a handful of services")]
-    let too_many =
-        members.len() >= GROUP_MIN && ill as f64 >= members.len() as f64 * GROUP_ILL_SHARE && ill > 1;
+    let too_many = members.len() >= GROUP_MIN && ill as f64 >= members.len() as f64 * GROUP_ILL_SHARE;
     let text = Text::new("withheld.many_ill").with("group", group).with("ill", ill).with("of", members.len());
     too_many.then_some(text)
 }
@@ -294,6 +306,22 @@ mod tests {
     }
 
     #[test]
+    fn what_hardly_ever_helped_is_left_to_a_person() {
+        let mut g = given();
+        let failed = || (CauseKind::ProcessCrash, ActionKind::Restart, wellkept_model::Outcome::DidNotHelp);
+        for _ in 0..3 {
+            let (cause, action, outcome) = failed();
+            g.ledger.learn(cause, action, outcome);
+            assert_eq!(verdict(&g, &restart("a")), "allowed");
+        }
+        let (cause, action, outcome) = failed();
+        g.ledger.learn(cause, action, outcome);
+        assert_eq!(verdict(&g, &restart("a")), "withheld.rarely_helps");
+        g.ledger.forget(Some(CauseKind::ProcessCrash), None);
+        assert_eq!(verdict(&g, &restart("a")), "allowed");
+    }
+
+    #[test]
     fn two_of_four_interchangeable_members_ill_stop_automation_in_the_group() {
         let mut g = given();
         g.active = vec![finding("a", FindingKind::ProcessGone)];
@@ -303,6 +331,47 @@ mod tests {
         assert_eq!(verdict(&g, &restart("a")), "allowed");
         g.active.push(finding("b", FindingKind::ProcessGone));
         assert_eq!(verdict(&g, &restart("a")), "withheld.many_ill");
+    }
+
+    #[test]
+    fn a_small_group_and_ills_beyond_the_group_do_not_count() {
+        let mut g = given();
+        for name in ["a", "b", "c"] {
+            g.keep.services.get_mut(name).unwrap().group = Some("web".to_owned());
+        }
+        g.active = ["a", "b", "c"].map(|n| finding(n, FindingKind::ProcessGone)).to_vec();
+        assert_eq!(verdict(&g, &restart("a")), "allowed", "three are no group");
+        g.keep.services.get_mut("d").unwrap().group = Some("web".to_owned());
+        assert_eq!(verdict(&g, &restart("a")), "withheld.many_ill");
+        g.active = ["a", "x", "y"].map(|n| finding(n, FindingKind::ProcessGone)).to_vec();
+        assert_eq!(verdict(&g, &restart("a")), "allowed", "others are ill");
+        g.active = ["a", "b", "c"].map(|n| finding(n, FindingKind::FileChanged)).to_vec();
+        assert_eq!(verdict(&g, &restart("a")), "allowed", "a changed file is no illness");
+    }
+
+    #[test]
+    fn a_process_that_belongs_to_a_service_is_nobodys_stranger() {
+        use wellkept_model::ProcessRef;
+        use wellkept_model::local::{ConsumerSeen, ProcessTableSeen};
+        let mut g = given();
+        g.keep.strangers.kill = vec!["batch".to_owned()];
+        let consumer = |pid, service: Option<&str>| ConsumerSeen {
+            process: ProcessRef { pid, start_ticks: 5 },
+            comm: "x".to_owned(),
+            user: "batch".to_owned(),
+            nice: 0,
+            service: service.map(str::to_owned),
+            cores: 1.0,
+        };
+        for (pid, service, expected) in [
+            (77, None, "allowed"),
+            (77, Some("a"), "withheld.not_allowed"),
+            (78, None, "withheld.not_allowed"),
+        ] {
+            let consumers = vec![consumer(pid, service)];
+            g.seen.local.table = Some(ProcessTableSeen { consumers, ..ProcessTableSeen::default() });
+            assert_eq!(verdict(&g, &kill("pids 77@5")), expected, "{pid} {service:?}");
+        }
     }
 
     #[test]
@@ -320,10 +389,17 @@ mod tests {
         let mut g = given();
         let (from, until) = (TimestampMs(0), TimestampMs(i64::MAX));
         let components = vec!["a".to_owned()];
-        g.seen.maintenance =
-            vec![wellkept_model::maintenance::Window { from, until, components, reason: "x".to_owned() }];
+        g.seen.maintenance = vec![wellkept_model::maintenance::Window {
+            from,
+            until,
+            components,
+            reason: "x".to_owned(),
+            drill: false,
+        }];
         assert_eq!(verdict(&g, &restart("a")), "withheld.maintenance");
         assert_eq!(verdict(&g, &restart("b")), "allowed");
+        g.seen.maintenance[0].drill = true;
+        assert_eq!(verdict(&g, &restart("a")), "allowed", "a drill is there to be healed");
     }
 
     fn kill(subject: &str) -> PlannedAction {

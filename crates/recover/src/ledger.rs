@@ -1,18 +1,21 @@
-//! What was tried: attempts per target, and what is stopped everywhere because it made things worse.
+//! What was tried: attempts per target, what is stopped everywhere because it made things worse, and what is
+//! believed to help.
 
 use std::collections::{BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use wellkept_model::keep::Budget;
-use wellkept_model::{ActionKind, CauseKind, EntityId, Incident, TimestampMs};
+use wellkept_model::{ActionKind, Beliefs, CauseKind, EntityId, Incident, Outcome, TimestampMs};
 
 /// Attempts remembered in all. At three an hour for a thousand targets this is more than an hour's worth.
 const ATTEMPTS_MAX: usize = 4096;
 
 /// The memory of all automatic attempts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
     attempts: VecDeque<(TimestampMs, EntityId)>,
     stopped: BTreeSet<(CauseKind, ActionKind)>,
+    beliefs: Beliefs,
 }
 
 impl Ledger {
@@ -57,6 +60,27 @@ impl Ledger {
         self.stopped.clear();
     }
 
+    /// What is believed to help.
+    #[must_use]
+    pub fn beliefs(&self) -> &Beliefs {
+        &self.beliefs
+    }
+
+    /// Takes up what an earlier process believed.
+    pub fn set_beliefs(&mut self, beliefs: Beliefs) {
+        self.beliefs = beliefs;
+    }
+
+    /// Takes how an action ended.
+    pub(crate) fn learn(&mut self, cause: CauseKind, action: ActionKind, outcome: Outcome) {
+        self.beliefs.take(cause, action, outcome);
+    }
+
+    /// Forgets what is believed: everything, all about one kind of cause, or one action against it.
+    pub fn forget(&mut self, cause: Option<CauseKind>, action: Option<ActionKind>) {
+        self.beliefs.forget(cause, action);
+    }
+
     fn trim(&mut self) {
         while self.attempts.len() > ATTEMPTS_MAX {
             self.attempts.pop_front();
@@ -80,5 +104,61 @@ mod tests {
         assert_eq!(l.spent(TimestampMs(25_000), &app, budget), 3);
         assert_eq!(l.spent(TimestampMs(25_000), &db, budget), 0);
         assert_eq!(l.spent(TimestampMs(65_000), &app, budget), 2);
+        assert_eq!(l.spent(TimestampMs(69_999), &app, budget), 2);
+        assert_eq!(l.spent(TimestampMs(70_000), &app, budget), 1, "a minute is over after a minute");
+    }
+
+    #[test]
+    fn only_the_newest_attempts_are_remembered() {
+        let budget = Budget { count: 3, per: Duration::from_secs(3600) };
+        let (old, new) = (EntityId::service("old"), EntityId::service("new"));
+        let mut l = Ledger::default();
+        l.attempt(TimestampMs(1), old.clone());
+        (1..ATTEMPTS_MAX).for_each(|_| l.attempt(TimestampMs(2), new.clone()));
+        assert_eq!((l.spent(TimestampMs(3), &old, budget), l.attempts.len()), (1, ATTEMPTS_MAX));
+        l.attempt(TimestampMs(2), new.clone());
+        assert_eq!((l.spent(TimestampMs(3), &old, budget), l.attempts.len()), (0, ATTEMPTS_MAX));
+    }
+
+    #[test]
+    fn automatic_attempts_of_stored_incidents_count_and_those_of_people_do_not() {
+        use crate::testing::{incident, restart};
+        use wellkept_model::{Action, ActionId, ActionStatus, IncidentId};
+        let budget = Budget { count: 3, per: Duration::from_secs(60) };
+        let mut stored = incident(Vec::new());
+        let action = |automatic, started_at| Action {
+            id: ActionId { incident: IncidentId(1), number: 1 },
+            planned: restart("a"),
+            cause: None,
+            status: ActionStatus::Failed,
+            automatic,
+            started_at,
+            finished_at: None,
+            outcome: None,
+        };
+        let at = Some(TimestampMs(5));
+        stored.actions = vec![action(true, at), action(false, at), action(true, None), action(true, at)];
+        let ledger = Ledger::from_incidents([&stored]);
+        assert_eq!(ledger.spent(TimestampMs(6), &EntityId::service("a"), budget), 2);
+    }
+
+    #[test]
+    fn a_stop_holds_until_a_person_lifts_it() {
+        let (cause, action) = (CauseKind::ProcessCrash, ActionKind::Restart);
+        let mut l = Ledger::default();
+        assert!(!l.is_stopped(cause, action));
+        l.stop(cause, action);
+        assert!(l.is_stopped(cause, action) && !l.is_stopped(CauseKind::BadSetting, action));
+        l.lift_stops();
+        assert!(!l.is_stopped(cause, action));
+    }
+
+    #[test]
+    fn beliefs_of_an_earlier_process_are_taken_up() {
+        let mut beliefs = Beliefs::default();
+        beliefs.take(CauseKind::ProcessCrash, ActionKind::Restart, Outcome::Helped);
+        let mut l = Ledger::default();
+        l.set_beliefs(beliefs.clone());
+        assert_eq!(*l.beliefs(), beliefs);
     }
 }

@@ -12,6 +12,7 @@ mod verify;
 mod ledger;
 mod guard;
 mod plan;
+mod prevent;
 #[cfg(test)]
 mod testing;
 
@@ -19,3 +20,4 @@ pub use book::{Book, Refused, Step, StepResult};
 pub use guard::Surroundings;
 pub use ledger::Ledger;
 pub use plan::{Decision, Facts, decide};
+pub use prevent::propose as propose_prevention;

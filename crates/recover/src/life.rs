@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wellkept_model::{
     Action, ActionId, ActionKind, ActionStatus, Cause, CauseKind, EntityId, Finding, FindingKey, FindingKind,
-    Incident, IncidentId, IncidentStatus, Moment, MomentKind, Plan, PlannedAction, Severity, Text,
+    Incident, IncidentId, IncidentStatus, Moment, MomentKind, Outcome, Plan, PlannedAction, Severity, Text,
     TimestampMs, Undo,
 };
 
@@ -27,6 +27,8 @@ const SCORE_CLEAR: f64 = 0.9;
 const AFTERMATH: Duration = Duration::from_secs(15);
 /// When a step that could not begin is decided again.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
+/// Key of the outcome of a backup that was made and failed its test by restoring.
+const BACKUP_NOT_RESTORED: &str = "outcome.backup_not_restored";
 /// A flapping incident doubles its hold time at most this often.
 const FLAPS_MAX: u32 = 4;
 
@@ -42,6 +44,8 @@ pub(crate) struct Life {
     pub(crate) running: Option<ActionId>,
     pub(crate) verification: Option<Verification>,
     pub(crate) undoing: VecDeque<ActionId>,
+    /// Actions that a person wanted back.
+    pub(crate) asked_back: BTreeSet<ActionId>,
     pub(crate) held_by_person: bool,
     pub(crate) changed: bool,
     diagnosed: Option<(TimestampMs, BTreeSet<FindingKey>)>,
@@ -76,6 +80,8 @@ impl Life {
             plan: None,
             actions: Vec::new(),
             timeline: Vec::new(),
+            times: 0,
+            prevention: None,
         };
         let mut life = Self::around(incident);
         life.join(now, first);
@@ -121,6 +127,7 @@ impl Life {
             running: None,
             verification: None,
             undoing: VecDeque::new(),
+            asked_back: BTreeSet::new(),
             held_by_person: false,
             changed: true,
             diagnosed: None,
@@ -231,9 +238,26 @@ impl Life {
         }
         let since = *self.quiet_since.get_or_insert(now);
         if now.since(since) >= hold.saturating_mul(1 << self.flaps.min(FLAPS_MAX)) {
+            if let Some(name) = self.unproven_backup() {
+                self.escalate(now, Text::new("escalate.backup_unproven").with("name", name), true);
+                return;
+            }
             self.note(now, MomentKind::Verified, Text::new("moment.quiet"));
             self.resolve(now);
         }
+    }
+
+    /// The backup that was made and could not be restored. Its file is there, so that nothing looks ill any more; but it
+    /// is no backup until another run was proven or a person has taken the incident over.
+    fn unproven_backup(&self) -> Option<String> {
+        let ran = |a: &&Action| match a.planned.kind {
+            ActionKind::RunBackup => matches!(a.status, ActionStatus::Succeeded | ActionStatus::Failed),
+            ActionKind::Escalate => !a.automatic,
+            _ => false,
+        };
+        let last = self.incident.actions.iter().rev().find(ran)?;
+        let unproven = last.outcome.as_ref().is_some_and(|text| text.key == BACKUP_NOT_RESTORED);
+        (last.status == ActionStatus::Failed && unproven).then(|| last.planned.target.name.clone())
     }
 
     pub(crate) fn resolve(&mut self, now: TimestampMs) {
@@ -255,16 +279,18 @@ impl Life {
                 .is_none_or(|(at, keys)| *keys != self.now_active || now.since(*at) >= DIAGNOSE_EVERY)
     }
 
-    pub(crate) fn handle_causes(&mut self, now: TimestampMs, causes: Vec<Cause>) {
+    /// Takes what diagnosis found; true when the root is another one than before.
+    pub(crate) fn handle_causes(&mut self, now: TimestampMs, causes: Vec<Cause>) -> bool {
         self.diagnosed = Some((now, self.now_active.clone()));
         if self.incident.status == IncidentStatus::Verifying {
             if !self.is_refuted_by(&causes) {
-                return;
+                return false;
             }
             self.fail(now);
         }
         let root = causes.first().map(root_of);
-        if root != self.incident.causes.first().map(root_of) {
+        let is_new = root != self.incident.causes.first().map(root_of);
+        if is_new {
             if let Some(first) = causes.first() {
                 self.note(now, MomentKind::Thought, first.detail.clone());
                 self.incident.entity = first.entity.clone();
@@ -288,6 +314,16 @@ impl Life {
         {
             self.set_status(now, IncidentStatus::Diagnosing);
         }
+        is_new
+    }
+
+    /// Takes how many incidents had this root within a week, and tells it when it is not the first.
+    pub(crate) fn recurs(&mut self, now: TimestampMs, times: u32) {
+        self.incident.times = times;
+        if times > 1 {
+            self.note(now, MomentKind::Thought, Text::new("moment.recurs").with("count", times));
+        }
+        self.touch(now);
     }
 
     /// True when what we answered turns out to be another cause on the same entity: no need to wait any longer.
@@ -330,6 +366,7 @@ impl Life {
             self.incident.actions.push(Action {
                 id,
                 planned: step.clone(),
+                cause: Some(plan.cause),
                 status: ActionStatus::Planned,
                 automatic: plan.automatic,
                 started_at: None,
@@ -384,6 +421,7 @@ impl Life {
         self.incident.actions.push(Action {
             id,
             planned: escalation(&self.incident.entity, why.clone()),
+            cause: None,
             status: ActionStatus::Succeeded,
             automatic,
             started_at: Some(now),
@@ -417,13 +455,14 @@ impl Life {
         }
     }
 
-    /// Takes the result of a step; after the last one the verification begins.
-    pub(crate) fn end_step(&mut self, now: TimestampMs, id: ActionId, result: StepResult) {
+    /// Takes the result of a step; after the last one the verification begins. Gives what it says about the action by
+    /// itself: a step that failed did not help.
+    pub(crate) fn end_step(&mut self, now: TimestampMs, id: ActionId, result: StepResult) -> Option<Outcome> {
         let StepResult { status, outcome, undo } = result;
         self.running = None;
         if status == ActionStatus::Skipped {
             self.not_begun(now, id, outcome);
-            return;
+            return None;
         }
         if let Some(action) = self.action_mut(id) {
             (action.status, action.finished_at, action.outcome) = (status, Some(now), Some(outcome.clone()));
@@ -441,8 +480,12 @@ impl Life {
                 self.held_by_person = true;
                 self.escalate(now, Text::new("escalate.outcome_unknown"), true);
             }
-            _ => self.fail(now),
+            _ => {
+                self.fail(now);
+                return Some(Outcome::DidNotHelp);
+            }
         }
+        None
     }
 
     /// The step was refused before it began (no record could be written, the stop switch came between): nothing is
@@ -535,7 +578,8 @@ impl Life {
         last.is_some_and(|s| s.kind == ActionKind::Escalate)
     }
 
-    pub(crate) fn end_undo(&mut self, now: TimestampMs, id: ActionId, result: StepResult) {
+    /// Takes the result of an undo. Gives what it says about the action: one that a person took back was wrong.
+    pub(crate) fn end_undo(&mut self, now: TimestampMs, id: ActionId, result: StepResult) -> Option<Outcome> {
         let StepResult { status, outcome, .. } = result;
         let taken_back = matches!(status, ActionStatus::Succeeded | ActionStatus::RolledBack);
         self.running = None;
@@ -548,6 +592,7 @@ impl Life {
             self.held_by_person = true;
             self.escalate(now, Text::new("escalate.undo_failed"), true);
         }
+        (self.asked_back.remove(&id) && taken_back).then_some(Outcome::Undone)
     }
 
     /// Numbers only rise, so that an id never means two things.

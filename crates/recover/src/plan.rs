@@ -1,11 +1,13 @@
 //! From a cause to a plan: a value with no choices left.
 
+mod choice;
 mod steps;
 #[cfg(test)]
 mod local_tests;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wellkept_model::keep::Mode;
 use wellkept_model::observe::SpaceUse;
 use wellkept_model::{
@@ -13,12 +15,16 @@ use wellkept_model::{
     TimestampMs,
 };
 
+pub(crate) use choice::rarely_helps;
+
 use crate::guard::{Surroundings, Verdict, check};
 
 /// Below this score a cause is a guess, and nobody acts on a guess.
 const SCORE_MIN: f64 = 0.6;
 /// How long something unexplained must last before a person is called.
 const UNKNOWN_DWELL: Duration = Duration::from_secs(10);
+/// A file system that will be full no sooner than this, milliseconds, calls nobody by that alone.
+const FORECAST_NEAR_MS: f64 = 300_000.0;
 /// When to look again at a service that runs again and does not pass its checks yet.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long an automatic plan has effect.
@@ -42,7 +48,8 @@ pub struct Facts<'a> {
 }
 
 /// What to do about an incident now.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// Run this plan.
     Run(Plan),
@@ -71,8 +78,14 @@ pub fn decide(incident: &Incident, facts: &Facts<'_>) -> Decision {
         if let Some(until) = too_fresh_until(incident, around.now) {
             return Decision::Wait(until, Text::new("moment.too_fresh"));
         }
+        if is_far_forecast(incident) {
+            return Decision::Wait(around.now + LOOK_AGAIN, Text::new("moment.forecast"));
+        }
         return Decision::Escalate(Text::new("escalate.unknown").with("name", &cause.entity.name));
     }
+    let rivals = incident.causes.iter().filter(untried);
+    let cause =
+        choice::pick(cause, rivals, around.ledger.beliefs(), |c| steps::for_cause(c, incident, facts).ok());
     if let Some((until, why)) = comes_back_until(cause, incident, facts) {
         return Decision::Wait(until, why);
     }
@@ -124,6 +137,16 @@ fn too_fresh_until(incident: &Incident, now: TimestampMs) -> Option<TimestampMs>
     let holding = incident.findings.iter().filter(|f| incident.holding.contains(&f.key));
     let until = holding.map(|f| f.since).min()? + UNKNOWN_DWELL;
     (now < until).then_some(until)
+}
+
+/// True when nothing is wrong yet but a forecast, and there is time to see whether it comes true.
+fn is_far_forecast(incident: &Incident) -> bool {
+    let mut holding = incident.findings.iter().filter(|f| incident.holding.contains(&f.key)).peekable();
+    let is_far = |f: &Finding| {
+        let left_ms = f.text.arg("ms").and_then(|ms| ms.parse::<f64>().ok());
+        f.key.kind == FindingKind::FilesystemFilling && left_ms.is_some_and(|ms| ms >= FORECAST_NEAR_MS)
+    };
+    holding.peek().is_some() && holding.all(is_far)
 }
 
 /// Until when the service may come back without us, and why; `None` when we need not wait.
@@ -203,6 +226,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_just_sure_enough_is_acted_upon() {
+        assert!(matches!(decision(&given(CauseKind::ProcessCrash, SCORE_MIN)), Decision::Run(_)));
+        assert!(matches!(
+            decision(&given(CauseKind::ProcessCrash, SCORE_MIN - 0.001)),
+            Decision::Escalate(_)
+        ));
+    }
+
+    #[test]
     fn a_guess_is_handed_to_a_person() {
         assert!(matches!(decision(&given(CauseKind::ProcessCrash, 0.5)), Decision::Escalate(_)));
         assert!(matches!(decision(&given(CauseKind::Unknown, 0.9)), Decision::Escalate(_)));
@@ -221,10 +253,33 @@ mod tests {
     }
 
     #[test]
+    fn where_its_end_was_not_seen_the_time_counts_from_when_it_was_missed() {
+        let mut g = given(CauseKind::ProcessCrash, 0.8);
+        g.keep.services.get_mut("a").unwrap().starts_itself_within = Some(Duration::from_secs(5));
+        let with = |g: &mut Given, findings: Vec<Finding>| {
+            g.incident.findings = findings;
+            decision(g)
+        };
+        let since = |f: Finding, ms| Finding { since: TimestampMs(ms), ..f };
+        let gone = || finding("a", FindingKind::ProcessGone);
+        // Findings of others, and other findings of its own, say nothing about it.
+        let others = [
+            since(finding("a", FindingKind::HealthFailing), 99_500),
+            since(finding("b", FindingKind::ProcessGone), 99_500),
+        ];
+        let mut all = others.to_vec();
+        all.push(since(gone(), 95_001));
+        assert_eq!(with(&mut g, all), Decision::Wait(TimestampMs(100_001), Text::new("moment.waits")));
+        let mut all = others.to_vec();
+        all.push(since(gone(), 95_000));
+        assert!(matches!(with(&mut g, all), Decision::Run(_)), "the time is over");
+    }
+
+    #[test]
     fn a_service_that_runs_again_is_not_restarted_once_more() {
         let mut g = given(CauseKind::ProcessCrash, 0.8);
         g.seen = crate::testing::seen_running(&["a"]);
-        assert!(matches!(decision(&g), Decision::Wait(..)));
+        assert_eq!(decision(&g), Decision::Wait(TimestampMs(101_000), Text::new("moment.runs_again")));
     }
 
     #[test]
@@ -232,6 +287,27 @@ mod tests {
         let mut g = given(CauseKind::Unknown, 0.2);
         g.incident.findings[0].since = TimestampMs(95_000);
         assert!(matches!(decision(&g), Decision::Wait(..)));
+    }
+
+    #[test]
+    fn nobody_is_called_about_a_forecast_until_it_is_near_or_something_is_wrong() {
+        let mut g = given(CauseKind::Unknown, 0.2);
+        let forecast = |ms: &str| {
+            let mut f = finding("a", FindingKind::FilesystemFilling);
+            f.since = TimestampMs(0);
+            f.text = f.text.with("ms", ms);
+            f
+        };
+        let with = |g: &mut Given, findings: Vec<Finding>| {
+            g.incident.holding = findings.iter().map(|f| f.key.clone()).collect();
+            g.incident.findings = findings;
+            decision(g)
+        };
+        assert!(matches!(with(&mut g, vec![forecast("300000")]), Decision::Wait(..)));
+        assert!(matches!(with(&mut g, vec![forecast("299999")]), Decision::Escalate(_)));
+        assert!(matches!(with(&mut g, vec![forecast("x")]), Decision::Escalate(_)));
+        let wrong = Finding { since: TimestampMs(0), ..finding("a", FindingKind::HealthFailing) };
+        assert!(matches!(with(&mut g, vec![forecast("900000"), wrong]), Decision::Escalate(_)));
     }
 
     #[test]
@@ -260,6 +336,11 @@ mod tests {
         g.incident.causes[0].subject = "/srv/a/env".to_owned();
         g.changes = vec![change("a", "/srv/a/env")];
         assert!(matches!(decision(&g), Decision::Propose(_)));
+        // That another file is one of a release changes nothing about this one.
+        let mut other = change("a", "/srv/a/other");
+        other.origin = FileOrigin::Release;
+        g.changes.push(other);
+        assert!(matches!(decision(&g), Decision::Propose(_)));
     }
 
     #[test]
@@ -282,6 +363,54 @@ mod tests {
             let Decision::Run(plan) = decision(&given(kind, 0.9)) else { panic!("{kind:?} not planned") };
             assert!(plan.steps.iter().all(|s| !s.verify.is_empty() && s.deadline_ms > 0));
         }
+    }
+
+    /// Every belief that there can be, in a few hundred tables: what runs is always an answer that the planner gives to
+    /// one of the causes anyway, and is allowed by `may`.
+    #[test]
+    fn no_belief_ever_adds_an_action_or_widens_what_is_allowed() {
+        use wellkept_model::Outcome::{DidNotHelp, Helped, Undone};
+        let kinds = [CauseKind::ProcessStopped, CauseKind::BadSetting, CauseKind::MissingFile];
+        let actions = [ActionKind::Resume, ActionKind::Rollback, ActionKind::Restart, ActionKind::Restore];
+        let (mut run, mut withheld) = (0, 0);
+        for seed in 0_usize..400 {
+            let mut g = given(CauseKind::ProcessStopped, 0.9);
+            g.incident.causes = kinds
+                .iter()
+                .map(|k| Cause { subject: "/srv/a/env".to_owned(), ..cause("a", *k, 0.9) })
+                .collect();
+            g.changes = vec![change("a", "/srv/a/env")];
+            let may = &mut g.keep.services.get_mut("a").expect("declared").may;
+            may.retain(|kind| !(seed + *kind as usize).is_multiple_of(3));
+            let mut ledger = Ledger::default();
+            let mut beliefs = wellkept_model::Beliefs::default();
+            for (i, pair) in kinds.iter().flat_map(|k| actions.map(|a| (*k, a))).enumerate() {
+                let outcome = [Helped, DidNotHelp, Undone][(seed / (i + 1)) % 3];
+                (0..(seed * 7 + i * 5) % 9).for_each(|_| _ = beliefs.take(pair.0, pair.1, outcome));
+            }
+            ledger.set_beliefs(beliefs);
+            let around = Surroundings {
+                now: TimestampMs(100_000),
+                keep: &g.keep,
+                frozen: false,
+                active: &g.incident.findings,
+                seen: &g.seen,
+                ledger: &ledger,
+            };
+            let facts = Facts { around, file_changes: &g.changes, space: &[], failed: &[], generation: 1 };
+            let decision = decide(&g.incident, &facts);
+            let (Decision::Run(plan) | Decision::Propose(plan)) = &decision else { panic!("{decision:?}") };
+            let mut usual = g.incident.causes.iter().filter(|c| c.kind == plan.cause);
+            let usual = usual.next().map(|c| steps::for_cause(c, &g.incident, &facts));
+            assert_eq!(usual, Some(Ok(plan.steps.clone())));
+            if matches!(decision, Decision::Run(_)) {
+                run += 1;
+                assert!(plan.steps.iter().all(|s| g.keep.services["a"].may.contains(&s.kind)));
+            } else {
+                withheld += 1;
+            }
+        }
+        assert!(run > 20 && withheld > 20, "both happen: {run} {withheld}");
     }
 
     #[test]

@@ -94,6 +94,8 @@ pub(crate) fn incident(findings: Vec<Finding>) -> Incident {
         plan: None,
         actions: Vec::new(),
         timeline: Vec::new(),
+        times: 0,
+        prevention: None,
     }
 }
 

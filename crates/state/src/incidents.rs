@@ -131,6 +131,8 @@ mod tests {
             plan: None,
             actions: vec![],
             timeline: vec![],
+            times: 0,
+            prevention: None,
         }
     }
 

@@ -32,5 +32,4 @@ pub use freeze::Frozen;
 pub use incidents::LoadedIncidents;
 pub use journal::{JournalEntry, JournalOutcome};
 pub use keydiff::{KeyDiff, diff_keys};
-pub use learn::Learned;
 pub use schema::SCHEMA_VERSION;

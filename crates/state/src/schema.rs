@@ -12,7 +12,7 @@ use crate::{StateDb, StateError};
 /// The schema that this version reads and writes.
 pub const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
-const STEPS: [&str; 1] = [V1];
+const STEPS: [&str; 2] = [V1, V2];
 
 const V1: &str = "
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
@@ -106,6 +106,25 @@ CREATE TABLE file_versions (
 CREATE INDEX file_versions_by_copy ON file_versions (sha256);
 ";
 
+/// Counts became beliefs: results that were taken back, and weights that fade. What was counted goes over.
+const V2: &str = "
+CREATE TABLE beliefs (
+    cause TEXT NOT NULL,
+    action TEXT NOT NULL,
+    helped INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    undone INTEGER NOT NULL,
+    weight_for REAL NOT NULL,
+    weight_against REAL NOT NULL,
+    PRIMARY KEY (cause, action)
+) STRICT;
+INSERT INTO beliefs
+    SELECT cause, action, helped, tried - helped, 0,
+        helped * min(1.0, 32.0 / tried), (tried - helped) * min(1.0, 32.0 / tried)
+    FROM learned WHERE tried > 0;
+DROP TABLE learned;
+";
+
 /// Brings the database to [`SCHEMA_VERSION`]; one step is applied wholly or not at all.
 pub(crate) async fn migrate(db: &StateDb, path: &Path) -> Result<(), StateError> {
     const ATTEMPT: &str = "bring the schema up to date";
@@ -150,8 +169,34 @@ mod tests {
         sqlx::query("UPDATE schema_version SET version = 7").execute(&db.pool).await.expect("update");
         db.close().await;
         let error = StateDb::open(temp.path()).await.expect_err("newer");
-        assert!(matches!(error, StateError::Newer { found: 7, supported: 1, .. }), "{error}");
+        assert!(matches!(error, StateError::Newer { found: 7, supported: SCHEMA_VERSION, .. }), "{error}");
         assert!(error.to_string().contains("use a newer wellkept"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_an_older_version_counted_is_believed() {
+        use wellkept_model::{ActionKind, CauseKind};
+        let temp = tempfile::tempdir().expect("temp");
+        let path = temp.path().join("state.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let old = sqlx::SqlitePool::connect_with(options).await.expect("opens");
+        sqlx::raw_sql(V1).execute(&old).await.expect("makes");
+        sqlx::raw_sql(
+            "CREATE TABLE schema_version (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL) STRICT;
+             INSERT INTO schema_version VALUES (1, 1);
+             INSERT INTO learned VALUES ('process_down', 'restart', 64, 48), ('bad_setting', 'rollback', 2, 1);",
+        )
+        .execute(&old)
+        .await
+        .expect("fills");
+        old.close().await;
+        let db = StateDb::open(temp.path()).await.expect("opens");
+        let beliefs = db.beliefs().await.expect("reads");
+        let down = beliefs.of(CauseKind::ProcessDown, ActionKind::Restart);
+        assert_eq!((down.helped, down.failed, down.undone), (48, 16, 0));
+        assert!((down.weight_for - 24.0).abs() < 1e-9 && (down.weight_against - 8.0).abs() < 1e-9);
+        let bad = beliefs.of(CauseKind::BadSetting, ActionKind::Rollback);
+        assert_eq!((bad.helped, bad.failed), (1, 1));
     }
 
     #[tokio::test]

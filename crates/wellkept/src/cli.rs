@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::drill::Wish;
 use crate::commands::store::{Place, What};
 
 /// Keeps Linux machines well: watches, explains, recovers within limits that you set, verifies.
@@ -80,6 +81,19 @@ pub(crate) enum Command {
         incident: u64,
         #[command(flatten)]
         remote: Remote,
+    },
+    /// What was learned: which actions helped against which causes.
+    Learned {
+        /// Forget it: everything, one KIND of cause, or one KIND/ACTION.
+        #[arg(long, num_args = 0..=1, default_missing_value = "", value_name = "KIND[/ACTION]")]
+        reset: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Make a stored decision again: a file of the data directory's folder `situations`. Exit code 1 when it differs.
+    Replay {
+        /// The record.
+        file: PathBuf,
     },
     /// Let the proposed plan of an incident run.
     Approve {
@@ -161,6 +175,9 @@ pub(crate) enum Command {
         #[arg(long)]
         data_dir: Option<PathBuf>,
     },
+    /// Hold a drill: a harmless fault on a declared service, and how fast and how rightly it is healed. What is done is
+    /// always undone. Exit code 1 when it was not found, explained and healed.
+    Drill(Wish),
     /// See it work in under a minute: a tiny service is broken twice and recovered, in a temporary folder.
     Try,
     /// Completions for a shell.
@@ -170,6 +187,13 @@ pub(crate) enum Command {
     },
     /// The manual page, in roff.
     Man,
+    #[command(hide = true, name = "drill-lease")]
+    DrillLease {
+        #[arg(long)]
+        fault: String,
+        #[arg(long)]
+        within: u64,
+    },
     #[command(hide = true, name = "try-service")]
     TryService {
         #[arg(long)]

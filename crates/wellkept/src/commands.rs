@@ -4,10 +4,13 @@ pub(crate) mod check;
 mod diagnose;
 mod discover;
 mod doctor;
+pub(crate) mod drill;
 mod generate;
 mod incidents;
+mod learned;
 mod logs;
 mod promql;
+mod replay;
 mod rules;
 mod status;
 pub(crate) mod store;
@@ -49,6 +52,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Status { remote } => block_on(status::run(context, remote)),
         Command::Incidents { remote, open } => block_on(incidents::run(context, remote, open)),
         Command::Why { incident, remote } => block_on(why::run(context, remote, incident)),
+        Command::Learned { reset, remote } => block_on(learned::run(context, remote, reset)),
+        Command::Replay { file } => replay::run(context, &file),
         Command::Approve { incident, generation, remote } => {
             block_on(tell::approve(context, remote, incident, generation))
         }
@@ -68,6 +73,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Store(command) => store::run(context, command),
         Command::Discover { to } => discover::run(context, to.as_deref()),
         Command::Doctor { data_dir } => doctor::run(context, &data_dir.unwrap_or_else(default_data_dir)),
+        Command::Drill(wish) => block_on(drill::run(context, wish)),
+        Command::DrillLease { fault, within } => {
+            block_on(drill::hold(&fault, std::time::Duration::from_secs(within)))
+        }
         Command::Try => block_on(try_it::run(context)),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man => generate::man(),

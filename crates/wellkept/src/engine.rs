@@ -61,6 +61,8 @@ pub(crate) struct Parts {
     pub(crate) host: String,
     pub(crate) keep_file: Option<PathBuf>,
     pub(crate) keep: Keep,
+    /// What it was read from; `None` without a file.
+    pub(crate) keep_text: Option<Arc<str>>,
     /// Whether this host is looked at.
     pub(crate) collect: bool,
     /// Alerts that fire are findings.
@@ -83,6 +85,7 @@ pub(crate) struct Engine {
     started_at: TimestampMs,
     keep_file: Option<PathBuf>,
     keep: Arc<Keep>,
+    keep_text: Option<Arc<str>>,
     topology: Topology,
     data_dir: PathBuf,
     state: StateDb,
@@ -116,7 +119,10 @@ impl Engine {
         let keep = Arc::new(parts.keep);
         let stored = parts.state.load_incidents(1000).await?;
         persist::close_interrupted(&parts.state, now()).await?;
-        let book = Book::restore(stored.incidents, 0, now());
+        let mut book = Book::restore(stored.incidents, 0, now());
+        let beliefs = parts.state.beliefs().await?;
+        parts.publisher.beliefs.send_replace(Arc::new(beliefs.clone()));
+        book.set_beliefs(beliefs);
         let frozen = parts.state.frozen().await?.map(|f| f.reason);
         let changes = parts.state.changes(CHANGES_MAX).await?;
         let mut collector = Collector::new(Arc::clone(&keep), &parts.host);
@@ -129,6 +135,7 @@ impl Engine {
             started_at: now(),
             keep_file: parts.keep_file,
             keep,
+            keep_text: parts.keep_text,
             data_dir: parts.data_dir,
             persister: Persister::start(parts.state.clone()),
             state: parts.state,
@@ -280,14 +287,27 @@ impl Engine {
         self.publisher.overview.send_replace(Arc::new(overview(&view)));
     }
 
-    /// Stores and shows the incidents that changed.
-    async fn publish_incidents(&mut self) {
-        let changed = self.book.take_changed();
-        for (cause, action, helped) in self.book.take_learned() {
-            if let Err(error) = self.state.learn(cause, action, helped).await {
+    /// Stores and shows what was learned.
+    async fn publish_beliefs(&mut self) {
+        let learned = self.book.take_learned();
+        for row in &learned {
+            if let Err(error) = self.state.believe(row).await {
                 tracing::warn!(%error, "what was learned could not be stored");
             }
         }
+        if !learned.is_empty() {
+            self.show_beliefs();
+        }
+    }
+
+    fn show_beliefs(&self) {
+        self.publisher.beliefs.send_replace(Arc::new(self.book.ledger().beliefs().clone()));
+    }
+
+    /// Stores and shows the incidents that changed.
+    async fn publish_incidents(&mut self) {
+        let changed = self.book.take_changed();
+        self.publish_beliefs().await;
         if changed.is_empty() {
             return;
         }

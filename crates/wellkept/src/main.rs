@@ -12,6 +12,7 @@ mod engine;
 mod exit;
 mod logs;
 mod metrics;
+mod record;
 mod say;
 
 use std::process::ExitCode;

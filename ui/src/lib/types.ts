@@ -92,6 +92,8 @@ export interface IncidentSummary {
   active: number;
   /** A plan waits for a person; approving it would be followed. */
   plan_waiting: boolean;
+  /** Incidents with this root within a week, this one included; 0 while no root is known. */
+  times: number;
   causes: Cause[];
   actions: Action[];
 }
@@ -138,10 +140,20 @@ export interface Moment {
   reopened: boolean;
 }
 
+/** What could be declared so that it does not come again. */
+export interface Prevention {
+  kind: string;
+  kind_text: string;
+  text: string;
+  /** YAML for the keep file. */
+  patch: string;
+}
+
 export interface Incident extends IncidentSummary {
   findings: Finding[];
   plan: Plan | null;
   timeline: Moment[];
+  prevention: Prevention | null;
 }
 
 /** One series of a Prometheus range answer: seconds and values as text. */

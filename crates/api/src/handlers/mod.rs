@@ -8,6 +8,7 @@ pub(crate) mod changes;
 pub(crate) mod console;
 pub(crate) mod events;
 pub(crate) mod incidents;
+pub(crate) mod learned;
 pub(crate) mod own;
 pub(crate) mod push;
 

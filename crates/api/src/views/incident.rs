@@ -4,7 +4,7 @@ use serde::Serialize;
 use wellkept_catalogue::{Language, render};
 use wellkept_model::{
     Action, ActionStatus, Cause, Evidence, Finding, Incident, IncidentStatus, Moment, MomentKind, Plan,
-    PlannedAction, Text, TimestampMs, Undo,
+    PlannedAction, Prevention, Text, TimestampMs, Undo,
 };
 
 /// Most incidents in one answer.
@@ -53,6 +53,7 @@ pub(crate) struct IncidentDetail<'a> {
     actions: Vec<ActionDetail<'a>>,
     plan: Option<PlanView<'a>>,
     timeline: Vec<MomentView>,
+    prevention: Option<PreventionView<'a>>,
 }
 
 impl<'a> IncidentDetail<'a> {
@@ -64,6 +65,7 @@ impl<'a> IncidentDetail<'a> {
             actions: incident.actions.iter().map(|a| ActionDetail::new(language, a)).collect(),
             plan: incident.plan.as_ref().map(|p| PlanView::new(language, p)),
             timeline: incident.timeline.iter().map(|m| MomentView::new(language, m)).collect(),
+            prevention: incident.prevention.as_ref().map(|p| PreventionView::new(language, p)),
         }
     }
 }
@@ -84,6 +86,8 @@ struct Head<'a> {
     active: usize,
     /// A plan waits for a person.
     plan_waiting: bool,
+    /// Incidents with this root within a week, this one included.
+    times: u32,
 }
 
 impl<'a> Head<'a> {
@@ -101,6 +105,7 @@ impl<'a> Head<'a> {
             entity: incident.entity.to_string(),
             active: incident.active,
             plan_waiting: plan_waits(incident),
+            times: incident.times,
         }
     }
 }
@@ -291,6 +296,26 @@ impl<'a> StepView<'a> {
             subject: &step.subject,
             reason: render(language, &step.reason),
             undo: undo_word(&step.undo),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PreventionView<'a> {
+    kind: &'static str,
+    kind_text: String,
+    text: String,
+    /// YAML for the keep file.
+    patch: &'a str,
+}
+
+impl<'a> PreventionView<'a> {
+    fn new(language: Language, prevention: &'a Prevention) -> Self {
+        Self {
+            kind: prevention.kind.word(),
+            kind_text: word(language, "kind.prevention", prevention.kind.word()),
+            text: render(language, &prevention.text),
+            patch: &prevention.patch,
         }
     }
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod change;
 pub(crate) mod incident;
+pub(crate) mod learned;
 pub(crate) mod overview;

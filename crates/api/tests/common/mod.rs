@@ -27,6 +27,7 @@ pub struct World {
     pub overview: watch::Sender<Arc<Overview>>,
     pub incidents: watch::Sender<Arc<Vec<Incident>>>,
     pub changes: watch::Sender<Arc<Vec<Change>>>,
+    pub beliefs: watch::Sender<Arc<Beliefs>>,
     pub ready: watch::Sender<bool>,
     pub commands: Option<mpsc::Receiver<Command>>,
 }
@@ -50,12 +51,14 @@ impl World {
         let (overview, overview_rx) = watch::channel(Arc::new(overview));
         let (incidents, incidents_rx) = watch::channel(Arc::new(vec![incident(12)]));
         let (changes, changes_rx) = watch::channel(Arc::new(Vec::new()));
+        let (beliefs, beliefs_rx) = watch::channel(Arc::default());
         let (ready, ready_rx) = watch::channel(false);
         let (commands, commands_rx) = mpsc::channel(8);
         let shared = Shared {
             overview: overview_rx,
             incidents: incidents_rx,
             changes: changes_rx,
+            beliefs: beliefs_rx,
             ready: ready_rx,
             commands,
             source: Arc::new(Rows(rows())),
@@ -71,7 +74,7 @@ impl World {
             limits: Limits::default(),
             clock: || NOW,
         };
-        Self { shared, overview, incidents, changes, ready, commands: Some(commands_rx) }
+        Self { shared, overview, incidents, changes, beliefs, ready, commands: Some(commands_rx) }
     }
 
     pub fn router(&self) -> Router {
@@ -98,6 +101,7 @@ impl World {
                     | Command::Escalate { reply, .. }
                     | Command::Freeze { reply, .. }
                     | Command::Unfreeze { reply, .. }
+                    | Command::Forget { reply, .. }
                     | Command::Reload { reply, .. }
                     | Command::RecordChange { reply, .. } => (reply, Ok(())),
                 };
@@ -230,6 +234,7 @@ pub fn incident(id: u64) -> Incident {
         actions: vec![Action {
             id: ActionId { incident: IncidentId(id), number: 1 },
             planned,
+            cause: Some(CauseKind::BadSetting),
             status: ActionStatus::Succeeded,
             automatic: true,
             started_at: Some(NOW),
@@ -237,6 +242,12 @@ pub fn incident(id: u64) -> Incident {
             outcome: None,
         }],
         timeline: vec![Moment { at: NOW, kind: MomentKind::Seen, text }],
+        times: 3,
+        prevention: Some(Prevention {
+            kind: PreventionKind::Check,
+            text: Text::new("severity.critical"),
+            patch: "services:\n  app:\n    health: [{ tcp: 127.0.0.1:1 }]\n".into(),
+        }),
     }
 }
 

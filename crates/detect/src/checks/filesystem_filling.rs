@@ -1,12 +1,14 @@
 //! A file system will be full soon at the slope of the last minutes.
 //!
 //! The slope is the median of all pairwise slopes, which wild points cannot bend, and it counts only when space
-//! falls in most of the steps: one big file written at once is a step and not a trend. A warning needs a trend that has lasted, and space that is already scarce.
+//! falls in most of the steps: one big file written at once is a step and not a trend. A warning needs a trend that has
+//! lasted, and space that is already scarce. Files that come and go make teeth: below the level from which it has turned
+//! back by itself before, a rise says nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use wellkept_model::keep::Keep;
+use wellkept_model::keep::{FULL_AT_DEFAULT, Keep};
 use wellkept_model::observe::FilesystemSeen;
 use wellkept_model::{EntityId, Finding, FindingKind, Severity, Text, TimestampMs};
 
@@ -29,11 +31,49 @@ const HORIZON: Duration = Duration::from_secs(1800);
 /// How long the forecast must stand, milliseconds.
 const HOLD_MS: u64 = 15_000;
 
+/// A fall by this share of its size is a turn.
+const TURN: f64 = 0.03;
+/// Turns this close to being full are no habit: somebody made room.
+const TURN_BELOW_FULL: f64 = 0.05;
+/// A rise up to this much above the highest turn is still a tooth.
+const TOOTH: f64 = 0.02;
+/// How long a turn is remembered: what is done once a week is a habit, too.
+const TURN_AGE: Duration = Duration::from_secs(8 * 86_400);
+
 /// Remembers the available space of each file system.
 #[derive(Debug, Default)]
 pub(crate) struct Filling {
     past: BTreeMap<String, VecDeque<(TimestampMs, f64)>>,
     full_in: BTreeMap<String, f64>,
+    teeth: BTreeMap<String, Teeth>,
+}
+
+/// From which levels a file system has turned back by itself.
+#[derive(Debug, Default)]
+struct Teeth {
+    /// Highest share since the last turn.
+    top: f64,
+    /// Highest share that it turned back from, and when.
+    turned: Option<(TimestampMs, f64)>,
+}
+
+impl Teeth {
+    fn take(&mut self, now: TimestampMs, used: f64, full_at: f64) {
+        self.top = self.top.max(used);
+        self.turned = self.turned.filter(|(at, _)| now.since(*at) <= TURN_AGE);
+        if self.top - used >= TURN {
+            let top = std::mem::replace(&mut self.top, used);
+            let habit = top <= full_at - TURN_BELOW_FULL;
+            if habit && self.turned.is_none_or(|(_, share)| top >= share - TOOTH) {
+                let highest = self.turned.map_or(top, |(_, share)| share.max(top));
+                self.turned = Some((now, highest));
+            }
+        }
+    }
+
+    fn is_usual(&self, used: f64) -> bool {
+        self.turned.is_some_and(|(_, share)| used <= share + TOOTH)
+    }
 }
 
 impl Filling {
@@ -41,11 +81,17 @@ impl Filling {
         &self.full_in
     }
 
-    pub(crate) fn check(&mut self, _keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
+    pub(crate) fn check(&mut self, keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
         let mounted = |name: &String| round.seen.filesystems.iter().any(|f| f.mountpoint == *name);
         self.past.retain(|name, _| mounted(name));
         self.full_in.retain(|name, _| mounted(name));
+        self.teeth.retain(|name, _| mounted(name));
         let all = round.seen.filesystems.iter().filter(|fs| !fs.read_only);
+        for fs in all.clone() {
+            let full_at = keep.filesystems.get(&fs.mountpoint).map_or(FULL_AT_DEFAULT, |f| f.full_at);
+            let teeth = self.teeth.entry(fs.mountpoint.clone()).or_default();
+            teeth.take(round.now, used_share(fs), full_at);
+        }
         all.filter_map(|fs| self.one(fs, round)).collect()
     }
 
@@ -64,7 +110,9 @@ impl Filling {
             };
         }
         let seconds = *self.full_in.get(&fs.mountpoint)?;
-        if seconds > HORIZON.as_secs_f64() || used_share(fs) < SCARCE_FROM {
+        let used = used_share(fs);
+        let usual = self.teeth.get(&fs.mountpoint).is_some_and(|t| t.is_usual(used));
+        if seconds > HORIZON.as_secs_f64() || used < SCARCE_FROM || usual {
             return None;
         }
         Some(state(fs, seconds, round))
@@ -126,6 +174,38 @@ mod tests {
     #[test]
     fn a_single_step_is_no_trend() {
         assert!(play(|s| if s < 90 { 400_000 } else { 200_000 }).is_empty());
+    }
+
+    #[test]
+    fn a_rise_up_to_where_it_always_turned_back_is_no_news_and_one_beyond_is() {
+        let mut w = World::new(&[]);
+        let mut found = Vec::new();
+        // Teeth from 50 % to 80 %, each of ten minutes; the third goes on to 93 %.
+        for second in 0..2060_u64 {
+            let into = if second < 1200 { second % 600 } else { second - 1200 };
+            w.filesystem("/data", 1_000_000, 500_000 - into * 500);
+            found.push(w.kinds().contains(&FindingKind::FilesystemFilling));
+            w.advance(1000);
+        }
+        assert!(found[..600].contains(&true), "the first one is news");
+        assert!(
+            !found[620..1200].contains(&true) && !found[1220..1800].contains(&true),
+            "the next ones are not"
+        );
+        assert!(found[1900..].contains(&true), "higher than ever");
+    }
+
+    #[test]
+    fn room_that_was_made_when_it_was_full_is_no_habit() {
+        let mut w = World::new(&[]);
+        let mut found = Vec::new();
+        for second in 0..1600_u64 {
+            let into = second % 800;
+            w.filesystem("/data", 1_000_000, 420_000 - into * 500);
+            found.push(w.kinds().contains(&FindingKind::FilesystemFilling));
+            w.advance(1000);
+        }
+        assert!(found[1000..].contains(&true));
     }
 
     #[test]

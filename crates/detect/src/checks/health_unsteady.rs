@@ -2,10 +2,11 @@
 //!
 //! One outage, however long, is none of this: a check that fails without a pass in between is down and not unsteady.
 //!
-//! It is compared with its own past: the check must have passed nearly always before. Right after another release
+//! It is compared with its own past: the check must have passed nearly always before. What came in while an incident was
+//! open about the service is judged and then forgotten: it is no past to compare with. Right after another release
 //! was made current, less is needed, because then every failure is one too many.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use wellkept_model::observe::HealthSeen;
@@ -45,12 +46,17 @@ struct Past {
     /// When, and whether it passed.
     results: VecDeque<(TimestampMs, bool)>,
     found: Option<TimestampMs>,
+    /// Since when an incident has been open about its service.
+    troubled: Option<TimestampMs>,
 }
 
 impl Unsteady {
-    pub(crate) fn check(&mut self, round: &Round<'_>) -> Vec<Finding> {
+    pub(crate) fn check(&mut self, round: &Round<'_>, troubled: &BTreeSet<EntityId>) -> Vec<Finding> {
         let seen = &round.seen.health;
         self.checks.retain(|(s, c), _| seen.iter().any(|h| h.service == *s && h.check == *c));
+        for ((service, _), past) in &mut self.checks {
+            past.freeze(troubled.contains(&EntityId::service(service)), round.now);
+        }
         seen.iter().filter_map(|health| self.one(health, round)).collect()
     }
 
@@ -58,10 +64,7 @@ impl Unsteady {
         let past = self.checks.entry((health.service.clone(), health.check.clone())).or_default();
         let is_new = past.results.back().is_none_or(|(at, _)| *at < health.at);
         if is_new && counts(health, round) {
-            past.results.push_back((health.at, health.failure.is_none()));
-            if past.results.len() > RESULTS_MAX {
-                past.results.pop_front();
-            }
+            past.push(health.at, health.failure.is_none());
         }
         let released = round.seen.local.releases.get(&health.service).map(|r| r.since);
         let since = past.judge(released.filter(|at| round.now.since(*at) <= AFTER_RELEASE))?;
@@ -89,6 +92,33 @@ fn counts(health: &HealthSeen, round: &Round<'_>) -> bool {
 }
 
 impl Past {
+    /// What was before a trouble is kept while it lasts, beside the recent results that are judged.
+    fn push(&mut self, at: TimestampMs, passed: bool) {
+        self.results.push_back((at, passed));
+        let (first, most) = match self.troubled {
+            None => (0, RESULTS_MAX),
+            Some(since) => {
+                let before = self.results.iter().take_while(|(at, _)| *at < since).count();
+                (before, before + RECENT)
+            }
+        };
+        while self.results.len() > most {
+            self.results.remove(first);
+        }
+    }
+
+    /// Once the trouble is over, the past is what it was before.
+    fn freeze(&mut self, troubled: bool, now: TimestampMs) {
+        match (troubled, self.troubled) {
+            (true, None) => self.troubled = Some(now),
+            (false, Some(since)) => {
+                self.results.retain(|(at, _)| *at < since);
+                (self.troubled, self.found) = (None, None);
+            }
+            _ => {}
+        }
+    }
+
     /// Since when it is unsteady, when it is.
     fn judge(&mut self, released: Option<TimestampMs>) -> Option<TimestampMs> {
         if self.found.is_some() && self.results.iter().rev().take(PASSES).all(|(_, ok)| *ok) {
@@ -170,6 +200,35 @@ mod tests {
     #[test]
     fn a_check_that_always_failed_now_and_then_has_not_become_unsteady() {
         assert!(!play("..x...x..x..x..x....x..x..Rx.x..x..x.."));
+    }
+
+    #[test]
+    fn what_fails_while_an_incident_is_open_is_no_past_to_compare_with() {
+        let found_after = |told: bool| {
+            let mut w = World::new(&["app"]);
+            w.up("app", 1);
+            w.advance(60_000);
+            let play = |w: &mut World, results: &str| {
+                let mut found = false;
+                for result in results.chars() {
+                    w.advance(2000);
+                    w.health("app", (result == 'x').then_some("status 500"), 1);
+                    found |= w.kinds().contains(&FindingKind::HealthUnsteady);
+                }
+                found
+            };
+            play(&mut w, "....................");
+            // A long outage.
+            if told {
+                w.hold_baselines(&["app"]);
+            }
+            play(&mut w, &"x".repeat(100));
+            w.hold_baselines(&[]);
+            play(&mut w, "............");
+            play(&mut w, ".x.x..x..x..x")
+        };
+        assert!(found_after(true), "it is compared with what was before the outage");
+        assert!(!found_after(false), "the outage became its past");
     }
 
     #[test]

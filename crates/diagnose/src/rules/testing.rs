@@ -165,6 +165,7 @@ fn restarted(service: &str, at: TimestampMs) -> Action {
             undo: Undo::Irreversible,
             reason: Text::new("x"),
         },
+        cause: None,
         status: ActionStatus::Succeeded,
         automatic: true,
         started_at: Some(at),

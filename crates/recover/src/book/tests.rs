@@ -94,6 +94,12 @@ impl Play {
     }
 }
 
+/// Cause, action, and how often it helped, did not, and was taken back.
+fn learned(p: &mut Play) -> Vec<(CauseKind, ActionKind, u32, u32, u32)> {
+    let rows = p.book.take_learned().into_iter();
+    rows.map(|r| (r.cause, r.action, r.belief.helped, r.belief.failed, r.belief.undone)).collect()
+}
+
 #[test]
 fn a_crash_is_restarted_verified_for_the_hold_time_and_resolved() {
     let mut p = Play::new();
@@ -110,7 +116,7 @@ fn a_crash_is_restarted_verified_for_the_hold_time_and_resolved() {
     }
     p.second();
     assert_eq!(p.status(), IncidentStatus::Resolved);
-    assert_eq!(p.book.take_learned(), [(CauseKind::ProcessCrash, ActionKind::Restart, true)]);
+    assert_eq!(learned(&mut p), [(CauseKind::ProcessCrash, ActionKind::Restart, 1, 0, 0)]);
 }
 
 #[test]
@@ -135,7 +141,7 @@ fn what_did_not_help_is_not_tried_again_and_goes_to_a_person() {
     p.done(&step, ActionStatus::Succeeded);
     assert_eq!(p.seconds_until_step(120), None);
     assert_eq!(p.status(), IncidentStatus::Escalated);
-    assert_eq!(p.book.take_learned(), [(CauseKind::ProcessCrash, ActionKind::Restart, false)]);
+    assert_eq!(learned(&mut p), [(CauseKind::ProcessCrash, ActionKind::Restart, 0, 1, 0)]);
 }
 
 #[test]
@@ -313,7 +319,7 @@ fn a_clearer_cause_on_the_same_entity_ends_a_vain_verification_at_once() {
     p.changes = vec![change("a", "/e")];
     let next = p.seconds_until_step(3).unwrap();
     assert_eq!(next.planned.kind, ActionKind::Rollback);
-    assert_eq!(p.book.take_learned(), [(CauseKind::ProcessCrash, ActionKind::Restart, false)]);
+    assert_eq!(learned(&mut p), [(CauseKind::ProcessCrash, ActionKind::Restart, 0, 1, 0)]);
 }
 
 #[test]
@@ -397,4 +403,398 @@ fn leftovers_that_stay_are_looked_into() {
         p.second();
     }
     assert_eq!(p.status(), IncidentStatus::Escalated);
+}
+
+#[test]
+fn an_action_that_a_person_took_back_is_believed_less() {
+    let mut p = Play::new();
+    p.crash("a");
+    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
+    p.changes = vec![change("a", "/e")];
+    let rollback = p.second().unwrap();
+    p.done(&rollback, ActionStatus::Succeeded);
+    let restart = p.second().unwrap();
+    p.done(&restart, ActionStatus::Succeeded);
+    p.heal();
+    (0..8).for_each(|_| drop(p.second()));
+    assert_eq!(p.status(), IncidentStatus::Resolved);
+    let bad = CauseKind::BadSetting;
+    let helped = [(bad, ActionKind::Restart, 1, 0, 0), (bad, ActionKind::Rollback, 1, 0, 0)];
+    assert_eq!(learned(&mut p), helped);
+    p.book.undo(p.now, rollback.action).unwrap();
+    let undo = p.second().unwrap();
+    assert!(undo.undo);
+    p.done(&undo, ActionStatus::RolledBack);
+    assert_eq!(learned(&mut p), [(bad, ActionKind::Rollback, 1, 0, 1)]);
+    assert!(learned(&mut p).is_empty());
+}
+
+#[test]
+fn a_step_that_fails_did_not_help_and_what_undoes_itself_is_no_persons_verdict() {
+    let mut p = Play::new();
+    p.crash("a");
+    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
+    p.changes = vec![change("a", "/e")];
+    let rollback = p.second().unwrap();
+    p.done(&rollback, ActionStatus::Succeeded);
+    let restart = p.second().unwrap();
+    p.done(&restart, ActionStatus::Failed);
+    let undo = p.second().unwrap();
+    p.done(&undo, ActionStatus::Succeeded);
+    assert_eq!(learned(&mut p), [(CauseKind::BadSetting, ActionKind::Restart, 0, 1, 0)]);
+}
+
+#[test]
+fn what_was_forgotten_is_not_stored_any_more() {
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    p.done(&step, ActionStatus::Failed);
+    p.book.forget(Some(CauseKind::ProcessCrash), Some(ActionKind::Restart));
+    assert!(learned(&mut p).is_empty());
+    assert_eq!(p.book.ledger().beliefs().rows().count(), 0);
+}
+
+#[test]
+fn the_third_incident_of_one_root_within_a_week_is_told_and_what_is_older_is_not_counted() {
+    let mut p = Play::new();
+    p.keep.services.get_mut("a").unwrap().health.clear();
+    p.keep.services.get_mut("a").unwrap().listens = vec!["127.0.0.1:9000".parse().unwrap()];
+    let times = |p: &Play| p.book.incidents().next().unwrap().times;
+    let fall = |p: &mut Play| {
+        p.crash("a");
+        let step = p.second().unwrap();
+        p.done(&step, ActionStatus::Succeeded);
+        p.heal();
+        assert_eq!(p.book.incidents().next().unwrap().prevention, None, "not before it is over");
+        (0..8).for_each(|_| drop(p.second()));
+        assert_eq!(p.status(), IncidentStatus::Resolved);
+        p.seen = Observation::default();
+        p.now = p.now + Duration::from_secs(3 * 86_400);
+    };
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        fall(&mut p);
+        seen.push(times(&p));
+    }
+    assert_eq!(seen, [1, 2, 3, 3], "the first one is older than a week at last");
+    let last = p.book.incidents().next().unwrap();
+    assert!(last.timeline.iter().any(|m| m.text == Text::new("moment.recurs").with("count", 3)));
+    let prevention = last.prevention.as_ref().unwrap();
+    assert_eq!(prevention.kind, wellkept_model::PreventionKind::Check);
+    assert!(prevention.patch.contains("127.0.0.1:9000"), "{}", prevention.patch);
+}
+
+/// A backup that was missing was made; `outcome` is what came of its proof. The file is there afterwards.
+fn backup_was_made(status: ActionStatus, outcome: &str) -> Play {
+    use wellkept_model::keep::{Backup, Command};
+    use wellkept_model::{EntityKind, FindingKind};
+    let mut p = Play::new();
+    let run = Command { argv: vec!["/bin/backup".to_owned()], within: Duration::from_secs(9) };
+    let declared = Backup {
+        name: "nightly".to_owned(),
+        glob: "/b/*".to_owned(),
+        min_size: 1,
+        max_age: None,
+        log: None,
+        run: Some(run.clone()),
+        test: Some(run),
+        keep_old: None,
+        credential: None,
+        every: Duration::from_secs(60),
+        may: vec![ActionKind::RunBackup],
+    };
+    p.keep.watched.backups.insert("nightly".to_owned(), declared);
+    let mut unusable = finding("a", FindingKind::BackupUnusable);
+    unusable.key.entity = EntityId::new(EntityKind::Backup, "nightly");
+    let mut missing = cause("a", CauseKind::BackupMissing, 0.95);
+    (missing.entity, missing.explains) = (unusable.key.entity.clone(), vec![unusable.key.clone()]);
+    (p.active, p.causes) = (vec![unusable], vec![missing]);
+    let step = p.second().unwrap();
+    assert_eq!(step.planned.kind, ActionKind::RunBackup);
+    p.book.handle_result(p.now, &step, StepResult { status, outcome: Text::new(outcome), undo: None });
+    p.active.clear();
+    p
+}
+
+#[test]
+fn a_backup_that_cannot_be_restored_goes_to_a_person_although_its_file_is_there() {
+    let mut p = backup_was_made(ActionStatus::Failed, "outcome.backup_not_restored");
+    (0..60).for_each(|_| assert_eq!(p.second(), None));
+    assert_eq!(p.status(), IncidentStatus::Escalated);
+    let calls = |p: &Play| {
+        let actions = &p.book.incidents().next().unwrap().actions;
+        actions.iter().filter(|a| a.planned.reason.key == "escalate.backup_unproven").count()
+    };
+    assert_eq!(calls(&p), 1, "one call, not one a second");
+    let stored = p.book.take_changed();
+    p.book = Book::restore(stored, 0, p.now);
+    (0..60).for_each(|_| assert_eq!(p.second(), None));
+    assert_eq!((p.status(), calls(&p)), (IncidentStatus::Escalated, 1), "also after a restart");
+    let id = p.book.incidents().next().unwrap().id;
+    p.book.take_over(p.now, id).unwrap();
+    (0..10).for_each(|_| drop(p.second()));
+    assert_eq!(p.status(), IncidentStatus::Resolved, "the person knows");
+}
+
+#[test]
+fn a_backup_that_was_proven_needs_nobody() {
+    let mut p = backup_was_made(ActionStatus::Succeeded, "outcome.backup_proven");
+    (0..10).for_each(|_| drop(p.second()));
+    assert_eq!(p.status(), IncidentStatus::Resolved);
+    let mut p = backup_was_made(ActionStatus::Failed, "outcome.ended");
+    (0..10).for_each(|_| drop(p.second()));
+    assert_eq!(p.status(), IncidentStatus::Resolved, "somebody else made one, and it is as good as any");
+}
+
+#[test]
+fn ids_go_on_where_they_were_and_attempts_before_a_restart_count() {
+    let mut p = Play::new();
+    p.book = Book::restore(Vec::new(), 41, p.now);
+    for _ in 0..3 {
+        p.crash("a");
+        let step = p.second().unwrap();
+        p.done(&step, ActionStatus::Succeeded);
+        p.heal();
+        (0..70).for_each(|_| drop(p.second()));
+        p.seen = Observation::default();
+    }
+    let mut stored: Vec<_> = p.book.incidents().cloned().collect();
+    assert_eq!(stored.iter().map(|i| i.id.0).min(), Some(42));
+    stored.reverse();
+    p.book = Book::restore(stored, 0, p.now);
+    p.crash("a");
+    assert_eq!(p.seconds_until_step(5), None, "the budget of three is spent");
+    assert_eq!((p.status(), p.book.incidents().next().unwrap().id.0), (IncidentStatus::Escalated, 45));
+}
+
+#[test]
+fn a_note_opens_nothing_and_a_warning_does() {
+    for (severity, incidents) in [(Severity::Info, 0), (Severity::Warning, 1), (Severity::Critical, 1)] {
+        let mut p = Play::new();
+        p.active = vec![Finding { severity, ..finding("a", ProcessGone) }];
+        p.second();
+        assert_eq!(p.book.incidents().count(), incidents, "{severity:?}");
+    }
+}
+
+#[test]
+fn what_returns_after_a_minute_and_what_never_was_there_are_new_incidents() {
+    let mut p = Play::new();
+    p.keep.automation.mode = Mode::Watch;
+    p.crash("a");
+    p.second();
+    p.heal();
+    (0..30).for_each(|_| drop((p.status() != IncidentStatus::Resolved).then(|| p.second())));
+    let resolved_at = p.book.incidents().next().unwrap().resolved_at.unwrap();
+    p.active = vec![Finding { since: p.now, ..finding("a", HealthFailing) }];
+    p.second();
+    assert_eq!(p.book.incidents().count(), 2, "another finding");
+    p.active.clear();
+    (0..30).for_each(|_| drop((p.status() != IncidentStatus::Resolved).then(|| p.second())));
+    p.now = resolved_at + FLAP_WINDOW;
+    p.crash("a");
+    p.second();
+    assert_eq!(p.book.incidents().count(), 3, "a minute and a second later");
+}
+
+#[test]
+fn a_bounded_number_is_open_and_kept() {
+    let mut p = Play::new();
+    p.keep.automation.mode = Mode::Watch;
+    p.topology = Topology::default();
+    p.active = (0..OPEN_MAX + 5).map(|i| finding(&format!("s{i}"), ProcessGone)).collect();
+    p.second();
+    assert_eq!(p.book.incidents().count(), OPEN_MAX);
+    assert_eq!(p.book.troubled().len(), OPEN_MAX);
+
+    let old = |id: u64, status| Incident {
+        id: IncidentId(id),
+        status,
+        resolved_at: (status == IncidentStatus::Resolved).then_some(TimestampMs(1)),
+        ..crate::testing::incident(vec![finding(&format!("s{id}"), ProcessGone)])
+    };
+    let mut stored = vec![old(1, IncidentStatus::Escalated)];
+    stored.extend((2..=1006).map(|id| old(id, IncidentStatus::Resolved)));
+    let mut p = Play { book: Book::restore(stored, 0, TimestampMs(1)), ..Play::new() };
+    p.keep.automation.mode = Mode::Watch;
+    p.active = vec![finding("s1", ProcessGone)];
+    p.second();
+    let ids: Vec<u64> = p.book.incidents().map(|i| i.id.0).collect();
+    assert_eq!(ids.len(), INCIDENTS_MAX);
+    assert_eq!(ids.last(), Some(&1), "the oldest is open and stays");
+    assert_eq!(ids.first(), Some(&1006), "of the others the newest stay");
+}
+
+#[test]
+fn a_proposal_can_be_approved_up_to_its_last_moment() {
+    for (late, taken) in [(Duration::ZERO, true), (Duration::from_millis(1), false)] {
+        let mut p = Play::new();
+        p.keep.automation.mode = Mode::Propose;
+        p.crash("a");
+        p.second();
+        let plan = p.book.incidents().next().unwrap().plan.clone().unwrap();
+        let approved = p.book.approve(plan.expires_at + late, plan.incident, plan.generation);
+        assert_eq!(approved.is_ok(), taken, "{late:?}");
+    }
+}
+
+/// A rollback that was done, with its restart still to come.
+fn half_done() -> (Play, Step) {
+    let mut p = Play::new();
+    p.crash("a");
+    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
+    p.changes = vec![change("a", "/e")];
+    let rollback = p.second().unwrap();
+    p.done(&rollback, ActionStatus::Succeeded);
+    (p, rollback)
+}
+
+#[test]
+fn only_what_was_done_and_has_a_way_back_is_taken_back_and_not_while_something_runs() {
+    let (mut p, rollback) = half_done();
+    let conflict = |p: &mut Play, id, key: &str| {
+        assert_eq!(p.book.undo(p.now, id), Err(Refused::Conflict(Text::new(key))), "{id}");
+    };
+    conflict(&mut p, rollback.action, "refused.running");
+    let restart = p.second().unwrap();
+    conflict(&mut p, rollback.action, "refused.running");
+    conflict(&mut p, restart.action, "refused.no_undo");
+    p.done(&restart, ActionStatus::Succeeded);
+    conflict(&mut p, restart.action, "refused.no_undo");
+    let unknown = ActionId { number: 99, ..restart.action };
+    assert_eq!(p.book.undo(p.now, unknown), Err(Refused::NotFound));
+    p.heal();
+    (0..8).for_each(|_| drop(p.second()));
+    assert_eq!(p.status(), IncidentStatus::Resolved);
+    p.book.undo(p.now, rollback.action).unwrap();
+    let undo = p.second().unwrap();
+    conflict(&mut p, rollback.action, "refused.running");
+    p.done(&undo, ActionStatus::RolledBack);
+    conflict(&mut p, rollback.action, "refused.no_undo");
+}
+
+#[test]
+fn a_step_that_failed_has_nothing_to_take_back() {
+    let mut p = Play::new();
+    p.crash("a");
+    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
+    p.changes = vec![change("a", "/e")];
+    let rollback = p.second().unwrap();
+    p.done(&rollback, ActionStatus::Failed);
+    assert_eq!(p.book.undo(p.now, rollback.action), Err(Refused::Conflict(Text::new("refused.no_undo"))));
+}
+
+#[test]
+fn what_is_to_be_taken_back_keeps_its_incident_open() {
+    let (mut p, rollback) = half_done();
+    let restart = p.second().unwrap();
+    p.done(&restart, ActionStatus::Failed);
+    p.frozen = true;
+    p.heal();
+    (0..20).for_each(|_| assert_eq!(p.second(), None));
+    assert_eq!(p.status(), IncidentStatus::Diagnosing, "the way back has not been gone");
+    p.frozen = false;
+    let undo = p.second().unwrap();
+    assert!(undo.undo && undo.action == rollback.action);
+    (0..20).for_each(|_| assert_eq!(p.second(), None));
+    assert_eq!(p.status(), IncidentStatus::Diagnosing, "it is under way");
+    p.done(&undo, ActionStatus::Succeeded);
+    (0..8).for_each(|_| drop(p.second()));
+    assert_eq!(p.status(), IncidentStatus::Resolved);
+}
+
+#[test]
+fn two_incidents_never_act_upon_one_target_at_a_time() {
+    let mut p = Play::new();
+    p.crash("a");
+    let first = p.second().unwrap();
+    // Another incident whose root is the same service.
+    p.active.push(finding("c", ProcessGone));
+    assert_eq!(p.second(), None);
+    assert_eq!(p.book.incidents().count(), 2);
+    assert_eq!(p.book.poll_step(p.now, 5, false), None, "the first one runs");
+    p.done(&first, ActionStatus::Succeeded);
+    assert_eq!(p.book.poll_step(p.now, 5, false), None, "the first one is being verified");
+    let elsewhere = finding("x", ProcessGone);
+    p.active.push(elsewhere);
+    p.causes = vec![cause("b", CauseKind::ProcessCrash, 0.8)];
+    let other = p.second();
+    assert_eq!(other.map(|s| s.planned.target), Some(EntityId::service("b")), "another target need not wait");
+}
+
+#[test]
+fn a_plan_expires_only_while_nothing_of_it_runs_and_only_after_its_last_moment() {
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    let expires_at = p.book.incidents().next().unwrap().plan.as_ref().unwrap().expires_at;
+    assert_eq!(p.book.gate(&step, expires_at, false), Ok(()));
+    assert!(p.book.gate(&step, expires_at + Duration::from_millis(1), false).is_err());
+    p.now = expires_at + Duration::from_secs(20);
+    p.second();
+    assert_eq!(p.status(), IncidentStatus::Recovering, "the step runs; its deadline is its own");
+
+    let mut p = Play::new();
+    p.crash("a");
+    let step = p.second().unwrap();
+    p.done(&step, ActionStatus::Skipped);
+    p.now = p.now + Duration::from_secs(20);
+    p.frozen = false;
+    p.keep.automation.at_once = 1;
+    let step = p.second().unwrap();
+    p.done(&step, ActionStatus::Succeeded);
+    let plan = |p: &Play| p.book.incidents().next().unwrap().plan.clone();
+    let expires_at = plan(&p).unwrap().expires_at;
+    p.book.poll_step(expires_at + Duration::from_secs(9), 1, false);
+    assert!(plan(&p).is_some(), "it is being verified");
+}
+
+#[test]
+fn a_plan_that_waits_too_long_for_its_turn_is_dropped_after_its_last_moment() {
+    let mut p = Play::new();
+    p.keep.automation.mode = Mode::Propose;
+    p.crash("a");
+    p.second();
+    let plan = |p: &Play| p.book.incidents().next().unwrap().plan.clone();
+    let expires_at = plan(&p).unwrap().expires_at;
+    p.book.poll_step(expires_at, 1, false);
+    assert!(plan(&p).is_some());
+    p.book.poll_step(expires_at + Duration::from_millis(1), 1, false);
+    assert_eq!(plan(&p), None);
+}
+
+#[test]
+fn what_holds_now_can_be_read_of_all_and_of_one() {
+    let mut p = Play::new();
+    p.keep.automation.mode = Mode::Watch;
+    p.crash("a");
+    p.active.push(finding("c", HealthFailing));
+    p.second();
+    assert_eq!(p.book.active(), p.active.as_slice());
+    let id = p.book.incidents().find(|i| i.entity == EntityId::service("c")).map(|i| i.id);
+    let of_c = p.book.findings_of(id.unwrap_or(IncidentId(2)));
+    assert_eq!(of_c.iter().map(|f| f.key.entity.name.as_str()).collect::<Vec<_>>(), ["c"]);
+    let troubled: Vec<_> = p.book.troubled().into_iter().map(|e| e.name).collect();
+    assert_eq!(troubled, ["a", "c"]);
+    p.heal();
+    (0..8).for_each(|_| drop(p.second()));
+    assert!(p.book.troubled().is_empty() && p.book.active().is_empty());
+}
+
+#[test]
+fn people_lift_stops_and_set_and_forget_beliefs() {
+    use wellkept_model::Beliefs;
+    let mut p = Play::new();
+    p.book.ledger.stop(CauseKind::ProcessCrash, ActionKind::Restart);
+    p.book.lift_stops();
+    assert!(!p.book.ledger().is_stopped(CauseKind::ProcessCrash, ActionKind::Restart));
+    let mut beliefs = Beliefs::default();
+    beliefs.take(CauseKind::ProcessCrash, ActionKind::Restart, Outcome::Helped);
+    p.book.set_beliefs(beliefs.clone());
+    assert_eq!(*p.book.ledger().beliefs(), beliefs);
+    p.book.learn([(CauseKind::BadSetting, ActionKind::Rollback)], Outcome::Helped);
+    p.book.learn([(CauseKind::ProcessCrash, ActionKind::Restart)], Outcome::Helped);
+    p.book.forget(Some(CauseKind::ProcessCrash), None);
+    assert_eq!(learned(&mut p), [(CauseKind::BadSetting, ActionKind::Rollback, 1, 0, 0)]);
 }

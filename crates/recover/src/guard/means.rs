@@ -186,6 +186,22 @@ mod tests {
     }
 
     #[test]
+    fn a_backup_hands_out_its_own_credential_and_only_when_that_one_may_be() {
+        let with = |change: &dyn Fn(&mut Keep)| {
+            let mut keep = everything(&ALL);
+            change(&mut keep);
+            allowed(&step(ActionKind::Reconfigure, "backup:b", "credential c"), &keep)
+        };
+        assert_eq!(with(&|_| {}), Some(true));
+        let of_c = |keep: &mut Keep| keep.watched.credentials.get_mut("c").unwrap().may.clear();
+        assert_eq!(with(&of_c), Some(false), "the credential's own `may` is asked too");
+        let other = |keep: &mut Keep| {
+            keep.watched.backups.get_mut("b").unwrap().credential = Some("d".into());
+        };
+        assert_eq!(with(&other), Some(false), "another one's credential");
+    }
+
+    #[test]
     fn what_is_not_declared_is_not_allowed() {
         for (kind, target, subject) in [
             (ActionKind::Reconfigure, "network:n", "link eth9"),

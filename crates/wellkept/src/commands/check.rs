@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::json;
 use wellkept_catalogue::Language;
@@ -19,15 +20,18 @@ const READ_MAX: u64 = (1 << 20) + 1;
 /// Mistakes named in one line; whoever wants all of them runs `wellkept check`.
 const BRIEF_MAX: usize = 5;
 
+/// A keep file as it was read: what it says, and its text.
+pub(crate) type Loaded = (Keep, Arc<str>);
+
 /// Reads and checks a keep file; mistakes are told at length in the language.
-pub(crate) fn load(path: &Path, language: Language) -> Result<Keep, Failure> {
+pub(crate) fn load(path: &Path, language: Language) -> Result<Loaded, Failure> {
     load_with(path, language, &|errors| {
         errors.render_with(&|text| say::text(language, text), false).trim_end().to_owned()
     })
 }
 
 /// The same with mistakes in one line, as they fit into an answer and a log.
-pub(crate) fn load_briefly(path: &Path) -> Result<Keep, Failure> {
+pub(crate) fn load_briefly(path: &Path) -> Result<Loaded, Failure> {
     load_with(path, Language::En, &|errors| {
         let one = |p: &wellkept_keep::Problem| {
             let place = format!("{}:{}:{}: {}", p.file, p.line, p.column, p.path);
@@ -44,12 +48,14 @@ fn load_with(
     path: &Path,
     language: Language,
     told: &dyn Fn(&wellkept_keep::KeepErrors) -> String,
-) -> Result<Keep, Failure> {
+) -> Result<Loaded, Failure> {
     let bytes = read(path, language)?;
     let parsed = wellkept_keep::parse_bytes(&path.display().to_string(), &bytes);
     let keep = parsed.map_err(|errors| Failure::new(USAGE, told(&errors)))?;
     let bad = bad_queries(path, &keep);
-    if bad.is_empty() { Ok(keep) } else { Err(Failure::new(USAGE, bad.join("\n"))) }
+    // What is no UTF-8 was refused just now.
+    let text = String::from_utf8_lossy(&bytes).into();
+    if bad.is_empty() { Ok((keep, text)) } else { Err(Failure::new(USAGE, bad.join("\n"))) }
 }
 
 /// The keep file's reader knows no PromQL; queries that cannot be read are found here.

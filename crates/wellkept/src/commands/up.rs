@@ -45,8 +45,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let keep_file =
         options.keep.clone().or_else(|| Some(KEEP_FILE_DEFAULT.into()).filter(|p: &PathBuf| p.exists()));
     let keep_file = keep_file.map(std::path::absolute).transpose()?;
-    let load = |path: &Path| super::check::load(path, context.language);
-    let keep = keep_file.as_deref().map(load).transpose()?.unwrap_or_default();
+    let (keep, keep_text) = load(context, keep_file.as_deref())?;
     if options.no_collect && !(keep.services.is_empty() && keep.filesystems.is_empty()) {
         let text = Text::new("cli.error.no_collect");
         return Err(Failure::new(USAGE, say::text(context.language, &text)).into());
@@ -115,6 +114,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         host: host_name(),
         keep_file,
         keep,
+        keep_text,
         collect: !options.no_collect,
         intake: Arc::clone(&intake),
         logs: (Arc::clone(&lines.logs), Arc::clone(&lines.sources)),
@@ -139,6 +139,12 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     intake.shutdown().await;
     lines.shutdown().await;
     Ok(OK)
+}
+
+/// The keep file with its text; the usual one without a file.
+fn load(context: Context, file: Option<&Path>) -> anyhow::Result<(Keep, Option<Arc<str>>)> {
+    let loaded = file.map(|path| super::check::load(path, context.language)).transpose()?;
+    Ok(loaded.map_or_else(Default::default, |(keep, text)| (keep, Some(text))))
 }
 
 /// Completes on SIGINT or SIGTERM; SIGHUP reads the keep file again.
@@ -210,6 +216,7 @@ fn shared(
         overview: published.overview,
         incidents: published.incidents,
         changes: published.changes,
+        beliefs: published.beliefs,
         ready: published.ready,
         commands,
         source: wired.source,

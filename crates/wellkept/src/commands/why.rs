@@ -22,9 +22,21 @@ pub(super) async fn run(c: Context, remote: Remote, incident: u64) -> anyhow::Re
         Output::Table => {
             tell(c, &shown);
             tell_logs(c, &logs);
+            tell_prevention(c, &shown["prevention"]);
         }
     }
     Ok(OK)
+}
+
+/// What could be declared so that it does not come again.
+fn tell_prevention(c: Context, prevention: &Value) {
+    let Some(patch) = prevention["patch"].as_str() else { return };
+    section(c, "cli.why.prevention");
+    say::line(&format!("  {}", text(&prevention["text"])));
+    say::line(&paint("2", &format!("  {}", word(c.language, "cli.why.patch"))));
+    for line in patch.lines() {
+        say::line(&format!("    {}", wellkept_catalogue::harmless(line)));
+    }
 }
 
 /// What the lines around it say, and what was like it.
@@ -55,6 +67,9 @@ fn tell(c: Context, i: &Value) {
     let status = word(c.language, &format!("status.incident.{}", i["status"].as_str().unwrap_or_default()));
     say::line(&paint("1", &format!("#{} {}", text(&i["id"]), text(&i["title"]))));
     say::line(&format!("{status}, {}", when(c, &i["opened_at"])));
+    if let Some(times) = i["times"].as_u64().filter(|n| *n > 1) {
+        say::line(&paint("33", &say::text(c.language, &Text::new("cli.why.recurs").with("count", times))));
+    }
     section(c, "cli.why.causes");
     for cause in items(&i["causes"]) {
         let score = Text::new("cli.percent").with("x", cause["score"].as_f64().unwrap_or(0.0));

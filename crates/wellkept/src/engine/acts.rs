@@ -1,7 +1,7 @@
 //! What people ask for: each act is audited before it takes effect; the stop switch works even when that fails.
 
 use wellkept_api::{Command, Refusal, RefusalKind};
-use wellkept_model::{Change, Text, Topology};
+use wellkept_model::{ActionKind, CauseKind, Change, Text, Topology};
 use wellkept_recover::Refused;
 use wellkept_state::{StateError, freeze_file};
 
@@ -40,6 +40,7 @@ impl Engine {
             }
             Command::Freeze { reason, who, reply } => (self.freeze(&who, &reason).await, reply),
             Command::Unfreeze { who, reply } => (self.unfreeze(&who).await, reply),
+            Command::Forget { cause, action, who, reply } => (self.forget(cause, action, &who).await, reply),
             Command::Reload { who, reply } => (self.reload(&who).await, reply),
             Command::RecordChange { change, who, reply } => (self.record_change(change, &who).await, reply),
         };
@@ -80,6 +81,16 @@ impl Engine {
         Ok(())
     }
 
+    async fn forget(&mut self, cause: Option<CauseKind>, action: Option<ActionKind>, who: &str) -> Answer {
+        let (of, by) = (cause.map_or("*", CauseKind::word), action.map_or("*", ActionKind::word));
+        self.audit(who, "forget what was learned", &format!("{of}/{by}")).await?;
+        self.state.forget_beliefs(cause, action).await.map_err(|e| unavailable(&e))?;
+        self.book.forget(cause, action);
+        self.show_beliefs();
+        self.book.reconsider();
+        Ok(())
+    }
+
     async fn record_change(&mut self, change: Change, who: &str) -> Answer {
         let stored = async {
             self.state.audit(now(), who, "record change", &change.what).await?;
@@ -97,7 +108,7 @@ impl Engine {
         let Some(path) = self.keep_file.clone() else {
             return Err(Refusal { kind: RefusalKind::BadData, text: Text::new("refused.no_keep_file") });
         };
-        let keep = crate::commands::check::load_briefly(&path).map_err(|e| Refusal {
+        let (keep, text) = crate::commands::check::load_briefly(&path).map_err(|e| Refusal {
             kind: RefusalKind::BadData,
             text: Text::new("refused.bad_keep_file").with("problems", e.message),
         })?;
@@ -132,7 +143,7 @@ impl Engine {
         self.topology = Topology::from_keep(&keep, &self.host);
         self.collector.set_keep(Arc::clone(&keep));
         self.hands = super::hands::new(&keep, &self.versions, &self.data_dir);
-        self.keep = keep;
+        (self.keep, self.keep_text) = (keep, Some(text));
         self.book.reconsider();
         tracing::info!(keep_file = %path.display(), "the keep file was read again");
         Ok(())

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use wellkept_model::keep::Keep;
 use wellkept_model::observe::{Observation, ServiceSeen};
 use wellkept_model::{
-    Change, FilesystemOverview, Incident, Overview, ServiceOverview, Severity, TimestampMs,
+    Beliefs, Change, FilesystemOverview, Incident, Overview, ServiceOverview, Severity, TimestampMs,
 };
 
 /// The sending ends of what the API reads.
@@ -16,6 +16,7 @@ pub(crate) struct Publisher {
     pub(crate) overview: watch::Sender<Arc<Overview>>,
     pub(crate) incidents: watch::Sender<Arc<Vec<Incident>>>,
     pub(crate) changes: watch::Sender<Arc<Vec<Change>>>,
+    pub(crate) beliefs: watch::Sender<Arc<Beliefs>>,
     pub(crate) ready: watch::Sender<bool>,
 }
 
@@ -25,6 +26,7 @@ pub(crate) struct Published {
     pub(crate) overview: watch::Receiver<Arc<Overview>>,
     pub(crate) incidents: watch::Receiver<Arc<Vec<Incident>>>,
     pub(crate) changes: watch::Receiver<Arc<Vec<Change>>>,
+    pub(crate) beliefs: watch::Receiver<Arc<Beliefs>>,
     pub(crate) ready: watch::Receiver<bool>,
 }
 
@@ -32,10 +34,17 @@ pub(crate) fn channel() -> (Publisher, Published) {
     let (overview, overview_rx) = watch::channel(Arc::default());
     let (incidents, incidents_rx) = watch::channel(Arc::default());
     let (changes, changes_rx) = watch::channel(Arc::default());
+    let (beliefs, beliefs_rx) = watch::channel(Arc::default());
     let (ready, ready_rx) = watch::channel(false);
     (
-        Publisher { overview, incidents, changes, ready },
-        Published { overview: overview_rx, incidents: incidents_rx, changes: changes_rx, ready: ready_rx },
+        Publisher { overview, incidents, changes, beliefs, ready },
+        Published {
+            overview: overview_rx,
+            incidents: incidents_rx,
+            changes: changes_rx,
+            beliefs: beliefs_rx,
+            ready: ready_rx,
+        },
     )
 }
 

@@ -1,37 +1,38 @@
-//! Keeps the frozen situation behind each decision, so that it can be replayed later: the same situation gives the
-//! same causes.
+//! Keeps the record of each decision, so that it can be replayed later.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use wellkept_diagnose::Situation;
-use wellkept_model::IncidentId;
+use wellkept_model::{IncidentId, TimestampMs};
 
-/// Situations kept; one takes some ten KiB.
+use crate::record::Record;
+
+/// Records kept; one takes some ten KiB.
 const KEPT_MAX: usize = 500;
 
 /// Writes one in the background; a failure is logged and stops nothing.
-pub(super) fn keep(data_dir: &Path, id: IncidentId, generation: u32, situation: Situation) {
+pub(super) fn keep(data_dir: &Path, record: Record) {
     let folder = data_dir.join("situations");
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = write(&folder, &name(id, generation), &situation) {
-            tracing::warn!(incident = %id, %error, "the situation behind a decision could not be kept");
+        let id = record.incident.id;
+        if let Err(error) = write(&folder, &name(id, record.situation.now), &record) {
+            tracing::warn!(incident = %id, %error, "the record of a decision could not be kept");
         }
     });
 }
 
-/// Names sort by age, so that the oldest can be told without opening any.
-fn name(id: IncidentId, generation: u32) -> String {
-    format!("{:012}-{generation:06}.json", id.0)
+/// Names sort by age, so that the oldest can be told without opening any. An incident is decided once at an instant.
+fn name(id: IncidentId, at: TimestampMs) -> String {
+    format!("{:012}-{:013}.json", id.0, at.0)
 }
 
-fn write(folder: &Path, name: &str, situation: &Situation) -> io::Result<()> {
+fn write(folder: &Path, name: &str, record: &Record) -> io::Result<()> {
     if !folder.exists() {
         fs::DirBuilder::new().mode(0o700).create(folder)?;
     }
-    let text = serde_json::to_vec(situation).map_err(io::Error::other)?;
+    let text = serde_json::to_vec(record).map_err(io::Error::other)?;
     let new = folder.join(format!("{name}.new"));
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(&text)?;
@@ -50,59 +51,28 @@ fn prune(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wellkept_diagnose::{SITUATION_FORMAT, diagnose};
-    use wellkept_model::observe::Observation;
-    use wellkept_model::{EntityId, Finding, FindingKey, FindingKind, Severity, Text, TimestampMs, Topology};
-
-    fn situation() -> Situation {
-        let key = FindingKey {
-            entity: EntityId::service("a"),
-            kind: FindingKind::ProcessGone,
-            subject: String::new(),
-        };
-        let (at, text) = (TimestampMs(5), Text::new("finding.process_gone").with("name", "a"));
-        let finding = Finding {
-            key,
-            severity: Severity::Critical,
-            since: at,
-            at,
-            text,
-            evidence: Vec::new(),
-            hold_ms: 0,
-        };
-        Situation {
-            format: SITUATION_FORMAT,
-            now: at,
-            host: "h".to_owned(),
-            findings: vec![finding],
-            seen: Observation::default(),
-            topology: Topology::default(),
-            changes: Vec::new(),
-            file_changes: Vec::new(),
-            tried: Vec::new(),
-            space: Vec::new(),
-        }
-    }
 
     #[test]
-    fn a_kept_situation_gives_the_same_causes_when_it_is_read_back() {
+    fn a_kept_record_is_read_back_and_gives_the_same_answer() {
         let temp = tempfile::tempdir().unwrap();
         let folder = temp.path().join("situations");
-        write(&folder, &name(IncidentId(3), 1), &situation()).unwrap();
-        let text = fs::read(folder.join("000000000003-000001.json")).unwrap();
-        let read: Situation = serde_json::from_slice(&text).unwrap();
-        assert_eq!(diagnose(&read), diagnose(&situation()));
-        assert!(!diagnose(&read).is_empty());
+        let mut record = crate::record::tests::crash();
+        record.answer = record.judge(&record.keep().unwrap()).text().unwrap();
+        write(&folder, &name(IncidentId(3), TimestampMs(5)), &record).unwrap();
+        let bytes = fs::read(folder.join("000000000003-0000000000005.json")).unwrap();
+        let read = Record::read(&bytes).unwrap();
+        assert_eq!(read, record);
+        assert_eq!(read.judge(&read.keep().unwrap()).text().unwrap(), record.answer);
     }
 
     #[test]
     fn only_the_newest_are_kept() {
         let temp = tempfile::tempdir().unwrap();
+        let file = |i| temp.path().join(name(IncidentId(i), TimestampMs(1)));
         for i in 0..KEPT_MAX as u64 + 3 {
-            fs::write(temp.path().join(name(IncidentId(i), 1)), "x").unwrap();
+            fs::write(file(i), "x").unwrap();
         }
         prune(temp.path()).unwrap();
-        assert!(!temp.path().join(name(IncidentId(2), 1)).exists());
-        assert!(temp.path().join(name(IncidentId(3), 1)).exists());
+        assert!(!file(2).exists() && file(3).exists());
     }
 }

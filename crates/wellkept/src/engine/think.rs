@@ -8,10 +8,11 @@ use wellkept_model::{
     ActionStatus, EntityId, EntityKind, FileVersionChange, Finding, FindingKind, IncidentId, Means, Plan,
     TimestampMs,
 };
-use wellkept_recover::{Decision, Facts, Surroundings, decide};
+use wellkept_recover::Decision;
 
 use super::files::of_releases;
 use super::{Engine, OwnMetrics};
+use crate::record::{Given, Record};
 
 impl Engine {
     /// Judges what is known now and does what follows from it.
@@ -26,6 +27,7 @@ impl Engine {
             file_changes: &file_changes,
             series: &series,
         };
+        self.detectors.hold_baselines(self.book.troubled());
         let mut findings = self.detectors.observe(&self.keep, &round);
         findings.extend(self.intake.firing().into_iter().map(|f| Finding { at, ..f }));
         let is_service = |name: &str| self.keep.services.contains_key(name);
@@ -74,31 +76,40 @@ impl Engine {
         }
         for id in self.book.due_for_plan(at) {
             let situation = self.situation(id, at, file_changes).await;
-            self.decide(id, at, situation);
+            // The decision is about the causes of this very situation.
+            self.book.handle_causes(at, id, diagnose(&situation));
+            if self.book.due_for_plan(at).contains(&id) {
+                self.decide(id, at, situation);
+            }
         }
     }
 
     fn decide(&mut self, id: IncidentId, at: TimestampMs, situation: Situation) {
         let Some(incident) = self.book.incident(id) else { return };
         let (generation, failed) = self.book.plan_inputs(id);
-        let around = Surroundings {
-            now: at,
-            keep: &self.keep,
-            frozen: self.is_frozen(),
+        let mut record = Record::new(Given {
+            situation,
+            incident,
             active: self.book.active(),
-            seen: &self.seen,
+            frozen: self.is_frozen(),
             ledger: self.book.ledger(),
-        };
-        let (file_changes, space) = (&situation.file_changes, &situation.space);
-        let facts = Facts { around, file_changes, space, failed: &failed, generation };
-        let decision = decide(incident, &facts);
-        if !matches!(decision, Decision::Wait(..)) {
-            super::situations::keep(&self.data_dir, id, generation, situation);
-        }
+            failed,
+            generation,
+            keep: self.keep_text.as_deref(),
+        });
+        let answer = record.judge(&self.keep);
+        let decision = answer.decision.clone();
         if matches!(decision, Decision::Wait(..)) {
             tracing::debug!(incident = %id, ?decision, "waits");
         } else {
             tracing::info!(incident = %id, decision = summary(&decision), "decided");
+            match answer.text() {
+                Ok(text) => {
+                    record.answer = text;
+                    super::situations::keep(&self.data_dir, record);
+                }
+                Err(error) => tracing::warn!(incident = %id, %error, "a decision could not be recorded"),
+            }
         }
         self.book.handle_decision(at, id, decision);
     }
