@@ -15,6 +15,7 @@ pub(crate) mod process_table;
 pub(crate) mod rising;
 pub(crate) mod unusual;
 pub(crate) mod backup_unusable;
+pub(crate) mod certificate_unfit;
 pub(crate) mod clock_off;
 pub(crate) mod config_invalid;
 pub(crate) mod connections_full;

@@ -7,8 +7,8 @@ use wellkept_model::observe::Observation;
 use wellkept_model::{EntityKind, FileVersionChange, Finding, FindingKey, TimestampMs};
 
 use crate::checks::{
-    backup_unusable, clock_off, config_invalid, connections_full, credential_refused, dependency_slow,
-    index_missing, link_down, names_wrong, network_altered, replay_paused,
+    backup_unusable, certificate_unfit, clock_off, config_invalid, connections_full, credential_refused,
+    dependency_slow, index_missing, link_down, names_wrong, network_altered, replay_paused,
 };
 use crate::checks::{
     deleted_open, file_changed, filesystem_filling::Filling, filesystem_full::Full, health,
@@ -134,6 +134,7 @@ impl Default for Detectors {
 /// What the slower looks saw.
 fn watched(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
     let mut found = backup_unusable::check(keep, round);
+    found.extend(certificate_unfit::check(keep, round));
     found.extend(clock_off::check(round));
     found.extend(config_invalid::check(round));
     found.extend(connections_full::check(keep, round));

@@ -72,6 +72,9 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::PacketLoss
         | CauseKind::ReplayPaused
         | CauseKind::Slow
+        | CauseKind::TlsCertificateExpired
+        | CauseKind::TlsNameMismatch
+        | CauseKind::ConfigDrift
         | CauseKind::WrongAnswers => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)

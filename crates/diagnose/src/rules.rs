@@ -16,6 +16,7 @@ mod unexpected_listener;
 mod disk_full;
 mod file_changed;
 mod backup;
+mod certificate;
 mod clock_skew;
 mod config_syntax_error;
 mod connection_exhaustion;
@@ -54,6 +55,7 @@ pub(crate) const RULES: &[Rule] = &[
     process_down::propose,
     file_changed::propose,
     backup::propose,
+    certificate::propose,
     clock_skew::propose,
     config_syntax_error::propose,
     connection_exhaustion::propose,

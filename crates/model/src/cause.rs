@@ -70,13 +70,19 @@ pub enum CauseKind {
     RunawayFork,
     /// A process listens on a port that nobody declared.
     UnexpectedListener,
+    /// The served certificate has passed its end, or will soon.
+    TlsCertificateExpired,
+    /// The served certificate is for another name.
+    TlsNameMismatch,
+    /// What is in force differs from the file that it was loaded from.
+    ConfigDrift,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 35] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -108,6 +114,9 @@ impl CauseKind {
         Self::PortConflict,
         Self::RunawayFork,
         Self::UnexpectedListener,
+        Self::TlsCertificateExpired,
+        Self::TlsNameMismatch,
+        Self::ConfigDrift,
         Self::Unknown,
     ];
 
@@ -146,6 +155,9 @@ impl CauseKind {
             Self::PortConflict => "port_conflict",
             Self::RunawayFork => "runaway_fork",
             Self::UnexpectedListener => "unexpected_listener",
+            Self::TlsCertificateExpired => "tls_certificate_expired",
+            Self::TlsNameMismatch => "tls_name_mismatch",
+            Self::ConfigDrift => "config_drift",
             Self::Unknown => "unknown",
         }
     }

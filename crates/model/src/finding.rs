@@ -95,6 +95,8 @@ pub enum FindingKind {
     NetworkAltered,
     /// A standby was told not to replay.
     ReplayPaused,
+    /// A served certificate has run out or will soon, is for another name, or is not the one on disk.
+    CertificateUnfit,
     /// An alerting rule fires; the subject names the alert.
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
@@ -103,7 +105,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -134,6 +136,7 @@ impl FindingKind {
         Self::NamesWrong,
         Self::NetworkAltered,
         Self::ReplayPaused,
+        Self::CertificateUnfit,
         Self::Alert,
         Self::LogUnusual,
     ];
@@ -172,6 +175,7 @@ impl FindingKind {
             Self::NamesWrong => "names_wrong",
             Self::NetworkAltered => "network_altered",
             Self::ReplayPaused => "replay_paused",
+            Self::CertificateUnfit => "certificate_unfit",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
         }

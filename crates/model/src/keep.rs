@@ -2,12 +2,16 @@
 //!
 //! Reading and checking the YAML is left to `wellkept-keep`, the only place that builds a [`Keep`] from a file.
 
+mod commands;
+mod guarded;
 mod watched;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use commands::Declared;
+pub use guarded::Certificate;
 pub use watched::{Backup, ClockShown, Credential, Database, Dependency, Network, Resolves, WatchedKeep};
 
 use crate::{ActionKind, MatchOp};

@@ -23,6 +23,8 @@ pub enum Means {
     Migration(String),
     /// Puts the queueing discipline of this link back.
     Queue(String),
+    /// Has the service load this certificate again.
+    Reload(String),
     /// Lets a standby apply what it received.
     Replay,
     /// Puts this table of the packet filter (`family name`) back to its declared rules, or away when it has none.
@@ -41,6 +43,7 @@ impl Means {
             Self::Link(name) => ("link", name),
             Self::Migration(id) => ("migration", id),
             Self::Queue(link) => ("queue", link),
+            Self::Reload(name) => ("reload", name),
             Self::Replay => ("replay", ""),
             Self::Rules(table) => ("rules", table),
             Self::Sessions(application) => ("sessions", application),
@@ -74,6 +77,7 @@ impl FromStr for Means {
             "link" => named().map(Self::Link),
             "migration" => named().map(Self::Migration),
             "queue" => named().map(Self::Queue),
+            "reload" => named().map(Self::Reload),
             "replay" => plain(Self::Replay),
             "rules" => named().map(Self::Rules),
             "sessions" => named().map(Self::Sessions),
@@ -97,6 +101,7 @@ mod tests {
             Means::Link("eth0".into()),
             Means::Migration("c 7".into()),
             Means::Queue("eth0".into()),
+            Means::Reload("www".into()),
             Means::Replay,
             Means::Rules("inet f".into()),
             Means::Sessions("report gen".into()),

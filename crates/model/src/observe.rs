@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use watched::{
-    ApplicationSeen, BackupSeen, ClockSeen, ConfigSeen, CredentialSeen, DatabaseSeen, DependencySeen,
-    LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, TableState, Watched,
+    ApplicationSeen, BackupSeen, CertSeen, CertificateSeen, ClockSeen, ConfigSeen, CredentialSeen,
+    DatabaseSeen, DependencySeen, LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, TableState, Watched,
 };
 
 use crate::TimestampMs;

@@ -42,6 +42,10 @@ impl ByMeans<'_> {
     /// Does it.
     pub(crate) async fn act(&self, means: &Means, evidence: &mut Evidence) -> Outcome {
         let (name, watched) = (&self.action.target.name, &self.keep.watched);
+        let by_command = self.keep.command_for(&self.action.target, means);
+        if let Some(declared) = by_command.filter(|d| d.kind == self.action.kind) {
+            return self.command(declared.command).await;
+        }
         match (self.action.target.kind, means) {
             (EntityKind::Service | EntityKind::Backup, Means::Credential(credential)) => {
                 let sync = watched.credentials.get(credential).and_then(|c| c.sync.as_ref());

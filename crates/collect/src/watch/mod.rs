@@ -5,6 +5,7 @@
 //! cheap sign (a failing check, segments that are sent again) says that it is worth the effort.
 
 mod backup;
+mod certificate;
 mod clock;
 mod config;
 mod credential;
@@ -16,6 +17,7 @@ mod network;
 mod nft;
 mod program;
 mod sql;
+mod x509;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -124,6 +126,9 @@ impl Watches {
         let watched = &keep.watched;
         for backup in watched.backups.values() {
             start(tokio::spawn(backup::watch(s.clone(), backup.clone())));
+        }
+        for certificate in watched.certificates.values() {
+            start(tokio::spawn(certificate::watch(s.clone(), certificate.clone())));
         }
         for credential in watched.credentials.values() {
             start(tokio::spawn(credential::watch(s.clone(), credential.clone())));

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Command;
+use super::{Certificate, Command};
 use crate::ActionKind;
 
 /// All of it by name.
@@ -13,6 +13,8 @@ use crate::ActionKind;
 pub struct WatchedKeep {
     /// Backups.
     pub backups: BTreeMap<String, Backup>,
+    /// Certificates that services serve.
+    pub certificates: BTreeMap<String, Certificate>,
     /// Credentials that somebody else may change.
     pub credentials: BTreeMap<String, Credential>,
     /// PostgreSQL servers, by the name of their service.

@@ -14,6 +14,8 @@ use crate::TimestampMs;
 pub struct Watched {
     /// By backup.
     pub backups: BTreeMap<String, BackupSeen>,
+    /// By certificate.
+    pub certificates: BTreeMap<String, CertificateSeen>,
     /// By service.
     pub clocks: BTreeMap<String, ClockSeen>,
     /// By service: tests of its configuration.
@@ -47,6 +49,46 @@ pub struct BackupSeen {
     pub refused_login: Option<String>,
     /// Why nothing could be seen.
     pub problem: Option<String>,
+}
+
+/// A certificate as it is served, and as it lies on disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateSeen {
+    /// When.
+    pub at: TimestampMs,
+    /// What is served; `None`: nothing could be seen.
+    pub served: Option<CertSeen>,
+    /// What lies on disk, when a file is declared.
+    pub on_disk: Option<CertSeen>,
+    /// Looks in a row that saw it served as it is now.
+    pub in_a_row: u32,
+    /// Why nothing could be seen.
+    pub problem: Option<String>,
+}
+
+/// One certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertSeen {
+    /// SHA-256 of the certificate, hex.
+    pub sha256: String,
+    /// Valid from.
+    pub not_before: TimestampMs,
+    /// Valid until.
+    pub not_after: TimestampMs,
+    /// Names that it is for, at most twenty.
+    pub names: Vec<String>,
+    /// It is for the declared name.
+    pub names_match: bool,
+    /// Why the chain leads to nobody who is trusted; `None`: it does lead there, or that was not judged.
+    pub untrusted: Option<String>,
+}
+
+impl CertSeen {
+    /// True when it holds at this time, for the declared name, and is trusted.
+    #[must_use]
+    pub fn is_good(&self, now: TimestampMs) -> bool {
+        self.not_before <= now && now < self.not_after && self.names_match && self.untrusted.is_none()
+    }
 }
 
 /// What time a service believes it is.

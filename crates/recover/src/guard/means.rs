@@ -13,6 +13,9 @@ pub(super) fn allowed(step: &PlannedAction, keep: &Keep) -> Option<bool> {
     let by = step.subject.parse::<Means>().ok();
     let kind = step.kind;
     let may = |words: Option<&Vec<ActionKind>>| words.is_some_and(|w| w.contains(&kind));
+    if let Some(declared) = by.as_ref().and_then(|by| keep.command_for(&step.target, by)) {
+        return Some(declared.allows(kind));
+    }
     Some(match (step.target.kind, by) {
         (EntityKind::Network, by) => {
             let network = watched.networks.get(name);

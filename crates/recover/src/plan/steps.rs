@@ -1,5 +1,6 @@
 //! Which steps answer which cause. Every step carries how it is verified and how it is undone.
 
+mod guarded;
 mod local;
 mod watched;
 
@@ -41,6 +42,9 @@ pub(super) fn for_cause(
         CauseKind::RunawayFork => Ok(local::end_session(cause)),
         CauseKind::UnexpectedListener => local::isolate_listener(cause, facts),
         CauseKind::BackupMissing | CauseKind::EmptyDump => watched::backup(cause, facts),
+        CauseKind::TlsCertificateExpired | CauseKind::TlsNameMismatch | CauseKind::ConfigDrift => {
+            guarded::certificate(cause, facts)
+        }
         CauseKind::ClockSkew => watched::settings_and_restart(cause, facts),
         CauseKind::ConfigSyntaxError => watched::configuration(cause, facts),
         CauseKind::ConnectionExhaustion => watched::sessions(cause, facts),

@@ -1,0 +1,39 @@
+//! Which declared command does a step by means, and who allows it: one table for guards and hands.
+
+use super::{Command, Keep};
+use crate::{ActionKind, EntityId, EntityKind, Means};
+
+/// A command with what the keep file says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Declared<'a> {
+    /// The command.
+    pub command: &'a Command,
+    /// The word that it is done under.
+    pub kind: ActionKind,
+    /// What may be done without asking where it is declared.
+    pub may: &'a [ActionKind],
+}
+
+impl Declared<'_> {
+    /// True when a step of this kind may use it without asking.
+    #[must_use]
+    pub fn allows(&self, kind: ActionKind) -> bool {
+        self.kind == kind && self.may.contains(&kind)
+    }
+}
+
+impl Keep {
+    /// The command behind a means of this entity. `None`: nothing is declared, or it is done without a command.
+    #[must_use]
+    pub fn command_for(&self, target: &EntityId, means: &Means) -> Option<Declared<'_>> {
+        let reconfigure = |command, may| Declared { command, kind: ActionKind::Reconfigure, may };
+        match (target.kind, means) {
+            (EntityKind::Service, Means::Reload(certificate)) => {
+                let declared = self.watched.certificates.get(certificate)?;
+                let service = self.services.get(&declared.service).filter(|s| s.name == target.name)?;
+                Some(reconfigure(service.reload.as_ref()?, service.may.as_slice()))
+            }
+            _ => None,
+        }
+    }
+}
