@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wellkept_model::keep::Keep;
 use wellkept_model::observe::Observation;
-use wellkept_model::{EntityKind, FileVersionChange, Finding, FindingKey, TimestampMs};
+use wellkept_model::{EntityKind, FileVersionChange, Finding, FindingKey, FindingKind, TimestampMs};
 
 use crate::checks::{
     backup_unusable, certificate_unfit, clock_off, config_invalid, connections_full, credential_refused,
@@ -15,6 +15,7 @@ use crate::checks::{
     health_unsteady::Unsteady, listeners::Ports, process_gone::Gone, process_stopped,
     process_table::Processes, restarting::Restarting, rising::Rising, silent, unusual::Unusual,
 };
+use crate::checks::{mounts::Mounts, squeezed::Squeezed, strain::Strained};
 use crate::maintenance::Announced;
 
 /// One value of a chosen series, for the comparison with its past.
@@ -57,6 +58,9 @@ pub struct Detectors {
     ports: Ports,
     rising: Rising,
     unusual: Unusual,
+    mounts: Mounts,
+    squeezed: Squeezed,
+    strained: Strained,
     announced: Announced,
     active: BTreeMap<FindingKey, Finding>,
 }
@@ -75,6 +79,9 @@ impl Detectors {
             ports: Ports::default(),
             rising: Rising::default(),
             unusual: Unusual::default(),
+            mounts: Mounts::default(),
+            squeezed: Squeezed::default(),
+            strained: Strained::default(),
             announced: Announced::default(),
             active: BTreeMap::new(),
         }
@@ -96,6 +103,9 @@ impl Detectors {
         found.extend(self.processes.check(keep, round));
         found.extend(self.rising.check(round));
         found.extend(self.unusual.check(keep, round));
+        found.extend(self.mounts.check(keep, round));
+        found.extend(self.squeezed.check(round));
+        found.extend(self.strained.check(keep, round));
         found.extend(watched(keep, round));
         let found = self.merge(keep, round, found);
         self.announced.leave_out(keep, round.seen, round.now, found)
@@ -154,6 +164,7 @@ fn is_unseen(keep: &Keep, seen: &Observation, key: &FindingKey) -> bool {
         EntityKind::Service => {
             keep.services.contains_key(&key.entity.name) && !seen.services.contains_key(&key.entity.name)
         }
+        EntityKind::Filesystem if key.kind == FindingKind::MountMissing => seen.local.mounts.is_none(),
         EntityKind::Filesystem => {
             seen.filesystems.is_empty() || seen.problems.iter().any(|p| p.message.contains(&key.entity.name))
         }

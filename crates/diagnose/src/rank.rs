@@ -75,6 +75,14 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::TlsCertificateExpired
         | CauseKind::TlsNameMismatch
         | CauseKind::ConfigDrift
+        | CauseKind::MemoryThrash
+        | CauseKind::OomKill
+        | CauseKind::CpuThrottled
+        | CauseKind::DiskIoSaturation
+        | CauseKind::DiskReadOnly
+        | CauseKind::MountMissing
+        | CauseKind::NatTableFull
+        | CauseKind::TimeSyncLost
         | CauseKind::WrongAnswers => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)

@@ -23,6 +23,9 @@ mod connection_exhaustion;
 mod credential_mismatch;
 mod dependency;
 mod link_down;
+mod mounts;
+mod squeezed;
+mod strain;
 mod missing_index;
 pub(crate) mod names;
 mod packet_loss;
@@ -62,6 +65,9 @@ pub(crate) const RULES: &[Rule] = &[
     credential_mismatch::propose,
     dependency::propose,
     link_down::propose,
+    mounts::propose,
+    squeezed::propose,
+    strain::propose,
     missing_index::propose,
     names::propose,
     packet_loss::propose,

@@ -6,9 +6,12 @@ mod backup;
 mod certificate;
 mod credential;
 mod database;
+mod knobs;
 mod dependency;
 mod network;
 pub(crate) mod service;
+
+pub(crate) use knobs::{knobs, time_sync};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

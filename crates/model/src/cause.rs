@@ -76,13 +76,29 @@ pub enum CauseKind {
     TlsNameMismatch,
     /// What is in force differs from the file that it was loaded from.
     ConfigDrift,
+    /// Memory pressure makes the host swap or reclaim all the time.
+    MemoryThrash,
+    /// The kernel killed a process because memory ran out; the reason for it is unknown.
+    OomKill,
+    /// A quota of a control group holds the processes back.
+    CpuThrottled,
+    /// A disk cannot serve the requests fast enough.
+    DiskIoSaturation,
+    /// A file system became read-only.
+    DiskReadOnly,
+    /// A file system that should be mounted is not.
+    MountMissing,
+    /// The connection tracking table is full.
+    NatTableFull,
+    /// The host no longer follows a time source.
+    TimeSyncLost,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 43] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -117,6 +133,14 @@ impl CauseKind {
         Self::TlsCertificateExpired,
         Self::TlsNameMismatch,
         Self::ConfigDrift,
+        Self::MemoryThrash,
+        Self::OomKill,
+        Self::CpuThrottled,
+        Self::DiskIoSaturation,
+        Self::DiskReadOnly,
+        Self::MountMissing,
+        Self::NatTableFull,
+        Self::TimeSyncLost,
         Self::Unknown,
     ];
 
@@ -158,6 +182,14 @@ impl CauseKind {
             Self::TlsCertificateExpired => "tls_certificate_expired",
             Self::TlsNameMismatch => "tls_name_mismatch",
             Self::ConfigDrift => "config_drift",
+            Self::MemoryThrash => "memory_thrash",
+            Self::OomKill => "oom_kill",
+            Self::CpuThrottled => "cpu_throttled",
+            Self::DiskIoSaturation => "disk_io_saturation",
+            Self::DiskReadOnly => "disk_read_only",
+            Self::MountMissing => "mount_missing",
+            Self::NatTableFull => "nat_table_full",
+            Self::TimeSyncLost => "time_sync_lost",
             Self::Unknown => "unknown",
         }
     }

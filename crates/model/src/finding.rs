@@ -97,6 +97,22 @@ pub enum FindingKind {
     ReplayPaused,
     /// A served certificate has run out or will soon, is for another name, or is not the one on disk.
     CertificateUnfit,
+    /// The host does little else than move memory in and out.
+    MemoryThrashing,
+    /// The kernel killed a process because memory ran out.
+    OomKilled,
+    /// A quota of a control group holds a service back.
+    CpuThrottled,
+    /// A disk cannot serve its requests fast enough.
+    DiskSaturated,
+    /// A file system that must be writable is read-only.
+    FilesystemReadOnly,
+    /// A file system that must be mounted is not.
+    MountMissing,
+    /// The connection tracking table is (nearly) full.
+    ConnectionsTrackedFull,
+    /// The clock of the host follows no time source.
+    TimeUnsynchronised,
     /// An alerting rule fires; the subject names the alert.
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
@@ -105,7 +121,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 41] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -137,6 +153,14 @@ impl FindingKind {
         Self::NetworkAltered,
         Self::ReplayPaused,
         Self::CertificateUnfit,
+        Self::MemoryThrashing,
+        Self::OomKilled,
+        Self::CpuThrottled,
+        Self::DiskSaturated,
+        Self::FilesystemReadOnly,
+        Self::MountMissing,
+        Self::ConnectionsTrackedFull,
+        Self::TimeUnsynchronised,
         Self::Alert,
         Self::LogUnusual,
     ];
@@ -176,6 +200,14 @@ impl FindingKind {
             Self::NetworkAltered => "network_altered",
             Self::ReplayPaused => "replay_paused",
             Self::CertificateUnfit => "certificate_unfit",
+            Self::MemoryThrashing => "memory_thrashing",
+            Self::OomKilled => "oom_killed",
+            Self::CpuThrottled => "cpu_throttled",
+            Self::DiskSaturated => "disk_saturated",
+            Self::FilesystemReadOnly => "filesystem_read_only",
+            Self::MountMissing => "mount_missing",
+            Self::ConnectionsTrackedFull => "connections_tracked_full",
+            Self::TimeUnsynchronised => "time_unsynchronised",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
         }

@@ -23,6 +23,10 @@ pub enum Means {
     Migration(String),
     /// Puts the queueing discipline of this link back.
     Queue(String),
+    /// Turns a declared knob of the service.
+    Knob(String),
+    /// Mounts the file system.
+    Mount,
     /// Has the service load this certificate again.
     Reload(String),
     /// Lets a standby apply what it received.
@@ -43,6 +47,8 @@ impl Means {
             Self::Link(name) => ("link", name),
             Self::Migration(id) => ("migration", id),
             Self::Queue(link) => ("queue", link),
+            Self::Knob(word) => ("knob", word),
+            Self::Mount => ("mount", ""),
             Self::Reload(name) => ("reload", name),
             Self::Replay => ("replay", ""),
             Self::Rules(table) => ("rules", table),
@@ -77,6 +83,8 @@ impl FromStr for Means {
             "link" => named().map(Self::Link),
             "migration" => named().map(Self::Migration),
             "queue" => named().map(Self::Queue),
+            "knob" => named().map(Self::Knob),
+            "mount" => plain(Self::Mount),
             "reload" => named().map(Self::Reload),
             "replay" => plain(Self::Replay),
             "rules" => named().map(Self::Rules),
@@ -102,6 +110,8 @@ mod tests {
             Means::Migration("c 7".into()),
             Means::Queue("eth0".into()),
             Means::Reload("www".into()),
+            Means::Knob("more_cpu".into()),
+            Means::Mount,
             Means::Replay,
             Means::Rules("inet f".into()),
             Means::Sessions("report gen".into()),

@@ -4,6 +4,7 @@
 //! longer declared is not done. Names that come from elsewhere (the id of a change) are only ever one argument, and
 //! only when they are plain.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ impl ByMeans<'_> {
         let (name, watched) = (&self.action.target.name, &self.keep.watched);
         let by_command = self.keep.command_for(&self.action.target, means);
         if let Some(declared) = by_command.filter(|d| d.kind == self.action.kind) {
+            if let Some(refused) = self.mount_refused(means) {
+                return refused;
+            }
             return self.command(declared.command).await;
         }
         match (self.action.target.kind, means) {
@@ -114,6 +118,23 @@ impl ByMeans<'_> {
             sleep(TEST_AGAIN).await;
         }
         Outcome::failed(text("outcome.backup_not_restored"))
+    }
+
+    /// A mount on top of another one, or of files, would hide what is there.
+    fn mount_refused(&self, means: &Means) -> Option<Outcome> {
+        if *means != Means::Mount {
+            return None;
+        }
+        let place = Path::new(&self.action.target.name);
+        let text = |key: &str| Text::new(key).with("target", &self.action.target);
+        let there = std::fs::symlink_metadata(place).ok()?;
+        let above = place.parent().and_then(|p| std::fs::symlink_metadata(p).ok());
+        let is_mounted = above.is_some_and(|above| there.dev() != above.dev());
+        if is_mounted {
+            return Some(Outcome::failed(text("outcome.mount_there")));
+        }
+        let holds = std::fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_some());
+        holds.then(|| Outcome::failed(text("outcome.mount_covers")))
     }
 
     async fn declared(&self, command: Option<&Command>) -> Outcome {

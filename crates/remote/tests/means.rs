@@ -213,3 +213,23 @@ async fn a_rollback_whose_configuration_test_fails_is_taken_back() {
         assert_eq!(std::fs::read_to_string(&path).expect("text"), content);
     }
 }
+
+#[tokio::test]
+async fn a_file_system_is_mounted_only_where_nothing_would_be_hidden() {
+    let mut world = world();
+    let log = world.path("log").to_string_lossy().into_owned();
+    let place = world.path("mnt");
+    std::fs::create_dir(&place).expect("made");
+    let name = place.to_string_lossy().into_owned();
+    let target = || EntityId::filesystem(&name);
+    let mount = || async { run(&world, ActionKind::Reconfigure, target(), &Means::Mount).await };
+    assert_eq!(mount().await.text.key, "outcome.not_declared");
+    let mount = sh(&format!("echo mounted >> {log}"));
+    let fs = wellkept_model::keep::Filesystem { mountpoint: name.clone(), mount, ..Default::default() };
+    world.keep.filesystems.insert(name.clone(), fs);
+    let mount = || async { run(&world, ActionKind::Reconfigure, target(), &Means::Mount).await };
+    std::fs::write(place.join("x"), "x").expect("written");
+    assert_eq!(mount().await.text.key, "outcome.mount_covers");
+    std::fs::remove_file(place.join("x")).expect("removed");
+    assert_eq!((mount().await.status, said(&world).as_str()), (ActionStatus::Succeeded, "mounted\n"));
+}

@@ -3,6 +3,9 @@
 use super::{Command, Keep};
 use crate::{ActionKind, EntityId, EntityKind, Means};
 
+/// Where naming a command is the permission to use it.
+const NAMED: &[ActionKind] = &[ActionKind::Reconfigure];
+
 /// A command with what the keep file says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Declared<'a> {
@@ -32,6 +35,13 @@ impl Keep {
                 let declared = self.watched.certificates.get(certificate)?;
                 let service = self.services.get(&declared.service).filter(|s| s.name == target.name)?;
                 Some(reconfigure(service.reload.as_ref()?, service.may.as_slice()))
+            }
+            (EntityKind::Service, Means::Knob(word)) => {
+                let knobs = self.knobs.get(&target.name)?;
+                Some(reconfigure(knobs.command(word)?, knobs.may.as_slice()))
+            }
+            (EntityKind::Filesystem, Means::Mount) => {
+                Some(reconfigure(self.filesystems.get(&target.name)?.mount.as_ref()?, NAMED))
             }
             _ => None,
         }

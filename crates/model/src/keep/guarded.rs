@@ -1,7 +1,10 @@
-//! What is declared about certificates.
+//! What is declared about certificates, knobs of services and the time.
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+use super::Command;
+use crate::ActionKind;
 
 /// A certificate that a service serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,4 +25,47 @@ pub struct Certificate {
     pub warn_before: Duration,
     /// Time between two looks.
     pub every: Duration,
+}
+
+/// What may be turned at a service when it has too little or says too much.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Knobs {
+    /// Gives it a wider processor quota.
+    pub more_cpu: Option<Command>,
+    /// Takes that back.
+    pub less_cpu: Option<Command>,
+    /// What may be done without asking.
+    pub may: Vec<ActionKind>,
+}
+
+impl Knobs {
+    /// The words, each with what it does.
+    pub const WORDS: [&str; 2] = ["more_cpu", "less_cpu"];
+
+    /// The command behind a word.
+    #[must_use]
+    pub fn command(&self, word: &str) -> Option<&Command> {
+        match word {
+            "more_cpu" => self.more_cpu.as_ref(),
+            "less_cpu" => self.less_cpu.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The word that takes another one back.
+    #[must_use]
+    pub fn opposite(word: &str) -> Option<&'static str> {
+        match word {
+            "more_cpu" => Some("less_cpu"),
+            "less_cpu" => Some("more_cpu"),
+            _ => None,
+        }
+    }
+}
+
+/// The clock of this host must follow a time source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TimeSync {
+    /// The service that keeps the time; its own `may` says whether it may be restarted.
+    pub service: Option<String>,
 }

@@ -45,6 +45,14 @@ pub(super) fn for_cause(
         CauseKind::TlsCertificateExpired | CauseKind::TlsNameMismatch | CauseKind::ConfigDrift => {
             guarded::certificate(cause, facts)
         }
+        CauseKind::MountMissing => guarded::mount(cause, facts),
+        CauseKind::DiskReadOnly => Err(guarded::why("escalate.read_only", cause)),
+        CauseKind::MemoryThrash => Err(guarded::why("escalate.memory", cause)),
+        CauseKind::DiskIoSaturation => Err(guarded::why("escalate.disk_busy", cause)),
+        CauseKind::NatTableFull => Err(guarded::why("escalate.tracking", cause)),
+        CauseKind::OomKill => guarded::killed(cause, incident, facts),
+        CauseKind::CpuThrottled => guarded::quota(cause, facts),
+        CauseKind::TimeSyncLost => guarded::time(cause, facts),
         CauseKind::ClockSkew => watched::settings_and_restart(cause, facts),
         CauseKind::ConfigSyntaxError => watched::configuration(cause, facts),
         CauseKind::ConnectionExhaustion => watched::sessions(cause, facts),

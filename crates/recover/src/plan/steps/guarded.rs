@@ -1,8 +1,11 @@
-//! Steps by what the keep file declares about certificates.
+//! Steps by what the keep file declares about certificates, mounts, knobs and the time.
 
-use wellkept_model::{Cause, Means, PlannedAction, Text, Undo};
+use wellkept_model::keep::Knobs;
+use wellkept_model::{
+    ActionKind, Cause, EntityId, EntityKind, FindingKind, Incident, Means, PlannedAction, Text, Undo,
+};
 
-use super::{Facts, command_ms, step};
+use super::{Facts, command_ms, local, restart, start_again, step};
 
 /// The service loads the certificate again, when a good one lies on disk and another one is served.
 pub(super) fn certificate(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
@@ -17,6 +20,58 @@ pub(super) fn certificate(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<Planne
     let path = cause.detail.arg("path").unwrap_or_default();
     let why = Text::new("reason.reload_certificate").with("name", &cause.entity.name).with("path", path);
     Ok(vec![by_command(&Means::Reload(cause.subject.clone()), cause, facts, why)?])
+}
+
+/// Why a person is needed.
+pub(super) fn why(key: &str, cause: &Cause) -> Text {
+    Text::new(key).with("name", &cause.entity.name)
+}
+
+/// Mounts it, where a command for that is declared.
+pub(super) fn mount(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    Ok(vec![by_command(&Means::Mount, cause, facts, why("reason.mount", cause))?])
+}
+
+/// Starts what was killed when nothing else did; why memory ran out is for a person to find.
+pub(super) fn killed(
+    cause: &Cause,
+    incident: &Incident,
+    facts: &Facts<'_>,
+) -> Result<Vec<PlannedAction>, Text> {
+    let seen = facts.around.seen.services.get(&cause.entity.name);
+    let is_down = seen.is_some_and(|s| s.processes.is_empty());
+    if cause.entity.kind != EntityKind::Service || !is_down {
+        return Err(why("reason.hand_over_memory", cause));
+    }
+    let mut steps = start_again(cause, incident, facts)?;
+    // That it was killed stays true for a while, whatever is done.
+    steps.iter_mut().for_each(|s| s.verify.retain(|key| key.kind != FindingKind::OomKilled));
+    steps.push(local::hand_over(cause, "reason.hand_over_memory"));
+    Ok(steps)
+}
+
+/// Widens the quota by the declared knob; without one that is only proposed in words.
+pub(super) fn quota(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    turn("more_cpu", cause, facts, why("reason.more_cpu", cause)).map_err(|_| why("escalate.quota", cause))
+}
+
+/// Restarts the declared service that keeps the time.
+pub(super) fn time(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let declared = facts.around.keep.time_sync.as_ref().and_then(|t| t.service.as_ref());
+    let service = EntityId::service(declared.ok_or_else(|| why("escalate.time", cause))?);
+    let mut step = restart(ActionKind::Restart, &service, cause, facts)?;
+    step.reason = Text::new("reason.restart_time").with("name", &service.name);
+    Ok(vec![step])
+}
+
+/// Turns a knob; its opposite takes it back.
+fn turn(word: &str, cause: &Cause, facts: &Facts<'_>, why: Text) -> Result<Vec<PlannedAction>, Text> {
+    let mut step = by_command(&Means::Knob(word.to_owned()), cause, facts, why)?;
+    let back = Means::Knob(Knobs::opposite(word).unwrap_or_default().to_owned());
+    if facts.around.keep.command_for(&cause.entity, &back).is_some() {
+        step.undo = Undo::Means { subject: back.to_string() };
+    }
+    Ok(vec![step])
 }
 
 /// A step by a declared command; without it, a person is needed.
@@ -131,5 +186,52 @@ mod tests {
         );
         let other = CertSeen { names_match: false, ..cert("bb", 2_000_000) };
         assert_eq!(certificate(Some(other), true, true), "escalate.certificate", "it is for another name");
+    }
+
+    #[test]
+    fn a_file_system_is_mounted_only_by_the_command_that_is_named_for_it() {
+        let mut g = Given::new(CauseKind::MountMissing, EntityId::filesystem("/data"), "");
+        assert_eq!(g.decision(), "escalate.no_means");
+        let fs = wellkept_model::keep::Filesystem { mountpoint: "/data".into(), ..Default::default() };
+        g.keep.filesystems.insert("/data".into(), fs);
+        assert_eq!(g.decision(), "escalate.no_means");
+        g.keep.filesystems.get_mut("/data").expect("declared").mount = Some(command());
+        assert_eq!(g.decision(), "run reconfigure mount");
+        g.cause.kind = CauseKind::DiskReadOnly;
+        assert_eq!(g.decision(), "escalate.read_only", "what an error made read-only is not written to");
+    }
+
+    #[test]
+    fn a_quota_is_widened_only_by_a_declared_knob_that_may_be_turned() {
+        let mut g = Given::new(CauseKind::CpuThrottled, EntityId::service("a"), "");
+        assert_eq!(g.decision(), "escalate.quota");
+        let may = vec![ActionKind::Reconfigure];
+        let knobs = Knobs { more_cpu: Some(command()), less_cpu: Some(command()), may };
+        g.keep.knobs.insert("a".into(), knobs);
+        assert_eq!(g.decision(), "run reconfigure knob more_cpu");
+        g.keep.knobs.get_mut("a").expect("declared").may.clear();
+        assert_eq!(g.decision(), "propose reconfigure knob more_cpu");
+        g.cause.entity = EntityId::service("b");
+        assert_eq!(g.decision(), "escalate.quota", "the knob is another service's");
+    }
+
+    #[test]
+    fn who_keeps_the_time_is_restarted_where_that_is_declared_and_allowed() {
+        let mut g = Given::new(CauseKind::TimeSyncLost, EntityId::host("h"), "");
+        assert_eq!(g.decision(), "escalate.time");
+        g.keep.time_sync = Some(wellkept_model::keep::TimeSync { service: Some("a".into()) });
+        assert_eq!(g.decision(), "run restart ");
+        g.keep.services.get_mut("a").expect("declared").may.clear();
+        assert_eq!(g.decision(), "propose restart ");
+    }
+
+    #[test]
+    fn what_was_killed_is_started_once_and_a_person_hears_of_it() {
+        let mut g = Given::new(CauseKind::OomKill, EntityId::service("a"), "");
+        assert_eq!(g.decision(), "reason.hand_over_memory", "it runs again");
+        g.seen.services.get_mut("a").expect("seen").processes.clear();
+        assert_eq!(g.decision(), "run restart , escalate ");
+        g.cause.entity = EntityId::host("h");
+        assert_eq!(g.decision(), "reason.hand_over_memory");
     }
 }
