@@ -13,6 +13,7 @@ pub(crate) mod health_unsteady;
 pub(crate) mod listeners;
 pub(crate) mod process_table;
 pub(crate) mod rising;
+pub(crate) mod jobs;
 pub(crate) mod mounts;
 pub(crate) mod squeezed;
 pub(crate) mod strain;

@@ -8,7 +8,7 @@ use wellkept_model::{EntityKind, FileVersionChange, Finding, FindingKey, Finding
 
 use crate::checks::{
     backup_unusable, certificate_unfit, clock_off, config_invalid, connections_full, credential_refused,
-    dependency_slow, index_missing, link_down, names_wrong, network_altered, replay_paused,
+    dependency_slow, index_missing, jobs, link_down, names_wrong, network_altered, replay_paused,
 };
 use crate::checks::{
     deleted_open, file_changed, filesystem_filling::Filling, filesystem_full::Full, health,
@@ -151,6 +151,7 @@ fn watched(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
     found.extend(credential_refused::check(keep, round));
     found.extend(dependency_slow::check(round));
     found.extend(index_missing::check(round));
+    found.extend(jobs::check(keep, round));
     found.extend(link_down::check(round));
     found.extend(names_wrong::check(round));
     found.extend(network_altered::check(keep, round));

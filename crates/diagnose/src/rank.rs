@@ -83,6 +83,8 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::MountMissing
         | CauseKind::NatTableFull
         | CauseKind::TimeSyncLost
+        | CauseKind::JobMissing
+        | CauseKind::JobOverlap
         | CauseKind::WrongAnswers => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)

@@ -22,6 +22,7 @@ mod config_syntax_error;
 mod connection_exhaustion;
 mod credential_mismatch;
 mod dependency;
+mod jobs;
 mod link_down;
 mod mounts;
 mod squeezed;
@@ -64,6 +65,7 @@ pub(crate) const RULES: &[Rule] = &[
     connection_exhaustion::propose,
     credential_mismatch::propose,
     dependency::propose,
+    jobs::propose,
     link_down::propose,
     mounts::propose,
     squeezed::propose,

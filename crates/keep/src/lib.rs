@@ -32,7 +32,7 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "services",
     "filesystems",
     "automation",
@@ -53,6 +53,7 @@ const KEYS: [&str; 20] = [
     "strangers",
     "time_sync",
     "knobs",
+    "jobs",
 ];
 
 /// Reads and checks a keep file. `file_name` is only used in messages.

@@ -6,6 +6,7 @@ mod backup;
 mod certificate;
 mod credential;
 mod database;
+mod job;
 mod knobs;
 mod dependency;
 mod network;
@@ -43,6 +44,7 @@ pub(crate) fn watched(root: &Fields, services: &[&str], problems: &mut Problems)
         credentials: section(root, "credentials", services, problems, credential::read),
         databases: section(root, "databases", services, problems, database::read),
         dependencies: section(root, "dependencies", services, problems, dependency::read),
+        jobs: section(root, "jobs", services, problems, job::read),
         networks: section(root, "networks", services, problems, network::read),
     };
     unknown_credentials(root, &keep, problems);

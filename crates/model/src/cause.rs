@@ -92,13 +92,17 @@ pub enum CauseKind {
     NatTableFull,
     /// The host no longer follows a time source.
     TimeSyncLost,
+    /// A scheduled job is no longer scheduled, or was not run.
+    JobMissing,
+    /// Runs of one scheduled job overlap and disturb each other.
+    JobOverlap,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 45] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -141,6 +145,8 @@ impl CauseKind {
         Self::MountMissing,
         Self::NatTableFull,
         Self::TimeSyncLost,
+        Self::JobMissing,
+        Self::JobOverlap,
         Self::Unknown,
     ];
 
@@ -190,6 +196,8 @@ impl CauseKind {
             Self::MountMissing => "mount_missing",
             Self::NatTableFull => "nat_table_full",
             Self::TimeSyncLost => "time_sync_lost",
+            Self::JobMissing => "job_missing",
+            Self::JobOverlap => "job_overlap",
             Self::Unknown => "unknown",
         }
     }

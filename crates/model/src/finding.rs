@@ -113,6 +113,12 @@ pub enum FindingKind {
     ConnectionsTrackedFull,
     /// The clock of the host follows no time source.
     TimeUnsynchronised,
+    /// A declared job is no longer scheduled.
+    JobUnscheduled,
+    /// A declared job has not run for too long.
+    JobLate,
+    /// Runs of one declared job overlap.
+    JobOverlapping,
     /// An alerting rule fires; the subject names the alert.
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
@@ -121,7 +127,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 44] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -161,6 +167,9 @@ impl FindingKind {
         Self::MountMissing,
         Self::ConnectionsTrackedFull,
         Self::TimeUnsynchronised,
+        Self::JobUnscheduled,
+        Self::JobLate,
+        Self::JobOverlapping,
         Self::Alert,
         Self::LogUnusual,
     ];
@@ -208,6 +217,9 @@ impl FindingKind {
             Self::MountMissing => "mount_missing",
             Self::ConnectionsTrackedFull => "connections_tracked_full",
             Self::TimeUnsynchronised => "time_unsynchronised",
+            Self::JobUnscheduled => "job_unscheduled",
+            Self::JobLate => "job_late",
+            Self::JobOverlapping => "job_overlapping",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
         }

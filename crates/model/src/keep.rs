@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use commands::Declared;
-pub use guarded::{Certificate, Knobs, TimeSync};
+pub use guarded::{Certificate, Job, JobPlace, Knobs, TimeSync, plain_line};
 pub use watched::{Backup, ClockShown, Credential, Database, Dependency, Network, Resolves, WatchedKeep};
 
 use crate::{ActionKind, MatchOp};

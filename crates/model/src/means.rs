@@ -23,6 +23,10 @@ pub enum Means {
     Migration(String),
     /// Puts the queueing discipline of this link back.
     Queue(String),
+    /// Schedules this job again, as it is declared.
+    JobEntry(String),
+    /// Runs this job once, now.
+    RunJob(String),
     /// Turns a declared knob of the service.
     Knob(String),
     /// Mounts the file system.
@@ -47,6 +51,8 @@ impl Means {
             Self::Link(name) => ("link", name),
             Self::Migration(id) => ("migration", id),
             Self::Queue(link) => ("queue", link),
+            Self::JobEntry(name) => ("job-entry", name),
+            Self::RunJob(name) => ("run-job", name),
             Self::Knob(word) => ("knob", word),
             Self::Mount => ("mount", ""),
             Self::Reload(name) => ("reload", name),
@@ -83,6 +89,8 @@ impl FromStr for Means {
             "link" => named().map(Self::Link),
             "migration" => named().map(Self::Migration),
             "queue" => named().map(Self::Queue),
+            "job-entry" => named().map(Self::JobEntry),
+            "run-job" => named().map(Self::RunJob),
             "knob" => named().map(Self::Knob),
             "mount" => plain(Self::Mount),
             "reload" => named().map(Self::Reload),
@@ -112,6 +120,8 @@ mod tests {
             Means::Reload("www".into()),
             Means::Knob("more_cpu".into()),
             Means::Mount,
+            Means::JobEntry("j".into()),
+            Means::RunJob("j".into()),
             Means::Replay,
             Means::Rules("inet f".into()),
             Means::Sessions("report gen".into()),

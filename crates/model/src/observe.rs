@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub use strain::{DiskSeen, DiskUserSeen, MountSeen, MountsSeen, StrainSeen, TimeSeen};
 pub use watched::{
     ApplicationSeen, BackupSeen, CertSeen, CertificateSeen, ClockSeen, ConfigSeen, CredentialSeen,
-    DatabaseSeen, DependencySeen, LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, TableState, Watched,
+    DatabaseSeen, DependencySeen, JobSeen, LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, TableState,
+    Watched,
 };
 
 use crate::TimestampMs;

@@ -25,6 +25,7 @@ mod place;
 mod kept_file;
 mod open_files;
 mod lease;
+mod crontab;
 mod means;
 mod packet_filter;
 mod candidates;

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use wellkept_model::keep::{Backup, Command, Database, Keep, Network};
+use wellkept_model::keep::{Backup, Command, Database, Job, JobPlace, Keep, Network};
 use wellkept_model::{ActionKind, EntityKind, Means, PlannedAction, Text};
 
 use crate::Outcome;
 use crate::command::{End, log_path, run};
+use crate::crontab;
 use crate::evidence::Evidence;
 use crate::packet_filter;
 use crate::service::ended_badly;
@@ -36,7 +37,12 @@ pub(crate) struct ByMeans<'a> {
 impl ByMeans<'_> {
     /// The means of a step; `None` when it is done in another way.
     pub(crate) fn of(action: &PlannedAction) -> Option<Means> {
-        let kinds = [ActionKind::Reconfigure, ActionKind::Rollback, ActionKind::TerminateSession];
+        let kinds = [
+            ActionKind::Reconfigure,
+            ActionKind::Rollback,
+            ActionKind::Restore,
+            ActionKind::TerminateSession,
+        ];
         action.subject.parse().ok().filter(|_| kinds.contains(&action.kind))
     }
 
@@ -49,6 +55,12 @@ impl ByMeans<'_> {
                 return refused;
             }
             return self.command(declared.command).await;
+        }
+        if let Means::JobEntry(job) = means {
+            return match watched.jobs.get(job).filter(|j| j.is_of(&self.action.target)) {
+                Some(job) => self.job_entry(job, evidence).await,
+                None => self.undeclared(),
+            };
         }
         match (self.action.target.kind, means) {
             (EntityKind::Service | EntityKind::Backup, Means::Credential(credential)) => {
@@ -118,6 +130,19 @@ impl ByMeans<'_> {
             sleep(TEST_AGAIN).await;
         }
         Outcome::failed(text("outcome.backup_not_restored"))
+    }
+
+    /// Appends the declared line to its crontab, or starts the declared timer.
+    async fn job_entry(&self, job: &Job, evidence: &mut Evidence) -> Outcome {
+        match &job.place {
+            Some(JobPlace::Timer(unit)) => {
+                let argv =
+                    ["systemctl", "--no-ask-password", "start", "--", unit].map(str::to_owned).to_vec();
+                self.command(&Command { argv, within: Duration::from_secs(30) }).await
+            }
+            Some(JobPlace::Crontab { file, line }) => crontab::put(file, line, &job.name, evidence),
+            None => self.undeclared(),
+        }
     }
 
     /// A mount on top of another one, or of files, would hide what is there.

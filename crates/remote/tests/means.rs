@@ -233,3 +233,33 @@ async fn a_file_system_is_mounted_only_where_nothing_would_be_hidden() {
     std::fs::remove_file(place.join("x")).expect("removed");
     assert_eq!((mount().await.status, said(&world).as_str()), (ActionStatus::Succeeded, "mounted\n"));
 }
+
+#[tokio::test]
+async fn the_declared_line_goes_back_into_the_crontab_once_and_all_else_stays() {
+    let mut world = world();
+    let file = world.path("crontab");
+    std::fs::write(&file, "MAILTO=x\n0 3 * * * root other").expect("written");
+    let place = wellkept_model::keep::JobPlace::Crontab { file: file.clone(), line: "@daily root x".into() };
+    let job = wellkept_model::keep::Job {
+        name: "j".into(),
+        place: Some(place),
+        trace: None,
+        due: None,
+        process: None,
+        run: sh("exit 0"),
+        service: Some("db".into()),
+        every: SECOND,
+        may: vec![],
+    };
+    world.keep.watched.jobs.insert("j".into(), job);
+    let entry = Means::JobEntry("j".into());
+    for key in ["outcome.job_entry_put", "outcome.job_entry_there"] {
+        let done = run(&world, ActionKind::Restore, EntityId::service("db"), &entry).await;
+        assert_eq!(done.text.key, key);
+        let text = std::fs::read_to_string(&file).expect("there");
+        assert_eq!(text, "MAILTO=x\n0 3 * * * root other\n@daily root x\n");
+        std::fs::remove_dir_all(world.data()).expect("evidence of its own for each");
+    }
+    let other = run(&world, ActionKind::Restore, EntityId::service("app"), &entry).await;
+    assert_eq!(other.text.key, "outcome.not_declared", "it is another service's job");
+}

@@ -11,6 +11,7 @@ mod config;
 mod credential;
 mod database;
 mod dependency;
+mod job;
 mod names;
 mod netlink;
 mod network;
@@ -138,6 +139,9 @@ impl Watches {
         }
         for dependency in watched.dependencies.values() {
             start(tokio::spawn(dependency::watch(s.clone(), dependency.clone())));
+        }
+        for job in watched.jobs.values() {
+            start(tokio::spawn(job::watch(s.clone(), job.clone())));
         }
         for network in watched.networks.values() {
             start(tokio::spawn(network::watch(s.clone(), network.clone())));

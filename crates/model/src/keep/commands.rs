@@ -40,6 +40,10 @@ impl Keep {
                 let knobs = self.knobs.get(&target.name)?;
                 Some(reconfigure(knobs.command(word)?, knobs.may.as_slice()))
             }
+            (_, Means::RunJob(job)) => {
+                let job = self.watched.jobs.get(job).filter(|j| j.is_of(target))?;
+                Some(reconfigure(job.run.as_ref()?, job.may.as_slice()))
+            }
             (EntityKind::Filesystem, Means::Mount) => {
                 Some(reconfigure(self.filesystems.get(&target.name)?.mount.as_ref()?, NAMED))
             }

@@ -1,10 +1,10 @@
-//! What is declared about certificates, knobs of services and the time.
+//! What is declared about certificates, jobs, knobs of services and the time.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Command;
-use crate::ActionKind;
+use crate::{ActionKind, EntityId, EntityKind};
 
 /// A certificate that a service serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,4 +68,69 @@ impl Knobs {
 pub struct TimeSync {
     /// The service that keeps the time; its own `may` says whether it may be restarted.
     pub service: Option<String>,
+}
+
+/// A job that something else runs at its times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its name.
+    pub name: String,
+    /// Where it is scheduled.
+    pub place: Option<JobPlace>,
+    /// A file that every run writes.
+    pub trace: Option<PathBuf>,
+    /// A run is missed when the trace is older than this.
+    pub due: Option<Duration>,
+    /// A word that the command line of its processes holds.
+    pub process: Option<String>,
+    /// Runs it once, now.
+    pub run: Option<Command>,
+    /// The service that runs jobs.
+    pub service: Option<String>,
+    /// Time between two looks.
+    pub every: Duration,
+    /// What may be done without asking.
+    pub may: Vec<ActionKind>,
+}
+
+/// Where a job is scheduled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobPlace {
+    /// A line of a crontab.
+    Crontab {
+        /// The file.
+        file: PathBuf,
+        /// The line, with single blanks.
+        line: String,
+    },
+    /// A timer of systemd.
+    Timer(String),
+}
+
+impl JobPlace {
+    /// For people.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Crontab { file, .. } => file.to_string_lossy().into_owned(),
+            Self::Timer(unit) => unit.clone(),
+        }
+    }
+}
+
+impl Job {
+    /// True when steps about this job may have this target: the service that runs it, else the host.
+    #[must_use]
+    pub fn is_of(&self, target: &EntityId) -> bool {
+        match &self.service {
+            Some(service) => *target == EntityId::service(service),
+            None => target.kind == EntityKind::Host,
+        }
+    }
+}
+
+/// A line of a crontab with single blanks, as lines are compared.
+#[must_use]
+pub fn plain_line(line: &str) -> String {
+    line.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Certificate, Command};
+use super::{Certificate, Command, Job};
 use crate::ActionKind;
 
 /// All of it by name.
@@ -21,6 +21,8 @@ pub struct WatchedKeep {
     pub databases: BTreeMap<String, Database>,
     /// Services of others that ours need.
     pub dependencies: BTreeMap<String, Dependency>,
+    /// Jobs that run at their times.
+    pub jobs: BTreeMap<String, Job>,
     /// Networks of this host.
     pub networks: BTreeMap<String, Network>,
 }

@@ -26,6 +26,8 @@ pub struct Watched {
     pub databases: BTreeMap<String, DatabaseSeen>,
     /// By dependency.
     pub dependencies: BTreeMap<String, DependencySeen>,
+    /// By job.
+    pub jobs: BTreeMap<String, JobSeen>,
     /// By service: what its resolver answers.
     pub names: BTreeMap<String, NamesSeen>,
     /// By network.
@@ -89,6 +91,25 @@ impl CertSeen {
     pub fn is_good(&self, now: TimestampMs) -> bool {
         self.not_before <= now && now < self.not_after && self.names_match && self.untrusted.is_none()
     }
+}
+
+/// A job that runs at its times.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSeen {
+    /// When.
+    pub at: TimestampMs,
+    /// When it was looked at first: what is late is counted from then when there is no trace.
+    pub first_at: TimestampMs,
+    /// Whether its entry is there; `None`: none is declared, or it could not be read.
+    pub scheduled: Option<bool>,
+    /// When its trace was written last.
+    pub last_run: Option<TimestampMs>,
+    /// Runs that go on now.
+    pub runs: u32,
+    /// Since when the oldest of them goes on.
+    pub oldest_since: Option<TimestampMs>,
+    /// Why something could not be seen.
+    pub problem: Option<String>,
 }
 
 /// What time a service believes it is.

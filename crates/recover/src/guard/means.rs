@@ -16,6 +16,10 @@ pub(super) fn allowed(step: &PlannedAction, keep: &Keep) -> Option<bool> {
     if let Some(declared) = by.as_ref().and_then(|by| keep.command_for(&step.target, by)) {
         return Some(declared.allows(kind));
     }
+    if let Some(Means::JobEntry(job)) = &by {
+        let job = watched.jobs.get(job).filter(|j| j.place.is_some() && j.is_of(&step.target));
+        return Some(kind == ActionKind::Restore && may(job.map(|j| &j.may)));
+    }
     Some(match (step.target.kind, by) {
         (EntityKind::Network, by) => {
             let network = watched.networks.get(name);

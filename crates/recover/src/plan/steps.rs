@@ -45,6 +45,8 @@ pub(super) fn for_cause(
         CauseKind::TlsCertificateExpired | CauseKind::TlsNameMismatch | CauseKind::ConfigDrift => {
             guarded::certificate(cause, facts)
         }
+        CauseKind::JobMissing => guarded::job(cause, facts),
+        CauseKind::JobOverlap => Err(guarded::why("escalate.job_overlap", cause).with("job", &cause.subject)),
         CauseKind::MountMissing => guarded::mount(cause, facts),
         CauseKind::DiskReadOnly => Err(guarded::why("escalate.read_only", cause)),
         CauseKind::MemoryThrash => Err(guarded::why("escalate.memory", cause)),

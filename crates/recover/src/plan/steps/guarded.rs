@@ -1,11 +1,11 @@
-//! Steps by what the keep file declares about certificates, mounts, knobs and the time.
+//! Steps by what the keep file declares about certificates, jobs, mounts, knobs and the time.
 
 use wellkept_model::keep::Knobs;
 use wellkept_model::{
     ActionKind, Cause, EntityId, EntityKind, FindingKind, Incident, Means, PlannedAction, Text, Undo,
 };
 
-use super::{Facts, command_ms, local, restart, start_again, step};
+use super::{FILE_DEADLINE_MS, Facts, command_ms, local, restart, start_again, step};
 
 /// The service loads the certificate again, when a good one lies on disk and another one is served.
 pub(super) fn certificate(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
@@ -62,6 +62,31 @@ pub(super) fn time(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction
     let mut step = restart(ActionKind::Restart, &service, cause, facts)?;
     step.reason = Text::new("reason.restart_time").with("name", &service.name);
     Ok(vec![step])
+}
+
+/// Puts the declared entry back when it is gone, and runs the job when it was missed and may be run.
+pub(super) fn job(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let about = |key: &str| why(key, cause).with("job", &cause.subject);
+    let declared = facts.around.keep.watched.jobs.get(&cause.subject).ok_or_else(|| about("escalate.job"))?;
+    let seen = facts.around.seen.watched.jobs.get(&cause.subject).ok_or_else(|| about("escalate.job"))?;
+    let mut steps = Vec::new();
+    if let Some(place) = declared.place.as_ref().filter(|_| seen.scheduled == Some(false)) {
+        let (subject, reason) =
+            (Means::JobEntry(cause.subject.clone()).to_string(), about("reason.job_entry"));
+        let reason = reason.with("place", place.shown());
+        let (kind, undo) = (ActionKind::Restore, Undo::Irreversible);
+        steps.push(step(kind, &cause.entity, &subject, FILE_DEADLINE_MS, cause, undo, reason));
+    }
+    let late = cause.explains.iter().any(|key| key.kind == FindingKind::JobLate);
+    let may_run = declared.may.contains(&ActionKind::Reconfigure) || steps.is_empty();
+    if late && declared.run.is_some() && may_run && seen.runs == 0 {
+        let means = Means::RunJob(cause.subject.clone());
+        steps.push(by_command(&means, cause, facts, about("reason.job_run"))?);
+    } else {
+        // That it is late ends with its next run, which nobody waits for here.
+        steps.iter_mut().for_each(|s| s.verify.retain(|key| key.kind != FindingKind::JobLate));
+    }
+    if steps.is_empty() { Err(about("escalate.job")) } else { Ok(steps) }
 }
 
 /// Turns a knob; its opposite takes it back.
@@ -233,5 +258,41 @@ mod tests {
         assert_eq!(g.decision(), "run restart , escalate ");
         g.cause.entity = EntityId::host("h");
         assert_eq!(g.decision(), "reason.hand_over_memory");
+    }
+
+    fn job(scheduled: bool, late: bool, run: bool, may: &[ActionKind]) -> String {
+        let mut g = Given::new(CauseKind::JobMissing, EntityId::service("a"), "j");
+        let kind = if late { FindingKind::JobLate } else { FindingKind::JobUnscheduled };
+        let (entity, subject) = (EntityId::service("a"), "j".to_owned());
+        g.cause.explains = vec![wellkept_model::FindingKey { entity, kind, subject }];
+        let place = wellkept_model::keep::JobPlace::Crontab { file: "/c".into(), line: "@daily x".into() };
+        let declared = wellkept_model::keep::Job {
+            name: "j".into(),
+            place: Some(place),
+            trace: None,
+            due: None,
+            process: None,
+            run: run.then(command),
+            service: Some("a".into()),
+            every: Duration::from_secs(1),
+            may: may.to_vec(),
+        };
+        g.keep.watched.jobs.insert("j".into(), declared);
+        let seen = wellkept_model::observe::JobSeen { scheduled: Some(scheduled), ..Default::default() };
+        g.seen.watched.jobs.insert("j".into(), seen);
+        g.decision()
+    }
+
+    #[test]
+    fn an_entry_goes_back_and_a_missed_run_is_made_up_for_only_where_each_is_allowed() {
+        use ActionKind::{Reconfigure, Restore};
+        assert_eq!(job(false, false, true, &[Restore]), "run restore job-entry j");
+        assert_eq!(job(false, false, true, &[Reconfigure]), "propose restore job-entry j");
+        let both = "run restore job-entry j, reconfigure run-job j";
+        assert_eq!(job(false, true, true, &[Restore, Reconfigure]), both);
+        assert_eq!(job(false, true, true, &[Restore]), "run restore job-entry j", "only scheduled again");
+        assert_eq!(job(true, true, true, &[Reconfigure]), "run reconfigure run-job j");
+        assert_eq!(job(true, true, true, &[Restore]), "propose reconfigure run-job j");
+        assert_eq!(job(true, true, false, &[Reconfigure]), "escalate.job");
     }
 }
