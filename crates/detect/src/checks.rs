@@ -15,6 +15,7 @@ pub(crate) mod process_table;
 pub(crate) mod rising;
 pub(crate) mod jobs;
 pub(crate) mod mounts;
+pub(crate) mod security;
 pub(crate) mod squeezed;
 pub(crate) mod strain;
 pub(crate) mod unusual;

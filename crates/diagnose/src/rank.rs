@@ -85,6 +85,11 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::TimeSyncLost
         | CauseKind::JobMissing
         | CauseKind::JobOverlap
+        | CauseKind::SshBruteforce
+        | CauseKind::SshCompromisedAccount
+        | CauseKind::Malware
+        | CauseKind::MalwareTestFile
+        | CauseKind::PrivilegeEscalation
         | CauseKind::WrongAnswers => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)

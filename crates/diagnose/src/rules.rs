@@ -25,6 +25,7 @@ mod dependency;
 mod jobs;
 mod link_down;
 mod mounts;
+mod security;
 mod squeezed;
 mod strain;
 mod missing_index;
@@ -68,6 +69,7 @@ pub(crate) const RULES: &[Rule] = &[
     jobs::propose,
     link_down::propose,
     mounts::propose,
+    security::propose,
     squeezed::propose,
     strain::propose,
     missing_index::propose,

@@ -10,9 +10,11 @@ mod job;
 mod knobs;
 mod dependency;
 mod network;
+mod security;
 pub(crate) mod service;
 
 pub(crate) use knobs::{knobs, time_sync};
+pub(crate) use security::security;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -96,13 +96,23 @@ pub enum CauseKind {
     JobMissing,
     /// Runs of one scheduled job overlap and disturb each other.
     JobOverlap,
+    /// Many failed logins over SSH from one address.
+    SshBruteforce,
+    /// A login over SSH succeeded after many failed ones.
+    SshCompromisedAccount,
+    /// A scanner knows the content of a file as malware.
+    Malware,
+    /// A file has the content of a known malware test pattern.
+    MalwareTestFile,
+    /// A process or account gained rights that it should not have.
+    PrivilegeEscalation,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 50] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -147,6 +157,11 @@ impl CauseKind {
         Self::TimeSyncLost,
         Self::JobMissing,
         Self::JobOverlap,
+        Self::SshBruteforce,
+        Self::SshCompromisedAccount,
+        Self::Malware,
+        Self::MalwareTestFile,
+        Self::PrivilegeEscalation,
         Self::Unknown,
     ];
 
@@ -198,6 +213,11 @@ impl CauseKind {
             Self::TimeSyncLost => "time_sync_lost",
             Self::JobMissing => "job_missing",
             Self::JobOverlap => "job_overlap",
+            Self::SshBruteforce => "ssh_bruteforce",
+            Self::SshCompromisedAccount => "ssh_compromised_account",
+            Self::Malware => "malware",
+            Self::MalwareTestFile => "malware_test_file",
+            Self::PrivilegeEscalation => "privilege_escalation",
             Self::Unknown => "unknown",
         }
     }

@@ -119,6 +119,14 @@ pub enum FindingKind {
     JobLate,
     /// Runs of one declared job overlap.
     JobOverlapping,
+    /// Many logins over SSH fail from one address.
+    LoginsFailing,
+    /// A login over SSH succeeded after many failed ones.
+    LoginSuspicious,
+    /// A file is known as malware, or as the test for it.
+    MalwareFound,
+    /// An account or a file has rights that it did not have.
+    PrivilegeGained,
     /// An alerting rule fires; the subject names the alert.
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
@@ -127,7 +135,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 48] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -170,6 +178,10 @@ impl FindingKind {
         Self::JobUnscheduled,
         Self::JobLate,
         Self::JobOverlapping,
+        Self::LoginsFailing,
+        Self::LoginSuspicious,
+        Self::MalwareFound,
+        Self::PrivilegeGained,
         Self::Alert,
         Self::LogUnusual,
     ];
@@ -220,6 +232,10 @@ impl FindingKind {
             Self::JobUnscheduled => "job_unscheduled",
             Self::JobLate => "job_late",
             Self::JobOverlapping => "job_overlapping",
+            Self::LoginsFailing => "logins_failing",
+            Self::LoginSuspicious => "login_suspicious",
+            Self::MalwareFound => "malware_found",
+            Self::PrivilegeGained => "privilege_gained",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
         }

@@ -4,6 +4,7 @@
 
 mod commands;
 mod guarded;
+mod security;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use commands::Declared;
 pub use guarded::{Certificate, Job, JobPlace, Knobs, TimeSync, plain_line};
+pub use security::{AddressRange, Logins, Privileges, Scan, Security};
 pub use watched::{Backup, ClockShown, Credential, Database, Dependency, Network, Resolves, WatchedKeep};
 
 use crate::{ActionKind, MatchOp};
@@ -45,6 +47,8 @@ pub struct Keep {
     pub logs: Logs,
     /// Networks, databases, credentials, backups and outside services.
     pub watched: WatchedKeep,
+    /// Logins, malware and rights.
+    pub security: Security,
     /// Who keeps the time.
     pub time_sync: Option<TimeSync>,
     /// What may be turned at services, by service.

@@ -27,6 +27,14 @@ pub enum Means {
     JobEntry(String),
     /// Runs this job once, now.
     RunJob(String),
+    /// Blocks this address for the declared time.
+    Block(String),
+    /// Lets this address in again.
+    Admit(String),
+    /// Moves this file aside and keeps it.
+    Quarantine(String),
+    /// Puts this file back from where it was moved to.
+    PutBack(String),
     /// Turns a declared knob of the service.
     Knob(String),
     /// Mounts the file system.
@@ -53,6 +61,10 @@ impl Means {
             Self::Queue(link) => ("queue", link),
             Self::JobEntry(name) => ("job-entry", name),
             Self::RunJob(name) => ("run-job", name),
+            Self::Block(address) => ("block", address),
+            Self::Admit(address) => ("admit", address),
+            Self::Quarantine(path) => ("quarantine", path),
+            Self::PutBack(path) => ("put-back", path),
             Self::Knob(word) => ("knob", word),
             Self::Mount => ("mount", ""),
             Self::Reload(name) => ("reload", name),
@@ -91,6 +103,10 @@ impl FromStr for Means {
             "queue" => named().map(Self::Queue),
             "job-entry" => named().map(Self::JobEntry),
             "run-job" => named().map(Self::RunJob),
+            "block" => named().map(Self::Block),
+            "admit" => named().map(Self::Admit),
+            "quarantine" => named().map(Self::Quarantine),
+            "put-back" => named().map(Self::PutBack),
             "knob" => named().map(Self::Knob),
             "mount" => plain(Self::Mount),
             "reload" => named().map(Self::Reload),
@@ -120,6 +136,10 @@ mod tests {
             Means::Reload("www".into()),
             Means::Knob("more_cpu".into()),
             Means::Mount,
+            Means::Block("::1".into()),
+            Means::Admit("::1".into()),
+            Means::Quarantine("/a b".into()),
+            Means::PutBack("/a b".into()),
             Means::JobEntry("j".into()),
             Means::RunJob("j".into()),
             Means::Replay,

@@ -1,5 +1,6 @@
 //! What the collectors saw at one instant, besides numbers: the seam between `collect` and `detect`.
 
+mod security;
 mod strain;
 mod watched;
 
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use security::{FailingSeen, GainedSeen, GainedWay, MalwareSeen, SecuritySeen, SuspiciousSeen};
 pub use strain::{DiskSeen, DiskUserSeen, MountSeen, MountsSeen, StrainSeen, TimeSeen};
 pub use watched::{
     ApplicationSeen, BackupSeen, CertSeen, CertificateSeen, ClockSeen, ConfigSeen, CredentialSeen,

@@ -107,6 +107,8 @@ fn not_allowed(step: &PlannedAction, s: &Surroundings<'_>) -> Option<Text> {
         | EntityKind::File
         | EntityKind::Backup
         | EntityKind::Dependency
+        | EntityKind::Address
+        | EntityKind::Account
         | EntityKind::Network => false,
     });
     let text =

@@ -20,6 +20,7 @@ mod service;
 mod release;
 mod strangers;
 mod isolate;
+mod quarantine;
 mod signals;
 mod place;
 mod kept_file;

@@ -16,7 +16,9 @@ use crate::Outcome;
 use crate::command::{End, log_path, run};
 use crate::crontab;
 use crate::evidence::Evidence;
+use crate::isolate;
 use crate::packet_filter;
+use crate::quarantine;
 use crate::service::ended_badly;
 use crate::tail::command_line;
 
@@ -41,6 +43,7 @@ impl ByMeans<'_> {
             ActionKind::Reconfigure,
             ActionKind::Rollback,
             ActionKind::Restore,
+            ActionKind::Isolate,
             ActionKind::TerminateSession,
         ];
         action.subject.parse().ok().filter(|_| kinds.contains(&action.kind))
@@ -55,6 +58,19 @@ impl ByMeans<'_> {
                 return refused;
             }
             return self.command(declared.command).await;
+        }
+        match means {
+            Means::Block(address) => {
+                return isolate::block_address(self.keep, address, self.data_dir, self.deadline).await;
+            }
+            Means::Admit(address) => {
+                return isolate::admit_address(address, self.data_dir, self.deadline).await;
+            }
+            Means::Quarantine(path) => {
+                return quarantine::move_aside(self.keep, self.action, path, self.data_dir);
+            }
+            Means::PutBack(path) => return quarantine::put_back(self.action, path, self.data_dir),
+            _ => {}
         }
         if let Means::JobEntry(job) = means {
             return match watched.jobs.get(job).filter(|j| j.is_of(&self.action.target)) {

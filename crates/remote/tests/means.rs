@@ -263,3 +263,33 @@ async fn the_declared_line_goes_back_into_the_crontab_once_and_all_else_stays() 
     let other = run(&world, ActionKind::Restore, EntityId::service("app"), &entry).await;
     assert_eq!(other.text.key, "outcome.not_declared", "it is another service's job");
 }
+
+#[tokio::test]
+async fn a_file_is_moved_aside_as_it_was_found_and_comes_back_with_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut world = world();
+    let folder = world.path("up");
+    std::fs::create_dir(&folder).expect("made");
+    let path = folder.join("a b");
+    std::fs::write(&path, "evil").expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("set");
+    let name = path.to_string_lossy().into_owned();
+    let target = || EntityId::new(EntityKind::File, &name);
+    let mut aside = step(ActionKind::Isolate, target(), &Means::Quarantine(name.clone()));
+    aside.undo = Undo::Means { subject: Means::PutBack(name.clone()).to_string() };
+    aside.to_version = Some(sha256(b"evil"));
+    let refused = world.hands().execute(id(1), &aside, &[], now()).await;
+    assert_eq!(refused.text.key, "outcome.refuse_quarantine", "nothing is declared");
+    let folders = vec![folder];
+    world.keep.security.scan =
+        Some(wellkept_model::keep::Scan { folders, quarantine: true, clamd: None, every: SECOND });
+    let hands = world.hands();
+    let other = wellkept_model::PlannedAction { to_version: Some(sha256(b"good")), ..aside.clone() };
+    let changed = hands.execute(id(2), &other, &[], now()).await;
+    assert_eq!((changed.text.key.as_str(), path.exists()), ("outcome.quarantine_changed", true));
+    let done = hands.execute(id(3), &aside, &[], now()).await;
+    assert_eq!((done.status, path.exists()), (ActionStatus::Succeeded, false), "{done:?}");
+    assert_eq!(hands.undo(id(3), &aside, &[], now()).await.status, ActionStatus::RolledBack);
+    let mode = std::fs::metadata(&path).expect("back").permissions().mode() & 0o7777;
+    assert_eq!((std::fs::read(&path).expect("read"), mode), (b"evil".to_vec(), 0o640));
+}

@@ -12,11 +12,14 @@ mod credential;
 mod database;
 mod dependency;
 mod job;
+mod logins;
 mod names;
 mod netlink;
 mod network;
 mod nft;
+mod privileges;
 mod program;
+mod scan;
 mod sql;
 mod x509;
 
@@ -140,6 +143,15 @@ impl Watches {
         for dependency in watched.dependencies.values() {
             start(tokio::spawn(dependency::watch(s.clone(), dependency.clone())));
         }
+        if let Some(logins) = &keep.security.logins {
+            start(tokio::spawn(logins::watch(s.clone(), logins.clone())));
+        }
+        if let Some(scan) = &keep.security.scan {
+            start(tokio::spawn(scan::watch(s.clone(), scan.clone())));
+        }
+        if let Some(privileges) = &keep.security.privileges {
+            start(tokio::spawn(privileges::watch(s.clone(), privileges.clone())));
+        }
         for job in watched.jobs.values() {
             start(tokio::spawn(job::watch(s.clone(), job.clone())));
         }
@@ -171,7 +183,7 @@ fn declares_same(a: &Keep, b: &Keep) -> bool {
         });
         services.collect()
     };
-    a.watched == b.watched && of(a) == of(b)
+    a.watched == b.watched && a.security == b.security && of(a) == of(b)
 }
 
 /// Waits for the next look: `every` after the last one, or sooner when asked to look closely.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::SecuritySeen;
 use crate::TimestampMs;
 
 /// Latest results by name. What was never looked at is not in it.
@@ -30,6 +31,8 @@ pub struct Watched {
     pub jobs: BTreeMap<String, JobSeen>,
     /// By service: what its resolver answers.
     pub names: BTreeMap<String, NamesSeen>,
+    /// Logins, malware and rights.
+    pub security: SecuritySeen,
     /// By network.
     pub networks: BTreeMap<String, NetworkSeen>,
 }

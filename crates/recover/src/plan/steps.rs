@@ -2,6 +2,7 @@
 
 mod guarded;
 mod local;
+mod security;
 mod watched;
 
 use wellkept_model::keep::{Command, Identity, Service};
@@ -47,6 +48,10 @@ pub(super) fn for_cause(
         }
         CauseKind::JobMissing => guarded::job(cause, facts),
         CauseKind::JobOverlap => Err(guarded::why("escalate.job_overlap", cause).with("job", &cause.subject)),
+        CauseKind::SshBruteforce => security::bruteforce(cause, facts),
+        CauseKind::SshCompromisedAccount => security::compromised(cause, facts),
+        CauseKind::Malware | CauseKind::MalwareTestFile => security::quarantine(cause, facts),
+        CauseKind::PrivilegeEscalation => Err(guarded::why("escalate.privilege", cause)),
         CauseKind::MountMissing => guarded::mount(cause, facts),
         CauseKind::DiskReadOnly => Err(guarded::why("escalate.read_only", cause)),
         CauseKind::MemoryThrash => Err(guarded::why("escalate.memory", cause)),

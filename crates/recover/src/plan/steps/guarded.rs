@@ -108,7 +108,7 @@ fn by_command(means: &Means, cause: &Cause, facts: &Facts<'_>, why: Text) -> Res
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
@@ -121,21 +121,21 @@ mod tests {
     use wellkept_model::{ActionKind, CauseKind, EntityId, FindingKind, TimestampMs};
 
     /// A keep file with the service `a`, what is seen, and a cause.
-    pub(super) struct Given {
-        pub(super) keep: Keep,
-        pub(super) seen: Observation,
-        pub(super) cause: Cause,
+    pub(in crate::plan::steps) struct Given {
+        pub(in crate::plan::steps) keep: Keep,
+        pub(in crate::plan::steps) seen: Observation,
+        pub(in crate::plan::steps) cause: Cause,
     }
 
     impl Given {
-        pub(super) fn new(kind: CauseKind, entity: EntityId, subject: &str) -> Self {
+        pub(in crate::plan::steps) fn new(kind: CauseKind, entity: EntityId, subject: &str) -> Self {
             let mut cause = cause("a", kind, 0.95);
             (cause.entity, cause.subject) = (entity, subject.to_owned());
             Self { keep: keep(&["a"]), seen: seen_running(&["a"]), cause }
         }
 
         /// `run KIND SUBJECT, …`, `propose …`, or the key of why a person is called.
-        pub(super) fn decision(&self) -> String {
+        pub(in crate::plan::steps) fn decision(&self) -> String {
             let mut incident = incident(vec![finding("a", FindingKind::HealthFailing)]);
             incident.causes = vec![self.cause.clone()];
             let ledger = Ledger::default();
