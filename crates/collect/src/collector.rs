@@ -15,6 +15,7 @@ use crate::facts::listeners::Sockets;
 use crate::facts::release::Releases;
 use crate::facts::strain::Strain;
 use crate::facts::table::Table;
+use crate::facts::traces::Traces;
 use crate::health::HealthChecks;
 use crate::host::Host;
 use crate::maintenance::Maintenance;
@@ -42,6 +43,7 @@ pub struct Collector {
     deleted: Deleted,
     table: Table,
     strain: Strain,
+    traces: Traces,
     services: ServiceWatcher,
     health: HealthChecks,
     change_logs: Vec<ChangeLogTail>,
@@ -111,6 +113,7 @@ impl Collector {
             deleted: Deleted::default(),
             table: Table::default(),
             strain: Strain::default(),
+            traces: Traces::default(),
             services: ServiceWatcher::new(&keep, sender),
             health: HealthChecks::new(&keep),
             change_logs: tails(&keep, Vec::new()),
@@ -164,6 +167,7 @@ impl Collector {
         local.deleted = self.deleted.read(&services, &filesystems);
         local.table = self.table.read(now, &services);
         local.strain = self.strain.read(now);
+        self.traces.read(&self.keep, now, &mut local);
         local.mounts = self.strain.mounts(&self.keep);
         let maintenance = self.maintenance.read(&self.keep.maintenance, now, &mut problems);
         let mut changes: Vec<Change> =

@@ -15,7 +15,7 @@ use crate::checks::{
     health_unsteady::Unsteady, listeners::Ports, process_gone::Gone, process_stopped,
     process_table::Processes, restarting::Restarting, rising::Rising, silent, unusual::Unusual,
 };
-use crate::checks::{mounts::Mounts, security, squeezed::Squeezed, strain::Strained};
+use crate::checks::{mounts::Mounts, roads, security, squeezed::Squeezed, strain::Strained, traces};
 use crate::maintenance::Announced;
 
 /// One value of a chosen series, for the comparison with its past.
@@ -156,7 +156,9 @@ fn watched(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
     found.extend(names_wrong::check(round));
     found.extend(network_altered::check(keep, round));
     found.extend(replay_paused::check(round));
+    found.extend(roads::check(keep, round));
     found.extend(security::check(keep, round));
+    found.extend(traces::check(keep, round));
     found
 }
 

@@ -90,6 +90,12 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::Malware
         | CauseKind::MalwareTestFile
         | CauseKind::PrivilegeEscalation
+        | CauseKind::RouteMissing
+        | CauseKind::MtuMismatch
+        | CauseKind::LinkDegraded
+        | CauseKind::AddressConflict
+        | CauseKind::LogFlood
+        | CauseKind::Hang
         | CauseKind::WrongAnswers => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)

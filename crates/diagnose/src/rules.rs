@@ -25,9 +25,11 @@ mod dependency;
 mod jobs;
 mod link_down;
 mod mounts;
+mod roads;
 mod security;
 mod squeezed;
 mod strain;
+mod traces;
 mod missing_index;
 pub(crate) mod names;
 mod packet_loss;
@@ -69,7 +71,9 @@ pub(crate) const RULES: &[Rule] = &[
     jobs::propose,
     link_down::propose,
     mounts::propose,
+    roads::propose,
     security::propose,
+    traces::propose,
     squeezed::propose,
     strain::propose,
     missing_index::propose,

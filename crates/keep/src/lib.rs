@@ -32,7 +32,7 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "services",
     "filesystems",
     "automation",
@@ -54,6 +54,7 @@ const KEYS: [&str; 22] = [
     "time_sync",
     "knobs",
     "jobs",
+    "progress",
     "security",
 ];
 
@@ -115,6 +116,7 @@ fn read_keep(text: &str, problems: &mut Problems) -> Keep {
     let names: Vec<&str> = services.iter().map(|s| s.name.as_str()).collect();
     keep.watched = watched::watched(&fields, &names, problems);
     keep.security = fields.get("security").map(|n| watched::security(n, problems)).unwrap_or_default();
+    keep.progress = watched::progress(&fields, &names, problems);
     keep.time_sync = fields.get("time_sync").and_then(|n| watched::time_sync(n, &names, problems));
     keep.knobs = watched::knobs(&fields, &names, problems);
     keep.services = services.into_iter().filter_map(|s| Some((s.name, s.service?))).collect();

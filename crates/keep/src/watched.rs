@@ -13,7 +13,7 @@ mod network;
 mod security;
 pub(crate) mod service;
 
-pub(crate) use knobs::{knobs, time_sync};
+pub(crate) use knobs::{knobs, progress, time_sync};
 pub(crate) use security::security;
 
 use std::collections::BTreeMap;
@@ -130,6 +130,12 @@ impl<'n> Entry<'n, '_, '_> {
 
     fn command(&mut self, key: &str) -> Option<Command> {
         self.get(key).and_then(|n| command::command(n, Limit::Own, self.problems))
+    }
+
+    /// `1000000`, `500KiB`, `1MiB`, `2GiB`.
+    fn size(&mut self, key: &str) -> Option<u64> {
+        let node = self.get(key)?;
+        read::parsed(node, Text::new("keep.accept.bytes"), self.problems, backup::size)
     }
 
     fn every(&mut self, otherwise: Duration) -> Duration {

@@ -106,13 +106,25 @@ pub enum CauseKind {
     MalwareTestFile,
     /// A process or account gained rights that it should not have.
     PrivilegeEscalation,
+    /// The host has no route to a network that it needs.
+    RouteMissing,
+    /// Large packets do not get through because of differing sizes.
+    MtuMismatch,
+    /// A network link is slow or loses packets.
+    LinkDegraded,
+    /// Two machines or interfaces use the same network address.
+    AddressConflict,
+    /// A component writes far more log lines than usual.
+    LogFlood,
+    /// The process exists but makes no progress.
+    Hang,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 56] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -162,6 +174,12 @@ impl CauseKind {
         Self::Malware,
         Self::MalwareTestFile,
         Self::PrivilegeEscalation,
+        Self::RouteMissing,
+        Self::MtuMismatch,
+        Self::LinkDegraded,
+        Self::AddressConflict,
+        Self::LogFlood,
+        Self::Hang,
         Self::Unknown,
     ];
 
@@ -218,6 +236,12 @@ impl CauseKind {
             Self::Malware => "malware",
             Self::MalwareTestFile => "malware_test_file",
             Self::PrivilegeEscalation => "privilege_escalation",
+            Self::RouteMissing => "route_missing",
+            Self::MtuMismatch => "mtu_mismatch",
+            Self::LinkDegraded => "link_degraded",
+            Self::AddressConflict => "address_conflict",
+            Self::LogFlood => "log_flood",
+            Self::Hang => "hang",
             Self::Unknown => "unknown",
         }
     }

@@ -127,6 +127,18 @@ pub enum FindingKind {
     MalwareFound,
     /// An account or a file has rights that it did not have.
     PrivilegeGained,
+    /// A declared route is not there.
+    RouteMissing,
+    /// A link has another size of packets than is declared.
+    MtuWrong,
+    /// A link is slower than declared, or loses packets.
+    LinkDegraded,
+    /// Two machines use one address.
+    AddressConflicting,
+    /// A service writes far more to its log than it should.
+    LogFlooding,
+    /// A service runs and makes no progress.
+    ServiceHung,
     /// An alerting rule fires; the subject names the alert.
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
@@ -135,7 +147,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 54] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -182,6 +194,12 @@ impl FindingKind {
         Self::LoginSuspicious,
         Self::MalwareFound,
         Self::PrivilegeGained,
+        Self::RouteMissing,
+        Self::MtuWrong,
+        Self::LinkDegraded,
+        Self::AddressConflicting,
+        Self::LogFlooding,
+        Self::ServiceHung,
         Self::Alert,
         Self::LogUnusual,
     ];
@@ -236,6 +254,12 @@ impl FindingKind {
             Self::LoginSuspicious => "login_suspicious",
             Self::MalwareFound => "malware_found",
             Self::PrivilegeGained => "privilege_gained",
+            Self::RouteMissing => "route_missing",
+            Self::MtuWrong => "mtu_wrong",
+            Self::LinkDegraded => "link_degraded",
+            Self::AddressConflicting => "address_conflicting",
+            Self::LogFlooding => "log_flooding",
+            Self::ServiceHung => "service_hung",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
         }

@@ -12,9 +12,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use commands::Declared;
-pub use guarded::{Certificate, Job, JobPlace, Knobs, TimeSync, plain_line};
+pub use guarded::{Certificate, Job, JobPlace, Knobs, LOG_RATE_DEFAULT, Progress, TimeSync, plain_line};
 pub use security::{AddressRange, Logins, Privileges, Scan, Security};
-pub use watched::{Backup, ClockShown, Credential, Database, Dependency, Network, Resolves, WatchedKeep};
+pub use watched::{
+    Backup, ClockShown, Credential, Database, Dependency, Network, NetworkWanted, Resolves, Route,
+    WatchedKeep,
+};
 
 use crate::{ActionKind, MatchOp};
 
@@ -49,6 +52,8 @@ pub struct Keep {
     pub watched: WatchedKeep,
     /// Logins, malware and rights.
     pub security: Security,
+    /// Signs of progress, by service.
+    pub progress: BTreeMap<String, Progress>,
     /// Who keeps the time.
     pub time_sync: Option<TimeSync>,
     /// What may be turned at services, by service.

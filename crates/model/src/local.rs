@@ -25,6 +25,10 @@ pub struct LocalSeen {
     pub strain: Option<StrainSeen>,
     /// Declared mount points; `None`: they could not be looked at.
     pub mounts: Option<MountsSeen>,
+    /// How fast declared logs grow, bytes a second over the last ten seconds, by service.
+    pub log_growth: BTreeMap<String, f64>,
+    /// When declared signs of progress were written last, by service.
+    pub progress: BTreeMap<String, TimestampMs>,
     /// The last look at all processes.
     pub table: Option<ProcessTableSeen>,
 }

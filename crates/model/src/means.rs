@@ -35,6 +35,10 @@ pub enum Means {
     Quarantine(String),
     /// Puts this file back from where it was moved to.
     PutBack(String),
+    /// Puts this declared route back.
+    Route(String),
+    /// Gives this link its declared size of packets.
+    Mtu(String),
     /// Turns a declared knob of the service.
     Knob(String),
     /// Mounts the file system.
@@ -65,6 +69,8 @@ impl Means {
             Self::Admit(address) => ("admit", address),
             Self::Quarantine(path) => ("quarantine", path),
             Self::PutBack(path) => ("put-back", path),
+            Self::Route(to) => ("route", to),
+            Self::Mtu(link) => ("mtu", link),
             Self::Knob(word) => ("knob", word),
             Self::Mount => ("mount", ""),
             Self::Reload(name) => ("reload", name),
@@ -107,6 +113,8 @@ impl FromStr for Means {
             "admit" => named().map(Self::Admit),
             "quarantine" => named().map(Self::Quarantine),
             "put-back" => named().map(Self::PutBack),
+            "route" => named().map(Self::Route),
+            "mtu" => named().map(Self::Mtu),
             "knob" => named().map(Self::Knob),
             "mount" => plain(Self::Mount),
             "reload" => named().map(Self::Reload),
@@ -136,6 +144,8 @@ mod tests {
             Means::Reload("www".into()),
             Means::Knob("more_cpu".into()),
             Means::Mount,
+            Means::Route("10.0.0.0/8 via 10.0.0.1".into()),
+            Means::Mtu("eth0".into()),
             Means::Block("::1".into()),
             Means::Admit("::1".into()),
             Means::Quarantine("/a b".into()),

@@ -12,8 +12,8 @@ pub use security::{FailingSeen, GainedSeen, GainedWay, MalwareSeen, SecuritySeen
 pub use strain::{DiskSeen, DiskUserSeen, MountSeen, MountsSeen, StrainSeen, TimeSeen};
 pub use watched::{
     ApplicationSeen, BackupSeen, CertSeen, CertificateSeen, ClockSeen, ConfigSeen, CredentialSeen,
-    DatabaseSeen, DependencySeen, JobSeen, LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, TableState,
-    Watched,
+    DatabaseSeen, DependencySeen, JobSeen, LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, RoadsSeen,
+    TableState, Watched,
 };
 
 use crate::TimestampMs;

@@ -245,6 +245,17 @@ impl ByMeans<'_> {
             Means::Link(link) if network.links.contains_key(link) => {
                 self.command(&words(inside("ip"), &["link", "set", "dev", link, "up"])).await
             }
+            Means::Route(to) if network.wanted.routes.iter().any(|r| r.to_string() == *to) => {
+                let rest: Vec<&str> = ["route", "replace"].into_iter().chain(to.split(' ')).collect();
+                self.command(&words(inside("ip"), &rest)).await
+            }
+            Means::Mtu(link) => match network.wanted.mtu.get(link) {
+                Some(mtu) => {
+                    let mtu = mtu.to_string();
+                    self.command(&words(inside("ip"), &["link", "set", "dev", link, "mtu", &mtu])).await
+                }
+                None => self.undeclared(),
+            },
             Means::Queue(link) => match network.links.get(link) {
                 Some(Some(queue)) if queue == "noqueue" => {
                     self.command(&words(inside("tc"), &["qdisc", "del", "dev", link, "root"])).await

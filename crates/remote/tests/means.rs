@@ -293,3 +293,51 @@ async fn a_file_is_moved_aside_as_it_was_found_and_comes_back_with_its_mode() {
     let mode = std::fs::metadata(&path).expect("back").permissions().mode() & 0o7777;
     assert_eq!((std::fs::read(&path).expect("read"), mode), (b"evil".to_vec(), 0o640));
 }
+
+#[tokio::test]
+async fn a_declared_route_and_size_are_set_in_the_namespace_of_their_network() {
+    use wellkept_model::keep::{AddressRange, Network, NetworkWanted, Route};
+    let mut world = world();
+    let space = format!("wk-means-{}", std::process::id());
+    let shell = |line: &str| {
+        let done = std::process::Command::new("sh").args(["-c", line]).output().expect("sh is there");
+        assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    shell(&format!(
+        "ip netns add {space} && ip -n {space} link add name a type veth peer name b && \
+         ip -n {space} addr add 10.9.0.2/24 dev a && ip -n {space} link set dev b up && ip -n {space} link set dev a up mtu 1400"
+    ));
+    let to = AddressRange::parse("10.77.0.0/16").expect("a range");
+    let route = Route { to, via: "10.9.0.1".parse().ok(), dev: Some("a".into()) };
+    let wanted = NetworkWanted {
+        routes: vec![route.clone()],
+        mtu: [("a".to_owned(), 1500)].into(),
+        ..NetworkWanted::default()
+    };
+    let network = Network {
+        name: "n".into(),
+        namespace: Some(space.clone()),
+        links: BTreeMap::new(),
+        rules: None,
+        carries: vec![],
+        may: vec![],
+        wanted,
+    };
+    world.keep.watched.networks.insert("n".into(), network);
+    let target = || EntityId::new(EntityKind::Network, "n");
+    let mut done = Vec::new();
+    for means in [
+        Means::Route(route.to_string()),
+        Means::Mtu("a".into()),
+        Means::Route("0.0.0.0/0 via 10.9.0.1".into()),
+        Means::Mtu("b".into()),
+    ] {
+        done.push(run(&world, ActionKind::Reconfigure, target(), &means).await.status);
+    }
+    let state = shell(&format!("ip -n {space} route; ip -n {space} link show dev a"));
+    shell(&format!("ip netns del {space}"));
+    use ActionStatus::{Failed, Succeeded};
+    assert_eq!(done, [Succeeded, Succeeded, Failed, Failed]);
+    assert!(state.contains("10.77.0.0/16 via 10.9.0.1") && state.contains("mtu 1500"), "{state}");
+}

@@ -7,3 +7,4 @@ pub(crate) mod release;
 mod sock_diag;
 pub(crate) mod strain;
 pub(crate) mod table;
+pub(crate) mod traces;

@@ -19,6 +19,7 @@ mod network;
 mod nft;
 mod privileges;
 mod program;
+mod roads;
 mod scan;
 mod sql;
 mod x509;
@@ -157,6 +158,7 @@ impl Watches {
         }
         for network in watched.networks.values() {
             start(tokio::spawn(network::watch(s.clone(), network.clone())));
+            start(tokio::spawn(roads::watch(s.clone(), network.clone())));
             if let Some(rules) = &network.rules {
                 start(tokio::spawn(nft::watch(s.clone(), network.clone(), rules.clone())));
             }

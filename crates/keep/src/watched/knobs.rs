@@ -1,8 +1,9 @@
-//! `knobs.<service>` and `time_sync`: what may be turned, and who keeps the time.
+//! `knobs.<service>`, `progress.<service>` and `time_sync`: what may be turned, how progress shows, who keeps the time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use wellkept_model::keep::{Knobs, TimeSync};
+use wellkept_model::keep::{Knobs, Progress, TimeSync};
 use wellkept_model::{ActionKind, Text};
 
 use super::{Entry, section};
@@ -10,7 +11,7 @@ use crate::problem::{Problems, clean};
 use crate::read::{self, Fields};
 use crate::tree::Node;
 
-const KEYS: [&str; 3] = ["more_cpu", "less_cpu", "may"];
+const KEYS: [&str; 7] = ["more_cpu", "less_cpu", "log", "log_rate", "log_less", "log_more", "may"];
 
 /// Reads the section `knobs`; each entry is named after a service.
 pub(crate) fn knobs(root: &Fields, services: &[&str], problems: &mut Problems) -> BTreeMap<String, Knobs> {
@@ -22,8 +23,28 @@ pub(crate) fn knobs(root: &Fields, services: &[&str], problems: &mut Problems) -
         Some(Knobs {
             more_cpu: entry.command("more_cpu"),
             less_cpu: entry.command("less_cpu"),
+            log: entry.path("log"),
+            log_rate: entry.size("log_rate"),
+            log_less: entry.command("log_less"),
+            log_more: entry.command("log_more"),
             may: entry.may(name, &means),
         })
+    })
+}
+
+/// Reads the section `progress`; each entry is named after a service.
+pub(crate) fn progress(
+    root: &Fields,
+    services: &[&str],
+    problems: &mut Problems,
+) -> BTreeMap<String, Progress> {
+    section(root, "progress", services, problems, |name, entry| {
+        entry.open(&["file", "within"])?;
+        known(name, entry);
+        entry.needed("file", "keep.accept.path");
+        entry.needed("within", "keep.accept.due");
+        let (file, day) = (entry.path("file")?, Duration::from_secs(86_400));
+        Some(Progress { file, within: entry.duration("within", Duration::from_secs(2), day)? })
     })
 }
 

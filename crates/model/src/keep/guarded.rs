@@ -34,13 +34,21 @@ pub struct Knobs {
     pub more_cpu: Option<Command>,
     /// Takes that back.
     pub less_cpu: Option<Command>,
+    /// The log that it writes.
+    pub log: Option<PathBuf>,
+    /// From this growth on the log is flooded, bytes a second.
+    pub log_rate: Option<u64>,
+    /// Has it write less to its log.
+    pub log_less: Option<Command>,
+    /// Takes that back.
+    pub log_more: Option<Command>,
     /// What may be done without asking.
     pub may: Vec<ActionKind>,
 }
 
 impl Knobs {
     /// The words, each with what it does.
-    pub const WORDS: [&str; 2] = ["more_cpu", "less_cpu"];
+    pub const WORDS: [&str; 4] = ["more_cpu", "less_cpu", "log_less", "log_more"];
 
     /// The command behind a word.
     #[must_use]
@@ -48,6 +56,8 @@ impl Knobs {
         match word {
             "more_cpu" => self.more_cpu.as_ref(),
             "less_cpu" => self.less_cpu.as_ref(),
+            "log_less" => self.log_less.as_ref(),
+            "log_more" => self.log_more.as_ref(),
             _ => None,
         }
     }
@@ -58,6 +68,8 @@ impl Knobs {
         match word {
             "more_cpu" => Some("less_cpu"),
             "less_cpu" => Some("more_cpu"),
+            "log_less" => Some("log_more"),
+            "log_more" => Some("log_less"),
             _ => None,
         }
     }
@@ -133,4 +145,16 @@ impl Job {
 #[must_use]
 pub fn plain_line(line: &str) -> String {
     line.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// From this growth on a declared log is flooded, unless another rate is declared: bytes a second.
+pub const LOG_RATE_DEFAULT: u64 = 1 << 20;
+
+/// A sign that a service makes progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// A file that it writes again and again.
+    pub file: PathBuf,
+    /// It hangs when the file is older than this.
+    pub within: Duration,
 }

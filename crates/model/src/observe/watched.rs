@@ -233,12 +233,33 @@ pub struct NetworkSeen {
     pub links: BTreeMap<String, LinkSeen>,
     /// Tables of the packet filter that are not as declared: `inet f` and in which way.
     pub tables: BTreeMap<String, TableState>,
+    /// Routes, sizes of packets, quality of links and addresses that are not as they should be.
+    #[serde(default)]
+    pub roads: RoadsSeen,
     /// When the packet filter was looked at.
     pub rules_at: TimestampMs,
     /// Share of TCP segments that were sent again in the last seconds, 0 to 1.
     pub resent: f64,
     /// Segments that were sent again in the last seconds.
     pub resent_count: u64,
+    /// Why nothing could be seen.
+    pub problem: Option<String>,
+}
+
+/// What is wrong with the ways through a network; empty is well.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RoadsSeen {
+    /// When.
+    pub at: TimestampMs,
+    /// Declared routes that are not there.
+    pub routes_missing: Vec<String>,
+    /// Links whose size of packets is another one than declared, with theirs.
+    pub mtu: BTreeMap<String, u32>,
+    /// Links that are slower than declared or lose packets, and in which way.
+    pub degraded: BTreeMap<String, String>,
+    /// Addresses that two machines use, and how that shows.
+    pub conflicts: BTreeMap<String, String>,
     /// Why nothing could be seen.
     pub problem: Option<String>,
 }

@@ -40,6 +40,12 @@ pub(super) fn allowed(step: &PlannedAction, keep: &Keep) -> Option<bool> {
                 (Some(Means::Queue(l)), ActionKind::Rollback) => {
                     network.is_some_and(|n| n.links.get(l).is_some_and(Option::is_some))
                 }
+                (Some(Means::Route(to)), ActionKind::Reconfigure) => {
+                    network.is_some_and(|n| n.wanted.routes.iter().any(|r| r.to_string() == *to))
+                }
+                (Some(Means::Mtu(l)), ActionKind::Reconfigure) => {
+                    network.is_some_and(|n| n.wanted.mtu.contains_key(l))
+                }
                 (Some(Means::Rules(_)), ActionKind::Rollback) => network.is_some_and(|n| n.rules.is_some()),
                 _ => false,
             };
@@ -112,6 +118,14 @@ mod tests {
         Some(Command { argv: vec!["/bin/x".to_owned()], within: Duration::from_secs(1) })
     }
 
+    fn route() -> wellkept_model::keep::Route {
+        wellkept_model::keep::Route {
+            to: wellkept_model::keep::AddressRange::parse("10.1.0.0/16").unwrap(),
+            via: "10.0.0.1".parse().ok(),
+            dev: None,
+        }
+    }
+
     /// Everything is declared; `may` is the same everywhere.
     fn everything(may: &[ActionKind]) -> Keep {
         let (mut keep, second, may) = (keep(&["db", "app"]), Duration::from_secs(1), may.to_vec());
@@ -172,6 +186,11 @@ mod tests {
             rules: Some("/r".into()),
             carries: vec![],
             may,
+            wanted: wellkept_model::keep::NetworkWanted {
+                routes: vec![route()],
+                mtu: [("eth0".to_owned(), 1500)].into(),
+                ..Default::default()
+            },
         };
         w.networks.insert("n".into(), network);
         keep
@@ -187,6 +206,8 @@ mod tests {
         [
             (ActionKind::Reconfigure, "network:n", "link eth0"),
             (ActionKind::Rollback, "network:n", "queue eth0"),
+            (ActionKind::Reconfigure, "network:n", "route 10.1.0.0/16 via 10.0.0.1"),
+            (ActionKind::Reconfigure, "network:n", "mtu eth0"),
             (ActionKind::Rollback, "network:n", "rules inet f"),
             (ActionKind::Reconfigure, "dependency:pay", "fallback-on pay"),
             (ActionKind::Reconfigure, "dependency:pay", "fallback-off pay"),
@@ -217,6 +238,9 @@ mod tests {
     fn what_is_not_declared_is_not_allowed() {
         for (kind, target, subject) in [
             (ActionKind::Reconfigure, "network:n", "link eth9"),
+            (ActionKind::Reconfigure, "network:n", "route 0.0.0.0/0 via 10.0.0.1"),
+            (ActionKind::Reconfigure, "network:n", "mtu eth1"),
+            (ActionKind::Rollback, "network:n", "mtu eth0"),
             (ActionKind::Rollback, "network:n", "queue eth1"),
             (ActionKind::Rollback, "network:n", "link eth0"),
             (ActionKind::Reconfigure, "network:n", "rules inet f"),

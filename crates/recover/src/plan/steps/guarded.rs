@@ -5,7 +5,7 @@ use wellkept_model::{
     ActionKind, Cause, EntityId, EntityKind, FindingKind, Incident, Means, PlannedAction, Text, Undo,
 };
 
-use super::{FILE_DEADLINE_MS, Facts, command_ms, local, restart, start_again, step};
+use super::{FILE_DEADLINE_MS, Facts, SIGNAL_DEADLINE_MS, command_ms, local, restart, start_again, step};
 
 /// The service loads the certificate again, when a good one lies on disk and another one is served.
 pub(super) fn certificate(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
@@ -87,6 +87,43 @@ pub(super) fn job(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>
         steps.iter_mut().for_each(|s| s.verify.retain(|key| key.kind != FindingKind::JobLate));
     }
     if steps.is_empty() { Err(about("escalate.job")) } else { Ok(steps) }
+}
+
+/// Puts a declared route back.
+pub(super) fn route(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let network = facts.around.keep.watched.networks.get(&cause.entity.name);
+    let declared = network.is_some_and(|n| n.wanted.routes.iter().any(|r| r.to_string() == cause.subject));
+    let reason = why("reason.route", cause).with("route", &cause.subject);
+    in_network(declared, &Means::Route(cause.subject.clone()), cause, reason)
+}
+
+/// Gives a link its declared size of packets.
+pub(super) fn mtu(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let network = facts.around.keep.watched.networks.get(&cause.entity.name);
+    let declared = network.is_some_and(|n| n.wanted.mtu.contains_key(&cause.subject));
+    let reason = why("reason.mtu", cause).with("link", &cause.subject);
+    in_network(declared, &Means::Mtu(cause.subject.clone()), cause, reason)
+}
+
+fn in_network(
+    declared: bool,
+    means: &Means,
+    cause: &Cause,
+    reason: Text,
+) -> Result<Vec<PlannedAction>, Text> {
+    if !declared {
+        return Err(why("escalate.no_means", cause));
+    }
+    let (kind, undo) = (ActionKind::Reconfigure, Undo::Irreversible);
+    Ok(vec![step(kind, &cause.entity, &means.to_string(), SIGNAL_DEADLINE_MS, cause, undo, reason)])
+}
+
+/// Has the service write less; that it writes so much is a defect, which a person hears of.
+pub(super) fn log_flood(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let turned = turn("log_less", cause, facts, why("reason.log_less", cause));
+    let mut steps = turned.map_err(|_| why("escalate.log_flood", cause))?;
+    steps.push(local::hand_over(cause, "reason.hand_over_defect"));
+    Ok(steps)
 }
 
 /// Turns a knob; its opposite takes it back.
@@ -231,7 +268,8 @@ pub(super) mod tests {
         let mut g = Given::new(CauseKind::CpuThrottled, EntityId::service("a"), "");
         assert_eq!(g.decision(), "escalate.quota");
         let may = vec![ActionKind::Reconfigure];
-        let knobs = Knobs { more_cpu: Some(command()), less_cpu: Some(command()), may };
+        let (more_cpu, less_cpu) = (Some(command()), Some(command()));
+        let knobs = Knobs { more_cpu, less_cpu, may, ..Knobs::default() };
         g.keep.knobs.insert("a".into(), knobs);
         assert_eq!(g.decision(), "run reconfigure knob more_cpu");
         g.keep.knobs.get_mut("a").expect("declared").may.clear();
@@ -294,5 +332,54 @@ pub(super) mod tests {
         assert_eq!(job(true, true, true, &[Reconfigure]), "run reconfigure run-job j");
         assert_eq!(job(true, true, true, &[Restore]), "propose reconfigure run-job j");
         assert_eq!(job(true, true, false, &[Reconfigure]), "escalate.job");
+    }
+
+    #[test]
+    fn a_route_and_a_size_go_back_only_as_declared_and_allowed() {
+        let network = || EntityId::new(EntityKind::Network, "n");
+        let to = "10.1.0.0/16 via 10.0.0.1";
+        for (kind, subject, run) in [
+            (CauseKind::RouteMissing, to, "reconfigure route 10.1.0.0/16 via 10.0.0.1"),
+            (CauseKind::MtuMismatch, "eth0", "reconfigure mtu eth0"),
+        ] {
+            let mut g = Given::new(kind, network(), subject);
+            assert_eq!(g.decision(), "escalate.no_means");
+            let mut declared = wellkept_model::keep::Network {
+                name: "n".into(),
+                namespace: None,
+                links: [("eth0".to_owned(), None)].into(),
+                rules: None,
+                carries: vec![],
+                may: vec![],
+                wanted: Default::default(),
+            };
+            declared.wanted.mtu = [("eth0".to_owned(), 1500)].into();
+            declared.wanted.routes = vec![wellkept_model::keep::Route {
+                to: wellkept_model::keep::AddressRange::parse("10.1.0.0/16").expect("a range"),
+                via: "10.0.0.1".parse().ok(),
+                dev: None,
+            }];
+            g.keep.watched.networks.insert("n".into(), declared);
+            assert_eq!(g.decision(), format!("propose {run}"));
+            g.keep.watched.networks.get_mut("n").expect("declared").may = vec![ActionKind::Reconfigure];
+            assert_eq!(g.decision(), format!("run {run}"));
+        }
+    }
+
+    #[test]
+    fn a_flood_is_dammed_by_its_knob_and_a_person_hears_of_the_defect() {
+        let mut g = Given::new(CauseKind::LogFlood, EntityId::service("a"), "/x.log");
+        assert_eq!(g.decision(), "escalate.log_flood");
+        let may = vec![ActionKind::Reconfigure];
+        g.keep.knobs.insert("a".into(), Knobs { log_less: Some(command()), may, ..Knobs::default() });
+        assert_eq!(g.decision(), "run reconfigure knob log_less, escalate ");
+    }
+
+    #[test]
+    fn one_that_hangs_is_restarted_where_that_is_allowed() {
+        let mut g = Given::new(CauseKind::Hang, EntityId::service("a"), "");
+        assert_eq!(g.decision(), "run restart ");
+        g.keep.services.get_mut("a").expect("declared").may.clear();
+        assert_eq!(g.decision(), "propose restart ");
     }
 }
