@@ -13,7 +13,9 @@ use crate::facts::deleted::Deleted;
 use crate::facts::kept::KeptFiles;
 use crate::facts::listeners::Sockets;
 use crate::facts::release::Releases;
+use crate::facts::strain::Strain;
 use crate::facts::table::Table;
+use crate::facts::traces::Traces;
 use crate::health::HealthChecks;
 use crate::host::Host;
 use crate::maintenance::Maintenance;
@@ -40,6 +42,8 @@ pub struct Collector {
     releases: Releases,
     deleted: Deleted,
     table: Table,
+    strain: Strain,
+    traces: Traces,
     services: ServiceWatcher,
     health: HealthChecks,
     change_logs: Vec<ChangeLogTail>,
@@ -108,6 +112,8 @@ impl Collector {
             releases: Releases::default(),
             deleted: Deleted::default(),
             table: Table::default(),
+            strain: Strain::default(),
+            traces: Traces::default(),
             services: ServiceWatcher::new(&keep, sender),
             health: HealthChecks::new(&keep),
             change_logs: tails(&keep, Vec::new()),
@@ -160,6 +166,9 @@ impl Collector {
         self.releases.read(&self.keep, now, &mut local, &mut problems);
         local.deleted = self.deleted.read(&services, &filesystems);
         local.table = self.table.read(now, &services);
+        local.strain = self.strain.read(now);
+        self.traces.read(&self.keep, now, &mut local);
+        local.mounts = self.strain.mounts(&self.keep);
         let maintenance = self.maintenance.read(&self.keep.maintenance, now, &mut problems);
         let mut changes: Vec<Change> =
             self.change_logs.iter_mut().flat_map(|tail| tail.read(&mut problems)).collect();

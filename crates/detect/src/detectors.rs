@@ -4,17 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wellkept_model::keep::Keep;
 use wellkept_model::observe::Observation;
-use wellkept_model::{EntityId, EntityKind, FileVersionChange, Finding, FindingKey, TimestampMs};
+use wellkept_model::{
+    EntityId, EntityKind, FileVersionChange, Finding, FindingKey, FindingKind, TimestampMs,
+};
 
 use crate::checks::{
-    backup_unusable, clock_off, config_invalid, connections_full, credential_refused, dependency_slow,
-    index_missing, link_down, names_wrong, network_altered, replay_paused,
+    backup_unusable, certificate_unfit, clock_off, config_invalid, connections_full, credential_refused,
+    dependency_slow, index_missing, jobs, link_down, names_wrong, network_altered, replay_paused,
 };
 use crate::checks::{
     deleted_open, file_changed, filesystem_filling::Filling, filesystem_full::Full, health,
     health_unsteady::Unsteady, listeners::Ports, process_gone::Gone, process_stopped,
     process_table::Processes, restarting::Restarting, rising::Rising, silent, unusual::Unusual,
 };
+use crate::checks::{mounts::Mounts, roads, security, squeezed::Squeezed, strain::Strained, traces};
 use crate::maintenance::Announced;
 
 /// One value of a chosen series, for the comparison with its past.
@@ -57,6 +60,9 @@ pub struct Detectors {
     ports: Ports,
     rising: Rising,
     unusual: Unusual,
+    mounts: Mounts,
+    squeezed: Squeezed,
+    strained: Strained,
     announced: Announced,
     active: BTreeMap<FindingKey, Finding>,
     troubled: BTreeSet<EntityId>,
@@ -76,6 +82,9 @@ impl Detectors {
             ports: Ports::default(),
             rising: Rising::default(),
             unusual: Unusual::default(),
+            mounts: Mounts::default(),
+            squeezed: Squeezed::default(),
+            strained: Strained::default(),
             announced: Announced::default(),
             active: BTreeMap::new(),
             troubled: BTreeSet::new(),
@@ -104,6 +113,9 @@ impl Detectors {
         found.extend(self.processes.check(keep, round));
         found.extend(self.rising.check(round));
         found.extend(self.unusual.check(keep, round, &self.troubled));
+        found.extend(self.mounts.check(keep, round));
+        found.extend(self.squeezed.check(round));
+        found.extend(self.strained.check(keep, round));
         found.extend(watched(keep, round));
         let found = self.merge(keep, round, found);
         self.announced.leave_out(keep, round.seen, round.now, found)
@@ -142,16 +154,21 @@ impl Default for Detectors {
 /// What the slower looks saw.
 fn watched(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
     let mut found = backup_unusable::check(keep, round);
+    found.extend(certificate_unfit::check(keep, round));
     found.extend(clock_off::check(round));
     found.extend(config_invalid::check(round));
     found.extend(connections_full::check(keep, round));
     found.extend(credential_refused::check(keep, round));
     found.extend(dependency_slow::check(round));
     found.extend(index_missing::check(round));
+    found.extend(jobs::check(keep, round));
     found.extend(link_down::check(round));
     found.extend(names_wrong::check(round));
     found.extend(network_altered::check(keep, round));
     found.extend(replay_paused::check(round));
+    found.extend(roads::check(keep, round));
+    found.extend(security::check(keep, round));
+    found.extend(traces::check(keep, round));
     found
 }
 
@@ -161,6 +178,7 @@ fn is_unseen(keep: &Keep, seen: &Observation, key: &FindingKey) -> bool {
         EntityKind::Service => {
             keep.services.contains_key(&key.entity.name) && !seen.services.contains_key(&key.entity.name)
         }
+        EntityKind::Filesystem if key.kind == FindingKind::MountMissing => seen.local.mounts.is_none(),
         EntityKind::Filesystem => {
             seen.filesystems.is_empty() || seen.problems.iter().any(|p| p.message.contains(&key.entity.name))
         }
@@ -171,6 +189,8 @@ fn is_unseen(keep: &Keep, seen: &Observation, key: &FindingKey) -> bool {
         | EntityKind::Backup
         | EntityKind::Dependency
         | EntityKind::Network
+        | EntityKind::Address
+        | EntityKind::Account
         | EntityKind::Listener => false,
     }
 }

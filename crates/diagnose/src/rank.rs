@@ -72,6 +72,30 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::PacketLoss
         | CauseKind::ReplayPaused
         | CauseKind::Slow
+        | CauseKind::TlsCertificateExpired
+        | CauseKind::TlsNameMismatch
+        | CauseKind::ConfigDrift
+        | CauseKind::MemoryThrash
+        | CauseKind::OomKill
+        | CauseKind::CpuThrottled
+        | CauseKind::DiskIoSaturation
+        | CauseKind::DiskReadOnly
+        | CauseKind::MountMissing
+        | CauseKind::NatTableFull
+        | CauseKind::TimeSyncLost
+        | CauseKind::JobMissing
+        | CauseKind::JobOverlap
+        | CauseKind::SshBruteforce
+        | CauseKind::SshCompromisedAccount
+        | CauseKind::Malware
+        | CauseKind::MalwareTestFile
+        | CauseKind::PrivilegeEscalation
+        | CauseKind::RouteMissing
+        | CauseKind::MtuMismatch
+        | CauseKind::LinkDegraded
+        | CauseKind::AddressConflict
+        | CauseKind::LogFlood
+        | CauseKind::Hang
         | CauseKind::WrongAnswers => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)

@@ -16,12 +16,20 @@ mod unexpected_listener;
 mod disk_full;
 mod file_changed;
 mod backup;
+mod certificate;
 mod clock_skew;
 mod config_syntax_error;
 mod connection_exhaustion;
 mod credential_mismatch;
 mod dependency;
+mod jobs;
 mod link_down;
+mod mounts;
+mod roads;
+mod security;
+mod squeezed;
+mod strain;
+mod traces;
 mod missing_index;
 pub(crate) mod names;
 mod packet_loss;
@@ -54,12 +62,20 @@ pub(crate) const RULES: &[Rule] = &[
     process_down::propose,
     file_changed::propose,
     backup::propose,
+    certificate::propose,
     clock_skew::propose,
     config_syntax_error::propose,
     connection_exhaustion::propose,
     credential_mismatch::propose,
     dependency::propose,
+    jobs::propose,
     link_down::propose,
+    mounts::propose,
+    roads::propose,
+    security::propose,
+    traces::propose,
+    squeezed::propose,
+    strain::propose,
     missing_index::propose,
     names::propose,
     packet_loss::propose,

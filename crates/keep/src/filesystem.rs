@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use wellkept_model::Text;
-use wellkept_model::keep::{FULL_AT_DEFAULT, Filesystem, FreeSpaceRule};
+use wellkept_model::keep::{FULL_AT_DEFAULT, Filesystem, FreeSpaceRule, Mounted};
 
+use crate::command::{self, Limit};
 use crate::problem::{Problems, clean};
 use crate::read;
 use crate::tree::{At, Key, Node};
@@ -36,7 +37,7 @@ fn filesystem(key: &Key, node: &Node, problems: &mut Problems) -> Option<Placed>
         let message = Text::new("keep.mount_point").with("path", clean(&key.text));
         problems.add(&key.at, message, Text::new("keep.accept.path"));
     }
-    let fields = read::open(node, &["full_at", "free_space", "never_touch"], problems)?;
+    let fields = read::open(node, &["full_at", "free_space", "never_touch", "mounted", "mount"], problems)?;
     let full_at = match fields.get("full_at") {
         Some(node) => read::parsed(node, Text::new("keep.accept.share"), problems, share),
         None => None,
@@ -56,11 +57,24 @@ fn filesystem(key: &Key, node: &Node, problems: &mut Problems) -> Option<Placed>
         .iter()
         .filter_map(|n| read::path(n, problems).map(PathBuf::from))
         .collect();
+    let mounted = fields.get("mounted").and_then(|n| {
+        read::parsed(n, Text::new("keep.accept.mounted"), problems, |t| match t {
+            "true" => Some(Mounted::Anyhow),
+            "rw" => Some(Mounted::Writable),
+            _ => None,
+        })
+    });
+    let mount = fields.get("mount").and_then(|n| command::command(n, Limit::Own, problems));
+    if let Some(node) = fields.get("mount").filter(|_| mounted.is_none()) {
+        read::missing(&node.at, "mounted", Text::new("keep.accept.mounted"), problems);
+    }
     let filesystem = Filesystem {
         mountpoint: key.text.clone(),
         full_at: full_at.unwrap_or(FULL_AT_DEFAULT),
         free_space: rules,
         never_touch,
+        mounted,
+        mount,
     };
     Some(Placed { filesystem, rules: places })
 }

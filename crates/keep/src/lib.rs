@@ -32,7 +32,7 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 23] = [
     "services",
     "filesystems",
     "automation",
@@ -42,6 +42,7 @@ const KEYS: [&str; 17] = [
     "metrics",
     "logs",
     "backups",
+    "certificates",
     "credentials",
     "databases",
     "dependencies",
@@ -50,6 +51,11 @@ const KEYS: [&str; 17] = [
     "listeners",
     "maintenance",
     "strangers",
+    "time_sync",
+    "knobs",
+    "jobs",
+    "progress",
+    "security",
 ];
 
 /// Reads and checks a keep file. `file_name` is only used in messages.
@@ -109,6 +115,10 @@ fn read_keep(text: &str, problems: &mut Problems) -> Keep {
     keep.logs = fields.get("logs").map(|n| logs::logs(n, problems)).unwrap_or_default();
     let names: Vec<&str> = services.iter().map(|s| s.name.as_str()).collect();
     keep.watched = watched::watched(&fields, &names, problems);
+    keep.security = fields.get("security").map(|n| watched::security(n, problems)).unwrap_or_default();
+    keep.progress = watched::progress(&fields, &names, problems);
+    keep.time_sync = fields.get("time_sync").and_then(|n| watched::time_sync(n, &names, problems));
+    keep.knobs = watched::knobs(&fields, &names, problems);
     keep.services = services.into_iter().filter_map(|s| Some((s.name, s.service?))).collect();
     keep.filesystems =
         filesystems.into_iter().map(|f| (f.filesystem.mountpoint.clone(), f.filesystem)).collect();

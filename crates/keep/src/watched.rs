@@ -3,11 +3,18 @@
 //! One file each; this one holds what they share and checks what needs more than one of them.
 
 mod backup;
+mod certificate;
 mod credential;
 mod database;
+mod job;
+mod knobs;
 mod dependency;
 mod network;
+mod security;
 pub(crate) mod service;
+
+pub(crate) use knobs::{knobs, progress, time_sync};
+pub(crate) use security::security;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -35,9 +42,11 @@ const EVERY_MIN: Duration = Duration::from_millis(500);
 pub(crate) fn watched(root: &Fields, services: &[&str], problems: &mut Problems) -> WatchedKeep {
     let keep = WatchedKeep {
         backups: section(root, "backups", services, problems, backup::read),
+        certificates: section(root, "certificates", services, problems, certificate::read),
         credentials: section(root, "credentials", services, problems, credential::read),
         databases: section(root, "databases", services, problems, database::read),
         dependencies: section(root, "dependencies", services, problems, dependency::read),
+        jobs: section(root, "jobs", services, problems, job::read),
         networks: section(root, "networks", services, problems, network::read),
     };
     unknown_credentials(root, &keep, problems);
@@ -121,6 +130,12 @@ impl<'n> Entry<'n, '_, '_> {
 
     fn command(&mut self, key: &str) -> Option<Command> {
         self.get(key).and_then(|n| command::command(n, Limit::Own, self.problems))
+    }
+
+    /// `1000000`, `500KiB`, `1MiB`, `2GiB`.
+    fn size(&mut self, key: &str) -> Option<u64> {
+        let node = self.get(key)?;
+        read::parsed(node, Text::new("keep.accept.bytes"), self.problems, backup::size)
     }
 
     fn every(&mut self, otherwise: Duration) -> Duration {

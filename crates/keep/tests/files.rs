@@ -311,7 +311,7 @@ fn every_example_of_the_manual_is_accepted_in_both_languages() {
     {
         let examples: Vec<&str> =
             manual.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        assert_eq!(examples.len(), 8);
+        assert!(examples.len() > 8, "{}", examples.len());
         for example in examples {
             // An indented one shows keys of a service.
             if example.starts_with("    ") {

@@ -3,10 +3,12 @@
 //! Each module holds one call, with a safe door and the reason why the door is safe. What the answers mean is left
 //! to the callers.
 
+mod adjtimex;
 mod pidfd;
 mod lease;
 mod session;
 
+pub use adjtimex::{ClockState, clock_state};
 pub use lease::{Use, use_of_file};
 pub use pidfd::{Ended, Readable, exit_info};
 pub use session::in_new_session;

@@ -70,13 +70,61 @@ pub enum CauseKind {
     RunawayFork,
     /// A process listens on a port that nobody declared.
     UnexpectedListener,
+    /// The served certificate has passed its end, or will soon.
+    TlsCertificateExpired,
+    /// The served certificate is for another name.
+    TlsNameMismatch,
+    /// What is in force differs from the file that it was loaded from.
+    ConfigDrift,
+    /// Memory pressure makes the host swap or reclaim all the time.
+    MemoryThrash,
+    /// The kernel killed a process because memory ran out; the reason for it is unknown.
+    OomKill,
+    /// A quota of a control group holds the processes back.
+    CpuThrottled,
+    /// A disk cannot serve the requests fast enough.
+    DiskIoSaturation,
+    /// A file system became read-only.
+    DiskReadOnly,
+    /// A file system that should be mounted is not.
+    MountMissing,
+    /// The connection tracking table is full.
+    NatTableFull,
+    /// The host no longer follows a time source.
+    TimeSyncLost,
+    /// A scheduled job is no longer scheduled, or was not run.
+    JobMissing,
+    /// Runs of one scheduled job overlap and disturb each other.
+    JobOverlap,
+    /// Many failed logins over SSH from one address.
+    SshBruteforce,
+    /// A login over SSH succeeded after many failed ones.
+    SshCompromisedAccount,
+    /// A scanner knows the content of a file as malware.
+    Malware,
+    /// A file has the content of a known malware test pattern.
+    MalwareTestFile,
+    /// A process or account gained rights that it should not have.
+    PrivilegeEscalation,
+    /// The host has no route to a network that it needs.
+    RouteMissing,
+    /// Large packets do not get through because of differing sizes.
+    MtuMismatch,
+    /// A network link is slow or loses packets.
+    LinkDegraded,
+    /// Two machines or interfaces use the same network address.
+    AddressConflict,
+    /// A component writes far more log lines than usual.
+    LogFlood,
+    /// The process exists but makes no progress.
+    Hang,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 56] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -108,6 +156,30 @@ impl CauseKind {
         Self::PortConflict,
         Self::RunawayFork,
         Self::UnexpectedListener,
+        Self::TlsCertificateExpired,
+        Self::TlsNameMismatch,
+        Self::ConfigDrift,
+        Self::MemoryThrash,
+        Self::OomKill,
+        Self::CpuThrottled,
+        Self::DiskIoSaturation,
+        Self::DiskReadOnly,
+        Self::MountMissing,
+        Self::NatTableFull,
+        Self::TimeSyncLost,
+        Self::JobMissing,
+        Self::JobOverlap,
+        Self::SshBruteforce,
+        Self::SshCompromisedAccount,
+        Self::Malware,
+        Self::MalwareTestFile,
+        Self::PrivilegeEscalation,
+        Self::RouteMissing,
+        Self::MtuMismatch,
+        Self::LinkDegraded,
+        Self::AddressConflict,
+        Self::LogFlood,
+        Self::Hang,
         Self::Unknown,
     ];
 
@@ -152,6 +224,30 @@ impl CauseKind {
             Self::PortConflict => "port_conflict",
             Self::RunawayFork => "runaway_fork",
             Self::UnexpectedListener => "unexpected_listener",
+            Self::TlsCertificateExpired => "tls_certificate_expired",
+            Self::TlsNameMismatch => "tls_name_mismatch",
+            Self::ConfigDrift => "config_drift",
+            Self::MemoryThrash => "memory_thrash",
+            Self::OomKill => "oom_kill",
+            Self::CpuThrottled => "cpu_throttled",
+            Self::DiskIoSaturation => "disk_io_saturation",
+            Self::DiskReadOnly => "disk_read_only",
+            Self::MountMissing => "mount_missing",
+            Self::NatTableFull => "nat_table_full",
+            Self::TimeSyncLost => "time_sync_lost",
+            Self::JobMissing => "job_missing",
+            Self::JobOverlap => "job_overlap",
+            Self::SshBruteforce => "ssh_bruteforce",
+            Self::SshCompromisedAccount => "ssh_compromised_account",
+            Self::Malware => "malware",
+            Self::MalwareTestFile => "malware_test_file",
+            Self::PrivilegeEscalation => "privilege_escalation",
+            Self::RouteMissing => "route_missing",
+            Self::MtuMismatch => "mtu_mismatch",
+            Self::LinkDegraded => "link_degraded",
+            Self::AddressConflict => "address_conflict",
+            Self::LogFlood => "log_flood",
+            Self::Hang => "hang",
             Self::Unknown => "unknown",
         }
     }

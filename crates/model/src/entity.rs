@@ -29,11 +29,15 @@ pub enum EntityKind {
     Network,
     /// A listening socket that nobody declared: `tcp 0.0.0.0:31337`.
     Listener,
+    /// A network address of somebody else.
+    Address,
+    /// An account of this host.
+    Account,
 }
 
 impl EntityKind {
     /// All kinds, in the order of declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Host,
         Self::Service,
         Self::Process,
@@ -44,6 +48,8 @@ impl EntityKind {
         Self::Dependency,
         Self::Network,
         Self::Listener,
+        Self::Address,
+        Self::Account,
     ];
 
     /// The word used in ids, the API and labels.
@@ -60,6 +66,8 @@ impl EntityKind {
             Self::Dependency => "dependency",
             Self::Network => "network",
             Self::Listener => "listener",
+            Self::Address => "address",
+            Self::Account => "account",
         }
     }
 }
@@ -105,7 +113,7 @@ impl EntityId {
         match self.kind {
             EntityKind::Service | EntityKind::Backup | EntityKind::Dependency => &self.name,
             EntityKind::Interface | EntityKind::Network => "network",
-            EntityKind::File | EntityKind::Listener => "security",
+            EntityKind::File | EntityKind::Listener | EntityKind::Address | EntityKind::Account => "security",
             // `report-gen [session 42]`: the program, without the number that changes with every run.
             EntityKind::Process => self.name.split(" [").next().unwrap_or(&self.name),
             EntityKind::Host | EntityKind::Filesystem => "host",

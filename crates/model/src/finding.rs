@@ -95,6 +95,50 @@ pub enum FindingKind {
     NetworkAltered,
     /// A standby was told not to replay.
     ReplayPaused,
+    /// A served certificate has run out or will soon, is for another name, or is not the one on disk.
+    CertificateUnfit,
+    /// The host does little else than move memory in and out.
+    MemoryThrashing,
+    /// The kernel killed a process because memory ran out.
+    OomKilled,
+    /// A quota of a control group holds a service back.
+    CpuThrottled,
+    /// A disk cannot serve its requests fast enough.
+    DiskSaturated,
+    /// A file system that must be writable is read-only.
+    FilesystemReadOnly,
+    /// A file system that must be mounted is not.
+    MountMissing,
+    /// The connection tracking table is (nearly) full.
+    ConnectionsTrackedFull,
+    /// The clock of the host follows no time source.
+    TimeUnsynchronised,
+    /// A declared job is no longer scheduled.
+    JobUnscheduled,
+    /// A declared job has not run for too long.
+    JobLate,
+    /// Runs of one declared job overlap.
+    JobOverlapping,
+    /// Many logins over SSH fail from one address.
+    LoginsFailing,
+    /// A login over SSH succeeded after many failed ones.
+    LoginSuspicious,
+    /// A file is known as malware, or as the test for it.
+    MalwareFound,
+    /// An account or a file has rights that it did not have.
+    PrivilegeGained,
+    /// A declared route is not there.
+    RouteMissing,
+    /// A link has another size of packets than is declared.
+    MtuWrong,
+    /// A link is slower than declared, or loses packets.
+    LinkDegraded,
+    /// Two machines use one address.
+    AddressConflicting,
+    /// A service writes far more to its log than it should.
+    LogFlooding,
+    /// A service runs and makes no progress.
+    ServiceHung,
     /// An alerting rule fires; the subject names the alert.
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
@@ -103,7 +147,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 54] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -134,6 +178,28 @@ impl FindingKind {
         Self::NamesWrong,
         Self::NetworkAltered,
         Self::ReplayPaused,
+        Self::CertificateUnfit,
+        Self::MemoryThrashing,
+        Self::OomKilled,
+        Self::CpuThrottled,
+        Self::DiskSaturated,
+        Self::FilesystemReadOnly,
+        Self::MountMissing,
+        Self::ConnectionsTrackedFull,
+        Self::TimeUnsynchronised,
+        Self::JobUnscheduled,
+        Self::JobLate,
+        Self::JobOverlapping,
+        Self::LoginsFailing,
+        Self::LoginSuspicious,
+        Self::MalwareFound,
+        Self::PrivilegeGained,
+        Self::RouteMissing,
+        Self::MtuWrong,
+        Self::LinkDegraded,
+        Self::AddressConflicting,
+        Self::LogFlooding,
+        Self::ServiceHung,
         Self::Alert,
         Self::LogUnusual,
     ];
@@ -172,6 +238,28 @@ impl FindingKind {
             Self::NamesWrong => "names_wrong",
             Self::NetworkAltered => "network_altered",
             Self::ReplayPaused => "replay_paused",
+            Self::CertificateUnfit => "certificate_unfit",
+            Self::MemoryThrashing => "memory_thrashing",
+            Self::OomKilled => "oom_killed",
+            Self::CpuThrottled => "cpu_throttled",
+            Self::DiskSaturated => "disk_saturated",
+            Self::FilesystemReadOnly => "filesystem_read_only",
+            Self::MountMissing => "mount_missing",
+            Self::ConnectionsTrackedFull => "connections_tracked_full",
+            Self::TimeUnsynchronised => "time_unsynchronised",
+            Self::JobUnscheduled => "job_unscheduled",
+            Self::JobLate => "job_late",
+            Self::JobOverlapping => "job_overlapping",
+            Self::LoginsFailing => "logins_failing",
+            Self::LoginSuspicious => "login_suspicious",
+            Self::MalwareFound => "malware_found",
+            Self::PrivilegeGained => "privilege_gained",
+            Self::RouteMissing => "route_missing",
+            Self::MtuWrong => "mtu_wrong",
+            Self::LinkDegraded => "link_degraded",
+            Self::AddressConflicting => "address_conflicting",
+            Self::LogFlooding => "log_flooding",
+            Self::ServiceHung => "service_hung",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
         }

@@ -2,13 +2,22 @@
 //!
 //! Reading and checking the YAML is left to `wellkept-keep`, the only place that builds a [`Keep`] from a file.
 
+mod commands;
+mod guarded;
+mod security;
 mod watched;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use watched::{Backup, ClockShown, Credential, Database, Dependency, Network, Resolves, WatchedKeep};
+pub use commands::Declared;
+pub use guarded::{Certificate, Job, JobPlace, Knobs, LOG_RATE_DEFAULT, Progress, TimeSync, plain_line};
+pub use security::{AddressRange, Logins, Privileges, Scan, Security};
+pub use watched::{
+    Backup, ClockShown, Credential, Database, Dependency, Network, NetworkWanted, Resolves, Route,
+    WatchedKeep,
+};
 
 use crate::{ActionKind, MatchOp};
 
@@ -41,6 +50,14 @@ pub struct Keep {
     pub logs: Logs,
     /// Networks, databases, credentials, backups and outside services.
     pub watched: WatchedKeep,
+    /// Logins, malware and rights.
+    pub security: Security,
+    /// Signs of progress, by service.
+    pub progress: BTreeMap<String, Progress>,
+    /// Who keeps the time.
+    pub time_sync: Option<TimeSync>,
+    /// What may be turned at services, by service.
+    pub knobs: BTreeMap<String, Knobs>,
 }
 
 /// Lines of logs.
@@ -434,6 +451,32 @@ pub struct Filesystem {
     pub free_space: Vec<FreeSpaceRule>,
     /// Paths below which nothing is ever touched.
     pub never_touch: Vec<PathBuf>,
+    /// It must be mounted.
+    pub mounted: Option<Mounted>,
+    /// Mounts it; naming it is the permission to use it.
+    pub mount: Option<Command>,
+}
+
+impl Default for Filesystem {
+    fn default() -> Self {
+        Self {
+            mountpoint: String::new(),
+            full_at: FULL_AT_DEFAULT,
+            free_space: Vec::new(),
+            never_touch: Vec::new(),
+            mounted: None,
+            mount: None,
+        }
+    }
+}
+
+/// In which way a file system must be mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mounted {
+    /// In any way.
+    Anyhow,
+    /// Writable.
+    Writable,
 }
 
 /// Share of used space from which a file system counts as full when nothing else is declared.

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::TimestampMs;
-use crate::observe::FileState;
+use crate::observe::{FileState, MountsSeen, StrainSeen};
 
 /// The parts that are read at a pace of their own.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,14 @@ pub struct LocalSeen {
     pub releases: BTreeMap<String, ReleaseSeen>,
     /// Deleted files that services still write to, biggest first.
     pub deleted: Vec<DeletedOpenSeen>,
+    /// The last look at memory, disks, connection tracking and time.
+    pub strain: Option<StrainSeen>,
+    /// Declared mount points; `None`: they could not be looked at.
+    pub mounts: Option<MountsSeen>,
+    /// How fast declared logs grow, bytes a second over the last ten seconds, by service.
+    pub log_growth: BTreeMap<String, f64>,
+    /// When declared signs of progress were written last, by service.
+    pub progress: BTreeMap<String, TimestampMs>,
     /// The last look at all processes.
     pub table: Option<ProcessTableSeen>,
 }

@@ -23,6 +23,28 @@ pub enum Means {
     Migration(String),
     /// Puts the queueing discipline of this link back.
     Queue(String),
+    /// Schedules this job again, as it is declared.
+    JobEntry(String),
+    /// Runs this job once, now.
+    RunJob(String),
+    /// Blocks this address for the declared time.
+    Block(String),
+    /// Lets this address in again.
+    Admit(String),
+    /// Moves this file aside and keeps it.
+    Quarantine(String),
+    /// Puts this file back from where it was moved to.
+    PutBack(String),
+    /// Puts this declared route back.
+    Route(String),
+    /// Gives this link its declared size of packets.
+    Mtu(String),
+    /// Turns a declared knob of the service.
+    Knob(String),
+    /// Mounts the file system.
+    Mount,
+    /// Has the service load this certificate again.
+    Reload(String),
     /// Lets a standby apply what it received.
     Replay,
     /// Puts this table of the packet filter (`family name`) back to its declared rules, or away when it has none.
@@ -41,6 +63,17 @@ impl Means {
             Self::Link(name) => ("link", name),
             Self::Migration(id) => ("migration", id),
             Self::Queue(link) => ("queue", link),
+            Self::JobEntry(name) => ("job-entry", name),
+            Self::RunJob(name) => ("run-job", name),
+            Self::Block(address) => ("block", address),
+            Self::Admit(address) => ("admit", address),
+            Self::Quarantine(path) => ("quarantine", path),
+            Self::PutBack(path) => ("put-back", path),
+            Self::Route(to) => ("route", to),
+            Self::Mtu(link) => ("mtu", link),
+            Self::Knob(word) => ("knob", word),
+            Self::Mount => ("mount", ""),
+            Self::Reload(name) => ("reload", name),
             Self::Replay => ("replay", ""),
             Self::Rules(table) => ("rules", table),
             Self::Sessions(application) => ("sessions", application),
@@ -74,6 +107,17 @@ impl FromStr for Means {
             "link" => named().map(Self::Link),
             "migration" => named().map(Self::Migration),
             "queue" => named().map(Self::Queue),
+            "job-entry" => named().map(Self::JobEntry),
+            "run-job" => named().map(Self::RunJob),
+            "block" => named().map(Self::Block),
+            "admit" => named().map(Self::Admit),
+            "quarantine" => named().map(Self::Quarantine),
+            "put-back" => named().map(Self::PutBack),
+            "route" => named().map(Self::Route),
+            "mtu" => named().map(Self::Mtu),
+            "knob" => named().map(Self::Knob),
+            "mount" => plain(Self::Mount),
+            "reload" => named().map(Self::Reload),
             "replay" => plain(Self::Replay),
             "rules" => named().map(Self::Rules),
             "sessions" => named().map(Self::Sessions),
@@ -97,6 +141,17 @@ mod tests {
             Means::Link("eth0".into()),
             Means::Migration("c 7".into()),
             Means::Queue("eth0".into()),
+            Means::Reload("www".into()),
+            Means::Knob("more_cpu".into()),
+            Means::Mount,
+            Means::Route("10.0.0.0/8 via 10.0.0.1".into()),
+            Means::Mtu("eth0".into()),
+            Means::Block("::1".into()),
+            Means::Admit("::1".into()),
+            Means::Quarantine("/a b".into()),
+            Means::PutBack("/a b".into()),
+            Means::JobEntry("j".into()),
+            Means::RunJob("j".into()),
             Means::Replay,
             Means::Rules("inet f".into()),
             Means::Sessions("report gen".into()),

@@ -1,14 +1,19 @@
 //! What the collectors saw at one instant, besides numbers: the seam between `collect` and `detect`.
 
+mod security;
+mod strain;
 mod watched;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use security::{FailingSeen, GainedSeen, GainedWay, MalwareSeen, SecuritySeen, SuspiciousSeen};
+pub use strain::{DiskSeen, DiskUserSeen, MountSeen, MountsSeen, StrainSeen, TimeSeen};
 pub use watched::{
-    ApplicationSeen, BackupSeen, ClockSeen, ConfigSeen, CredentialSeen, DatabaseSeen, DependencySeen,
-    LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, TableState, Watched,
+    ApplicationSeen, BackupSeen, CertSeen, CertificateSeen, ClockSeen, ConfigSeen, CredentialSeen,
+    DatabaseSeen, DependencySeen, JobSeen, LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, RoadsSeen,
+    TableState, Watched,
 };
 
 use crate::TimestampMs;
@@ -72,6 +77,10 @@ pub struct LimitsSeen {
     pub pids: Option<u64>,
     /// How many of those there are now.
     pub pids_used: Option<u64>,
+    /// Processes that the kernel has killed in the control group for lack of memory.
+    pub oom_kills: Option<u64>,
+    /// Periods of the processor quota so far, and in how many of them the group was held back.
+    pub cpu_periods: Option<(u64, u64)>,
     /// The control group in which they are counted.
     pub pids_group: Option<String>,
 }

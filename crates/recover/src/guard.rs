@@ -109,6 +109,8 @@ fn not_allowed(step: &PlannedAction, s: &Surroundings<'_>) -> Option<Text> {
         | EntityKind::File
         | EntityKind::Backup
         | EntityKind::Dependency
+        | EntityKind::Address
+        | EntityKind::Account
         | EntityKind::Network => false,
     });
     let text =
@@ -477,7 +479,7 @@ mod tests {
             older_than: None,
         };
         let (mountpoint, full_at) = ("/data".to_owned(), 0.95);
-        let fs = Filesystem { mountpoint, full_at, free_space: vec![rule], never_touch: Vec::new() };
+        let fs = Filesystem { mountpoint, full_at, free_space: vec![rule], ..Filesystem::default() };
         g.keep.filesystems.insert("/data".to_owned(), fs);
         assert_eq!(verdict(&g, &step), "allowed");
     }

@@ -151,6 +151,9 @@ fn is_far_forecast(incident: &Incident) -> bool {
 
 /// Until when the service may come back without us, and why; `None` when we need not wait.
 fn comes_back_until(cause: &Cause, incident: &Incident, facts: &Facts<'_>) -> Option<(TimestampMs, Text)> {
+    if cause.kind == CauseKind::OomKill {
+        return starts_itself_until(cause, incident, facts).map(|until| (until, Text::new("moment.waits")));
+    }
     if !matches!(cause.kind, CauseKind::ProcessCrash | CauseKind::ProcessDown) {
         return None;
     }

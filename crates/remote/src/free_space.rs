@@ -248,7 +248,7 @@ mod tests {
             mountpoint,
             full_at: 0.0,
             free_space: vec![FreeSpaceRule { glob, unless_open: true, older_than: None }],
-            never_touch: vec![],
+            ..Filesystem::default()
         };
         let mount = open_mount(&filesystem).expect("open");
         list(&filesystem, &mount, TimestampMs(i64::MAX)).expect("lists")

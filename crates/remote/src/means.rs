@@ -4,17 +4,21 @@
 //! longer declared is not done. Names that come from elsewhere (the id of a change) are only ever one argument, and
 //! only when they are plain.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use wellkept_model::keep::{Backup, Command, Database, Keep, Network};
+use wellkept_model::keep::{Backup, Command, Database, Job, JobPlace, Keep, Network};
 use wellkept_model::{ActionKind, EntityKind, Means, PlannedAction, Text};
 
 use crate::Outcome;
 use crate::command::{End, log_path, run};
+use crate::crontab;
 use crate::evidence::Evidence;
+use crate::isolate;
 use crate::packet_filter;
+use crate::quarantine;
 use crate::service::ended_badly;
 use crate::tail::command_line;
 
@@ -35,13 +39,45 @@ pub(crate) struct ByMeans<'a> {
 impl ByMeans<'_> {
     /// The means of a step; `None` when it is done in another way.
     pub(crate) fn of(action: &PlannedAction) -> Option<Means> {
-        let kinds = [ActionKind::Reconfigure, ActionKind::Rollback, ActionKind::TerminateSession];
+        let kinds = [
+            ActionKind::Reconfigure,
+            ActionKind::Rollback,
+            ActionKind::Restore,
+            ActionKind::Isolate,
+            ActionKind::TerminateSession,
+        ];
         action.subject.parse().ok().filter(|_| kinds.contains(&action.kind))
     }
 
     /// Does it.
     pub(crate) async fn act(&self, means: &Means, evidence: &mut Evidence) -> Outcome {
         let (name, watched) = (&self.action.target.name, &self.keep.watched);
+        let by_command = self.keep.command_for(&self.action.target, means);
+        if let Some(declared) = by_command.filter(|d| d.kind == self.action.kind) {
+            if let Some(refused) = self.mount_refused(means) {
+                return refused;
+            }
+            return self.command(declared.command).await;
+        }
+        match means {
+            Means::Block(address) => {
+                return isolate::block_address(self.keep, address, self.data_dir, self.deadline).await;
+            }
+            Means::Admit(address) => {
+                return isolate::admit_address(address, self.data_dir, self.deadline).await;
+            }
+            Means::Quarantine(path) => {
+                return quarantine::move_aside(self.keep, self.action, path, self.data_dir);
+            }
+            Means::PutBack(path) => return quarantine::put_back(self.action, path, self.data_dir),
+            _ => {}
+        }
+        if let Means::JobEntry(job) = means {
+            return match watched.jobs.get(job).filter(|j| j.is_of(&self.action.target)) {
+                Some(job) => self.job_entry(job, evidence).await,
+                None => self.undeclared(),
+            };
+        }
         match (self.action.target.kind, means) {
             (EntityKind::Service | EntityKind::Backup, Means::Credential(credential)) => {
                 let sync = watched.credentials.get(credential).and_then(|c| c.sync.as_ref());
@@ -112,6 +148,36 @@ impl ByMeans<'_> {
         Outcome::failed(text("outcome.backup_not_restored"))
     }
 
+    /// Appends the declared line to its crontab, or starts the declared timer.
+    async fn job_entry(&self, job: &Job, evidence: &mut Evidence) -> Outcome {
+        match &job.place {
+            Some(JobPlace::Timer(unit)) => {
+                let argv =
+                    ["systemctl", "--no-ask-password", "start", "--", unit].map(str::to_owned).to_vec();
+                self.command(&Command { argv, within: Duration::from_secs(30) }).await
+            }
+            Some(JobPlace::Crontab { file, line }) => crontab::put(file, line, &job.name, evidence),
+            None => self.undeclared(),
+        }
+    }
+
+    /// A mount on top of another one, or of files, would hide what is there.
+    fn mount_refused(&self, means: &Means) -> Option<Outcome> {
+        if *means != Means::Mount {
+            return None;
+        }
+        let place = Path::new(&self.action.target.name);
+        let text = |key: &str| Text::new(key).with("target", &self.action.target);
+        let there = std::fs::symlink_metadata(place).ok()?;
+        let above = place.parent().and_then(|p| std::fs::symlink_metadata(p).ok());
+        let is_mounted = above.is_some_and(|above| there.dev() != above.dev());
+        if is_mounted {
+            return Some(Outcome::failed(text("outcome.mount_there")));
+        }
+        let holds = std::fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_some());
+        holds.then(|| Outcome::failed(text("outcome.mount_covers")))
+    }
+
     async fn declared(&self, command: Option<&Command>) -> Outcome {
         match command {
             Some(command) => self.command(command).await,
@@ -179,6 +245,17 @@ impl ByMeans<'_> {
             Means::Link(link) if network.links.contains_key(link) => {
                 self.command(&words(inside("ip"), &["link", "set", "dev", link, "up"])).await
             }
+            Means::Route(to) if network.wanted.routes.iter().any(|r| r.to_string() == *to) => {
+                let rest: Vec<&str> = ["route", "replace"].into_iter().chain(to.split(' ')).collect();
+                self.command(&words(inside("ip"), &rest)).await
+            }
+            Means::Mtu(link) => match network.wanted.mtu.get(link) {
+                Some(mtu) => {
+                    let mtu = mtu.to_string();
+                    self.command(&words(inside("ip"), &["link", "set", "dev", link, "mtu", &mtu])).await
+                }
+                None => self.undeclared(),
+            },
             Means::Queue(link) => match network.links.get(link) {
                 Some(Some(queue)) if queue == "noqueue" => {
                     self.command(&words(inside("tc"), &["qdisc", "del", "dev", link, "root"])).await

@@ -55,6 +55,7 @@ mod tests {
             rules: Some(file),
             carries: vec![],
             may: vec![],
+            wanted: Default::default(),
         };
         (temp, network)
     }

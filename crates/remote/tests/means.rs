@@ -213,3 +213,131 @@ async fn a_rollback_whose_configuration_test_fails_is_taken_back() {
         assert_eq!(std::fs::read_to_string(&path).expect("text"), content);
     }
 }
+
+#[tokio::test]
+async fn a_file_system_is_mounted_only_where_nothing_would_be_hidden() {
+    let mut world = world();
+    let log = world.path("log").to_string_lossy().into_owned();
+    let place = world.path("mnt");
+    std::fs::create_dir(&place).expect("made");
+    let name = place.to_string_lossy().into_owned();
+    let target = || EntityId::filesystem(&name);
+    let mount = || async { run(&world, ActionKind::Reconfigure, target(), &Means::Mount).await };
+    assert_eq!(mount().await.text.key, "outcome.not_declared");
+    let mount = sh(&format!("echo mounted >> {log}"));
+    let fs = wellkept_model::keep::Filesystem { mountpoint: name.clone(), mount, ..Default::default() };
+    world.keep.filesystems.insert(name.clone(), fs);
+    let mount = || async { run(&world, ActionKind::Reconfigure, target(), &Means::Mount).await };
+    std::fs::write(place.join("x"), "x").expect("written");
+    assert_eq!(mount().await.text.key, "outcome.mount_covers");
+    std::fs::remove_file(place.join("x")).expect("removed");
+    assert_eq!((mount().await.status, said(&world).as_str()), (ActionStatus::Succeeded, "mounted\n"));
+}
+
+#[tokio::test]
+async fn the_declared_line_goes_back_into_the_crontab_once_and_all_else_stays() {
+    let mut world = world();
+    let file = world.path("crontab");
+    std::fs::write(&file, "MAILTO=x\n0 3 * * * root other").expect("written");
+    let place = wellkept_model::keep::JobPlace::Crontab { file: file.clone(), line: "@daily root x".into() };
+    let job = wellkept_model::keep::Job {
+        name: "j".into(),
+        place: Some(place),
+        trace: None,
+        due: None,
+        process: None,
+        run: sh("exit 0"),
+        service: Some("db".into()),
+        every: SECOND,
+        may: vec![],
+    };
+    world.keep.watched.jobs.insert("j".into(), job);
+    let entry = Means::JobEntry("j".into());
+    for key in ["outcome.job_entry_put", "outcome.job_entry_there"] {
+        let done = run(&world, ActionKind::Restore, EntityId::service("db"), &entry).await;
+        assert_eq!(done.text.key, key);
+        let text = std::fs::read_to_string(&file).expect("there");
+        assert_eq!(text, "MAILTO=x\n0 3 * * * root other\n@daily root x\n");
+        std::fs::remove_dir_all(world.data()).expect("evidence of its own for each");
+    }
+    let other = run(&world, ActionKind::Restore, EntityId::service("app"), &entry).await;
+    assert_eq!(other.text.key, "outcome.not_declared", "it is another service's job");
+}
+
+#[tokio::test]
+async fn a_file_is_moved_aside_as_it_was_found_and_comes_back_with_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut world = world();
+    let folder = world.path("up");
+    std::fs::create_dir(&folder).expect("made");
+    let path = folder.join("a b");
+    std::fs::write(&path, "evil").expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("set");
+    let name = path.to_string_lossy().into_owned();
+    let target = || EntityId::new(EntityKind::File, &name);
+    let mut aside = step(ActionKind::Isolate, target(), &Means::Quarantine(name.clone()));
+    aside.undo = Undo::Means { subject: Means::PutBack(name.clone()).to_string() };
+    aside.to_version = Some(sha256(b"evil"));
+    let refused = world.hands().execute(id(1), &aside, &[], now()).await;
+    assert_eq!(refused.text.key, "outcome.refuse_quarantine", "nothing is declared");
+    let folders = vec![folder];
+    world.keep.security.scan =
+        Some(wellkept_model::keep::Scan { folders, quarantine: true, clamd: None, every: SECOND });
+    let hands = world.hands();
+    let other = wellkept_model::PlannedAction { to_version: Some(sha256(b"good")), ..aside.clone() };
+    let changed = hands.execute(id(2), &other, &[], now()).await;
+    assert_eq!((changed.text.key.as_str(), path.exists()), ("outcome.quarantine_changed", true));
+    let done = hands.execute(id(3), &aside, &[], now()).await;
+    assert_eq!((done.status, path.exists()), (ActionStatus::Succeeded, false), "{done:?}");
+    assert_eq!(hands.undo(id(3), &aside, &[], now()).await.status, ActionStatus::RolledBack);
+    let mode = std::fs::metadata(&path).expect("back").permissions().mode() & 0o7777;
+    assert_eq!((std::fs::read(&path).expect("read"), mode), (b"evil".to_vec(), 0o640));
+}
+
+#[tokio::test]
+async fn a_declared_route_and_size_are_set_in_the_namespace_of_their_network() {
+    use wellkept_model::keep::{AddressRange, Network, NetworkWanted, Route};
+    let mut world = world();
+    let space = format!("wk-means-{}", std::process::id());
+    let shell = |line: &str| {
+        let done = std::process::Command::new("sh").args(["-c", line]).output().expect("sh is there");
+        assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    shell(&format!(
+        "ip netns add {space} && ip -n {space} link add name a type veth peer name b && \
+         ip -n {space} addr add 10.9.0.2/24 dev a && ip -n {space} link set dev b up && ip -n {space} link set dev a up mtu 1400"
+    ));
+    let to = AddressRange::parse("10.77.0.0/16").expect("a range");
+    let route = Route { to, via: "10.9.0.1".parse().ok(), dev: Some("a".into()) };
+    let wanted = NetworkWanted {
+        routes: vec![route.clone()],
+        mtu: [("a".to_owned(), 1500)].into(),
+        ..NetworkWanted::default()
+    };
+    let network = Network {
+        name: "n".into(),
+        namespace: Some(space.clone()),
+        links: BTreeMap::new(),
+        rules: None,
+        carries: vec![],
+        may: vec![],
+        wanted,
+    };
+    world.keep.watched.networks.insert("n".into(), network);
+    let target = || EntityId::new(EntityKind::Network, "n");
+    let mut done = Vec::new();
+    for means in [
+        Means::Route(route.to_string()),
+        Means::Mtu("a".into()),
+        Means::Route("0.0.0.0/0 via 10.9.0.1".into()),
+        Means::Mtu("b".into()),
+    ] {
+        done.push(run(&world, ActionKind::Reconfigure, target(), &means).await.status);
+    }
+    let state = shell(&format!("ip -n {space} route; ip -n {space} link show dev a"));
+    shell(&format!("ip netns del {space}"));
+    use ActionStatus::{Failed, Succeeded};
+    assert_eq!(done, [Succeeded, Succeeded, Failed, Failed]);
+    assert!(state.contains("10.77.0.0/16 via 10.9.0.1") && state.contains("mtu 1500"), "{state}");
+}

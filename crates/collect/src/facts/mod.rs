@@ -5,4 +5,6 @@ pub(crate) mod kept;
 pub(crate) mod listeners;
 pub(crate) mod release;
 mod sock_diag;
+pub(crate) mod strain;
 pub(crate) mod table;
+pub(crate) mod traces;

@@ -35,18 +35,18 @@ const MEMORY_LIMIT: &str = "wellkept_service_cgroup_memory_limit_bytes";
 const PIDS_LIMIT: &str = "wellkept_service_cgroup_pids_limit";
 const PIDS_CURRENT: &str = "wellkept_service_cgroup_pids_current";
 
-const ROWS: [Row; 5] = [
+const OOM_KILLS: &str = "wellkept_service_cgroup_oom_kills_total";
+const CPU_PERIODS: &str = "wellkept_service_cgroup_cpu_periods_total";
+const CPU_THROTTLED: &str = "wellkept_service_cgroup_cpu_throttled_periods_total";
+
+const ROWS: [Row; 7] = [
     (MEMORY_LIMIT, "memory", "memory.limit_in_bytes", "memory.max", None),
     ("wellkept_service_cgroup_memory_usage_bytes", "memory", "memory.usage_in_bytes", "memory.current", None),
-    (
-        "wellkept_service_cgroup_oom_kills_total",
-        "memory",
-        "memory.oom_control",
-        "memory.events",
-        Some("oom_kill"),
-    ),
+    (OOM_KILLS, "memory", "memory.oom_control", "memory.events", Some("oom_kill")),
     (PIDS_LIMIT, "pids", "pids.max", "pids.max", None),
     (PIDS_CURRENT, "pids", "pids.current", "pids.current", None),
+    (CPU_PERIODS, "cpu", "cpu.stat", "cpu.stat", Some("nr_periods")),
+    (CPU_THROTTLED, "cpu", "cpu.stat", "cpu.stat", Some("nr_throttled")),
 ];
 
 impl Group {
@@ -63,6 +63,7 @@ impl Group {
     /// Emits what the kernel has; a limit of "none" is no sample.
     pub(super) fn emit(&mut self, pairs: &[(&str, &str)], out: &mut Series, limits: &mut LimitsSeen) {
         (limits.memory_bytes, limits.pids, limits.pids_used) = (None, None, None);
+        (limits.oom_kills, limits.cpu_periods) = (None, None);
         for value in &mut self.values {
             let number = value.source.read().ok().and_then(|text| number(text, value.key));
             if let Some(number) = number {
@@ -80,6 +81,16 @@ impl Group {
 )]
 fn note(metric: &str, number: f64, limits: &mut LimitsSeen) {
     let place = match metric {
+        OOM_KILLS => &mut limits.oom_kills,
+        CPU_PERIODS => {
+            limits.cpu_periods = Some((number as u64, 0));
+            return;
+        }
+        CPU_THROTTLED => {
+            // Without a quota there are no periods.
+            limits.cpu_periods = limits.cpu_periods.map(|(periods, _)| (periods, number as u64));
+            return;
+        }
         MEMORY_LIMIT => &mut limits.memory_bytes,
         PIDS_LIMIT => &mut limits.pids,
         PIDS_CURRENT => &mut limits.pids_used,
@@ -188,5 +199,62 @@ mod tests {
         assert_eq!(path("4:memory:/\n0::/slice\n"), Some(dir.path().join("unified/slice/memory.max")));
         assert_eq!(path("4:memory:/\n0::/\n"), None, "the root belongs to everybody");
         assert_eq!(path("4:memory:/../../etc\n"), None);
+    }
+
+    /// A group of version 1 of our own, with one process in it.
+    struct Real {
+        dir: PathBuf,
+        child: std::process::Child,
+    }
+
+    impl Real {
+        fn new(controller: &str, limits: &[(&str, &str)], line: &str) -> Self {
+            let name = format!("wellkept-test-{}-{controller}", std::process::id());
+            let dir = Path::new("/sys/fs/cgroup").join(controller).join(name);
+            std::fs::create_dir(&dir).expect("groups can be made");
+            limits.iter().for_each(|(file, value)| std::fs::write(dir.join(file), value).expect("set"));
+            let script = format!("echo $$ > {}/cgroup.procs; {line}", dir.display());
+            let mut child = std::process::Command::new("sh");
+            child.args(["-c", &script]).stderr(std::process::Stdio::null());
+            Self { dir, child: child.spawn().expect("started") }
+        }
+
+        fn wait_for(&self, holds: impl Fn(&LimitsSeen) -> bool) -> LimitsSeen {
+            loop {
+                let mut limits = LimitsSeen::default();
+                if let Some(mut group) = Group::of(self.child.id()) {
+                    group.emit(&[], &mut Series::default(), &mut limits);
+                }
+                if holds(&limits) {
+                    return limits;
+                }
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    impl Drop for Real {
+        fn drop(&mut self) {
+            self.child.kill().and_then(|()| self.child.wait()).expect("it is ours");
+            while std::fs::remove_dir(&self.dir).is_err() {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_that_its_quota_holds_back_is_counted_by_the_kernel() {
+        let limits = [("cpu.cfs_period_us", "10000"), ("cpu.cfs_quota_us", "1000")];
+        let real = Real::new("cpu", &limits, "while :; do :; done");
+        let seen = real.wait_for(|l| l.cpu_periods.is_some_and(|(_, throttled)| throttled > 2));
+        assert!(seen.cpu_periods.is_some_and(|(periods, throttled)| throttled <= periods));
+    }
+
+    #[test]
+    fn a_kill_for_lack_of_memory_is_counted_in_its_group() {
+        let limits = [("memory.limit_in_bytes", "16777216")];
+        let real = Real::new("memory", &limits, "tail /dev/zero; sleep 60");
+        let seen = real.wait_for(|l| l.oom_kills.is_some_and(|kills| kills > 0));
+        assert_eq!(seen.memory_bytes, Some(16 << 20));
     }
 }

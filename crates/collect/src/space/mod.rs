@@ -128,7 +128,7 @@ mod tests {
                 unless_open: true,
                 older_than: None,
             }],
-            never_touch: vec![],
+            ..Filesystem::default()
         };
         let got = inspect_with(&fs, crate::clock::wall(), Budget::default(), proc.path());
         let rule = &got.rules[0];

@@ -241,7 +241,7 @@ mod tests {
             let rule =
                 |p: &&str| FreeSpaceRule { glob: format!("{root}/{p}"), unless_open: true, older_than: None };
             let free_space = patterns.iter().map(rule).collect();
-            let fs = Filesystem { mountpoint: root, full_at: 0.9, free_space, never_touch: vec![] };
+            let fs = Filesystem { mountpoint: root, full_at: 0.9, free_space, ..Filesystem::default() };
             Self { dir, fs }
         }
 

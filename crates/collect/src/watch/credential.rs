@@ -107,19 +107,19 @@ fn differing(store: &Path, copies: &[PathBuf]) -> Result<Option<String>, String>
 }
 
 /// The end of a log that grows, is cut or is replaced.
-struct Tail {
+pub(super) struct Tail {
     path: PathBuf,
     /// Inode and how far it was read; `None`: not looked at yet, so what is there is old.
     read: Option<(u64, u64)>,
 }
 
 impl Tail {
-    fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf) -> Self {
         Self { path, read: None }
     }
 
     /// What was written since the last call; a log that cannot be read says nothing.
-    fn new_lines(&mut self) -> String {
+    pub(super) fn new_lines(&mut self) -> String {
         let Ok(meta) = std::fs::metadata(&self.path) else { return String::new() };
         let (inode, len) = (meta.ino(), meta.len());
         let Some((known, at)) = self.read.replace((inode, len)) else { return String::new() };

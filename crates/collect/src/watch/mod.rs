@@ -5,17 +5,24 @@
 //! cheap sign (a failing check, segments that are sent again) says that it is worth the effort.
 
 mod backup;
+mod certificate;
 mod clock;
 mod config;
 mod credential;
 mod database;
 mod dependency;
+mod job;
+mod logins;
 mod names;
 mod netlink;
 mod network;
 mod nft;
+mod privileges;
 mod program;
+mod roads;
+mod scan;
 mod sql;
+mod x509;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -125,6 +132,9 @@ impl Watches {
         for backup in watched.backups.values() {
             start(tokio::spawn(backup::watch(s.clone(), backup.clone())));
         }
+        for certificate in watched.certificates.values() {
+            start(tokio::spawn(certificate::watch(s.clone(), certificate.clone())));
+        }
         for credential in watched.credentials.values() {
             start(tokio::spawn(credential::watch(s.clone(), credential.clone())));
         }
@@ -134,8 +144,21 @@ impl Watches {
         for dependency in watched.dependencies.values() {
             start(tokio::spawn(dependency::watch(s.clone(), dependency.clone())));
         }
+        if let Some(logins) = &keep.security.logins {
+            start(tokio::spawn(logins::watch(s.clone(), logins.clone())));
+        }
+        if let Some(scan) = &keep.security.scan {
+            start(tokio::spawn(scan::watch(s.clone(), scan.clone())));
+        }
+        if let Some(privileges) = &keep.security.privileges {
+            start(tokio::spawn(privileges::watch(s.clone(), privileges.clone())));
+        }
+        for job in watched.jobs.values() {
+            start(tokio::spawn(job::watch(s.clone(), job.clone())));
+        }
         for network in watched.networks.values() {
             start(tokio::spawn(network::watch(s.clone(), network.clone())));
+            start(tokio::spawn(roads::watch(s.clone(), network.clone())));
             if let Some(rules) = &network.rules {
                 start(tokio::spawn(nft::watch(s.clone(), network.clone(), rules.clone())));
             }
@@ -162,7 +185,7 @@ fn declares_same(a: &Keep, b: &Keep) -> bool {
         });
         services.collect()
     };
-    a.watched == b.watched && of(a) == of(b)
+    a.watched == b.watched && a.security == b.security && of(a) == of(b)
 }
 
 /// Waits for the next look: `every` after the last one, or sooner when asked to look closely.

@@ -27,6 +27,7 @@ const RTM_GETLINK: u16 = 18;
 const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
 const IFLA_QDISC: u16 = 6;
 const IFF_UP: u32 = 0x1;
 const IFF_LOWER_UP: u32 = 0x1_0000;
@@ -40,6 +41,8 @@ pub(super) struct Link {
     pub(super) up: bool,
     pub(super) carrier: bool,
     pub(super) queue: String,
+    /// Largest packet, bytes.
+    pub(super) mtu: u32,
 }
 
 /// A way to ask.
@@ -73,15 +76,28 @@ impl Links {
     }
 
     fn connect(&self) -> io::Result<OwnedFd> {
-        let Some(path) = self.namespace.clone() else { return open() };
-        let thread = std::thread::Builder::new().name("namespace".to_owned());
-        let inside = thread.spawn(move || -> io::Result<OwnedFd> {
-            let namespace = File::open(path)?;
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
-            open()
-        });
-        inside?.join().map_err(|_| io::Error::other("the thread ended early"))?
+        inside(self.namespace.clone(), open)?
     }
+}
+
+/// Does something in a network namespace; `None`: in our own.
+pub(super) fn inside<T: Send + 'static>(
+    namespace: Option<PathBuf>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let Some(path) = namespace else { return Ok(work()) };
+    let thread = std::thread::Builder::new().name("namespace".to_owned());
+    let done = thread.spawn(move || -> io::Result<T> {
+        let namespace = File::open(path)?;
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+        Ok(work())
+    });
+    done?.join().map_err(|_| io::Error::other("the thread ended early"))?
+}
+
+/// Where a named namespace is.
+pub(super) fn namespace_path(name: &str) -> PathBuf {
+    PathBuf::from(NAMESPACES).join(name)
 }
 
 fn open() -> io::Result<OwnedFd> {
@@ -123,7 +139,9 @@ fn parse(answer: &[u8]) -> io::Result<Option<Link>> {
             let flags = word(MESSAGE_HEAD + 8).ok_or_else(cut)?;
             let queue = attribute(answer, IFLA_QDISC).unwrap_or_default();
             let queue = String::from_utf8_lossy(queue).trim_end_matches('\0').to_owned();
-            Ok(Some(Link { up: flags & IFF_UP != 0, carrier: flags & IFF_LOWER_UP != 0, queue }))
+            let mtu =
+                attribute(answer, IFLA_MTU).and_then(|b| b.try_into().ok()).map_or(0, u32::from_ne_bytes);
+            Ok(Some(Link { mtu, up: flags & IFF_UP != 0, carrier: flags & IFF_LOWER_UP != 0, queue }))
         }
         other => Err(io::Error::new(io::ErrorKind::InvalidData, format!("an answer of kind {other}"))),
     }

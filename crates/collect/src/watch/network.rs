@@ -117,7 +117,13 @@ mod tests {
 
     #[test]
     fn a_link_that_goes_down_is_remembered_and_one_that_never_was_up_is_not() {
-        let up = || Some(super::super::netlink::Link { up: true, carrier: true, queue: String::new() });
+        let up = || {
+            Some(super::super::netlink::Link {
+                up: true,
+                carrier: true,
+                ..super::super::netlink::Link::default()
+            })
+        };
         let down = || Some(super::super::netlink::Link::default());
         let mut seen = LinkSeen::default();
         for (at, found) in [(1, down()), (2, up()), (3, down()), (4, down()), (5, up()), (6, None)] {

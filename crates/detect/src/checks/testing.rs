@@ -215,6 +215,7 @@ pub(crate) fn network(name: &str) -> wellkept_model::keep::Network {
         rules: None,
         carries: Vec::new(),
         may: Vec::new(),
+        wanted: Default::default(),
     }
 }
 

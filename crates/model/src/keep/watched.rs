@@ -1,11 +1,12 @@
 //! What is declared about networks, databases, credentials, backups and outside services.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Command;
+use super::{AddressRange, Certificate, Command, Job};
 use crate::ActionKind;
 
 /// All of it by name.
@@ -13,12 +14,16 @@ use crate::ActionKind;
 pub struct WatchedKeep {
     /// Backups.
     pub backups: BTreeMap<String, Backup>,
+    /// Certificates that services serve.
+    pub certificates: BTreeMap<String, Certificate>,
     /// Credentials that somebody else may change.
     pub credentials: BTreeMap<String, Credential>,
     /// PostgreSQL servers, by the name of their service.
     pub databases: BTreeMap<String, Database>,
     /// Services of others that ours need.
     pub dependencies: BTreeMap<String, Dependency>,
+    /// Jobs that run at their times.
+    pub jobs: BTreeMap<String, Job>,
     /// Networks of this host.
     pub networks: BTreeMap<String, Network>,
 }
@@ -154,4 +159,36 @@ pub struct Network {
     pub carries: Vec<String>,
     /// What may be done without asking.
     pub may: Vec<ActionKind>,
+    /// What else must hold there.
+    pub wanted: NetworkWanted,
+}
+
+/// What must hold in a network besides links that are up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkWanted {
+    /// Routes that must be there.
+    pub routes: Vec<Route>,
+    /// Largest packet of a link, bytes.
+    pub mtu: BTreeMap<String, u32>,
+    /// Least speed of a link, megabits a second.
+    pub speed: BTreeMap<String, u32>,
+}
+
+/// A route as `ip route` writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Where it leads.
+    pub to: AddressRange,
+    /// Over which neighbour.
+    pub via: Option<IpAddr>,
+    /// Over which link.
+    pub dev: Option<String>,
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.to.address, self.to.prefix)?;
+        self.via.iter().try_for_each(|via| write!(f, " via {via}"))?;
+        self.dev.iter().try_for_each(|dev| write!(f, " dev {dev}"))
+    }
 }

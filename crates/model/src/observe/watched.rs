@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::SecuritySeen;
 use crate::TimestampMs;
 
 /// Latest results by name. What was never looked at is not in it.
@@ -14,6 +15,8 @@ use crate::TimestampMs;
 pub struct Watched {
     /// By backup.
     pub backups: BTreeMap<String, BackupSeen>,
+    /// By certificate.
+    pub certificates: BTreeMap<String, CertificateSeen>,
     /// By service.
     pub clocks: BTreeMap<String, ClockSeen>,
     /// By service: tests of its configuration.
@@ -24,8 +27,12 @@ pub struct Watched {
     pub databases: BTreeMap<String, DatabaseSeen>,
     /// By dependency.
     pub dependencies: BTreeMap<String, DependencySeen>,
+    /// By job.
+    pub jobs: BTreeMap<String, JobSeen>,
     /// By service: what its resolver answers.
     pub names: BTreeMap<String, NamesSeen>,
+    /// Logins, malware and rights.
+    pub security: SecuritySeen,
     /// By network.
     pub networks: BTreeMap<String, NetworkSeen>,
 }
@@ -46,6 +53,65 @@ pub struct BackupSeen {
     /// Last line of the job's log that speaks of a refused login.
     pub refused_login: Option<String>,
     /// Why nothing could be seen.
+    pub problem: Option<String>,
+}
+
+/// A certificate as it is served, and as it lies on disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateSeen {
+    /// When.
+    pub at: TimestampMs,
+    /// What is served; `None`: nothing could be seen.
+    pub served: Option<CertSeen>,
+    /// What lies on disk, when a file is declared.
+    pub on_disk: Option<CertSeen>,
+    /// Looks in a row that saw it served as it is now.
+    pub in_a_row: u32,
+    /// Why nothing could be seen.
+    pub problem: Option<String>,
+}
+
+/// One certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertSeen {
+    /// SHA-256 of the certificate, hex.
+    pub sha256: String,
+    /// Valid from.
+    pub not_before: TimestampMs,
+    /// Valid until.
+    pub not_after: TimestampMs,
+    /// Names that it is for, at most twenty.
+    pub names: Vec<String>,
+    /// It is for the declared name.
+    pub names_match: bool,
+    /// Why the chain leads to nobody who is trusted; `None`: it does lead there, or that was not judged.
+    pub untrusted: Option<String>,
+}
+
+impl CertSeen {
+    /// True when it holds at this time, for the declared name, and is trusted.
+    #[must_use]
+    pub fn is_good(&self, now: TimestampMs) -> bool {
+        self.not_before <= now && now < self.not_after && self.names_match && self.untrusted.is_none()
+    }
+}
+
+/// A job that runs at its times.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSeen {
+    /// When.
+    pub at: TimestampMs,
+    /// When it was looked at first: what is late is counted from then when there is no trace.
+    pub first_at: TimestampMs,
+    /// Whether its entry is there; `None`: none is declared, or it could not be read.
+    pub scheduled: Option<bool>,
+    /// When its trace was written last.
+    pub last_run: Option<TimestampMs>,
+    /// Runs that go on now.
+    pub runs: u32,
+    /// Since when the oldest of them goes on.
+    pub oldest_since: Option<TimestampMs>,
+    /// Why something could not be seen.
     pub problem: Option<String>,
 }
 
@@ -167,12 +233,33 @@ pub struct NetworkSeen {
     pub links: BTreeMap<String, LinkSeen>,
     /// Tables of the packet filter that are not as declared: `inet f` and in which way.
     pub tables: BTreeMap<String, TableState>,
+    /// Routes, sizes of packets, quality of links and addresses that are not as they should be.
+    #[serde(default)]
+    pub roads: RoadsSeen,
     /// When the packet filter was looked at.
     pub rules_at: TimestampMs,
     /// Share of TCP segments that were sent again in the last seconds, 0 to 1.
     pub resent: f64,
     /// Segments that were sent again in the last seconds.
     pub resent_count: u64,
+    /// Why nothing could be seen.
+    pub problem: Option<String>,
+}
+
+/// What is wrong with the ways through a network; empty is well.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RoadsSeen {
+    /// When.
+    pub at: TimestampMs,
+    /// Declared routes that are not there.
+    pub routes_missing: Vec<String>,
+    /// Links whose size of packets is another one than declared, with theirs.
+    pub mtu: BTreeMap<String, u32>,
+    /// Links that are slower than declared or lose packets, and in which way.
+    pub degraded: BTreeMap<String, String>,
+    /// Addresses that two machines use, and how that shows.
+    pub conflicts: BTreeMap<String, String>,
     /// Why nothing could be seen.
     pub problem: Option<String>,
 }

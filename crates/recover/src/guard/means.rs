@@ -3,8 +3,10 @@
 //! A step by declared means is allowed by the section that declares them and by nothing else: what a service may do with
 //! its own files says nothing about its sessions or its migrations.
 
+use std::path::Path;
+
 use wellkept_model::keep::Keep;
-use wellkept_model::{ActionKind, EntityKind, Means, PlannedAction};
+use wellkept_model::{ActionKind, EntityId, EntityKind, Means, PlannedAction};
 
 /// Whether the step may be done without asking. `None`: it is no step by declared means.
 pub(super) fn allowed(step: &PlannedAction, keep: &Keep) -> Option<bool> {
@@ -13,6 +15,21 @@ pub(super) fn allowed(step: &PlannedAction, keep: &Keep) -> Option<bool> {
     let by = step.subject.parse::<Means>().ok();
     let kind = step.kind;
     let may = |words: Option<&Vec<ActionKind>>| words.is_some_and(|w| w.contains(&kind));
+    if let Some(declared) = by.as_ref().and_then(|by| keep.command_for(&step.target, by)) {
+        return Some(declared.allows(kind));
+    }
+    match &by {
+        Some(Means::Block(address)) => return Some(may_block(step, address, keep)),
+        Some(Means::Quarantine(path)) => {
+            let same = step.target == EntityId::new(EntityKind::File, path);
+            return Some(same && kind == ActionKind::Isolate && keep.may_quarantine(Path::new(path)));
+        }
+        _ => {}
+    }
+    if let Some(Means::JobEntry(job)) = &by {
+        let job = watched.jobs.get(job).filter(|j| j.place.is_some() && j.is_of(&step.target));
+        return Some(kind == ActionKind::Restore && may(job.map(|j| &j.may)));
+    }
     Some(match (step.target.kind, by) {
         (EntityKind::Network, by) => {
             let network = watched.networks.get(name);
@@ -22,6 +39,12 @@ pub(super) fn allowed(step: &PlannedAction, keep: &Keep) -> Option<bool> {
                 }
                 (Some(Means::Queue(l)), ActionKind::Rollback) => {
                     network.is_some_and(|n| n.links.get(l).is_some_and(Option::is_some))
+                }
+                (Some(Means::Route(to)), ActionKind::Reconfigure) => {
+                    network.is_some_and(|n| n.wanted.routes.iter().any(|r| r.to_string() == *to))
+                }
+                (Some(Means::Mtu(l)), ActionKind::Reconfigure) => {
+                    network.is_some_and(|n| n.wanted.mtu.contains_key(l))
                 }
                 (Some(Means::Rules(_)), ActionKind::Rollback) => network.is_some_and(|n| n.rules.is_some()),
                 _ => false,
@@ -52,6 +75,18 @@ pub(super) fn allowed(step: &PlannedAction, keep: &Keep) -> Option<bool> {
     })
 }
 
+/// Only a step about that address, or about an account that was entered from there.
+fn may_block(step: &PlannedAction, address: &str, keep: &Keep) -> bool {
+    let about = match step.target.kind {
+        EntityKind::Address => step.target.name == address,
+        EntityKind::Account => true,
+        _ => false,
+    };
+    let parsed = address.parse().ok();
+    let may = parsed.is_some_and(|a| keep.security.logins.as_ref().is_some_and(|l| l.may_block(a).is_some()));
+    about && may && step.kind == ActionKind::Isolate
+}
+
 fn service_step(name: &str, by: &Means, kind: ActionKind, keep: &Keep) -> bool {
     let database = keep.watched.databases.get(name).filter(|d| d.may.contains(&kind));
     match (by, kind) {
@@ -74,7 +109,6 @@ mod tests {
 
     use super::*;
     use crate::testing::{keep, restart};
-    use wellkept_model::EntityId;
     use wellkept_model::keep::{Backup, Command, Credential, Database, Dependency, Network};
 
     const ALL: [ActionKind; 4] =
@@ -82,6 +116,14 @@ mod tests {
 
     fn command() -> Option<Command> {
         Some(Command { argv: vec!["/bin/x".to_owned()], within: Duration::from_secs(1) })
+    }
+
+    fn route() -> wellkept_model::keep::Route {
+        wellkept_model::keep::Route {
+            to: wellkept_model::keep::AddressRange::parse("10.1.0.0/16").unwrap(),
+            via: "10.0.0.1".parse().ok(),
+            dev: None,
+        }
     }
 
     /// Everything is declared; `may` is the same everywhere.
@@ -144,6 +186,11 @@ mod tests {
             rules: Some("/r".into()),
             carries: vec![],
             may,
+            wanted: wellkept_model::keep::NetworkWanted {
+                routes: vec![route()],
+                mtu: [("eth0".to_owned(), 1500)].into(),
+                ..Default::default()
+            },
         };
         w.networks.insert("n".into(), network);
         keep
@@ -159,6 +206,8 @@ mod tests {
         [
             (ActionKind::Reconfigure, "network:n", "link eth0"),
             (ActionKind::Rollback, "network:n", "queue eth0"),
+            (ActionKind::Reconfigure, "network:n", "route 10.1.0.0/16 via 10.0.0.1"),
+            (ActionKind::Reconfigure, "network:n", "mtu eth0"),
             (ActionKind::Rollback, "network:n", "rules inet f"),
             (ActionKind::Reconfigure, "dependency:pay", "fallback-on pay"),
             (ActionKind::Reconfigure, "dependency:pay", "fallback-off pay"),
@@ -205,6 +254,9 @@ mod tests {
     fn what_is_not_declared_is_not_allowed() {
         for (kind, target, subject) in [
             (ActionKind::Reconfigure, "network:n", "link eth9"),
+            (ActionKind::Reconfigure, "network:n", "route 0.0.0.0/0 via 10.0.0.1"),
+            (ActionKind::Reconfigure, "network:n", "mtu eth1"),
+            (ActionKind::Rollback, "network:n", "mtu eth0"),
             (ActionKind::Rollback, "network:n", "queue eth1"),
             (ActionKind::Rollback, "network:n", "link eth0"),
             (ActionKind::Reconfigure, "network:n", "rules inet f"),
@@ -234,6 +286,42 @@ mod tests {
     fn a_file_or_a_restart_of_a_service_is_judged_elsewhere() {
         for (kind, subject) in [(ActionKind::Rollback, "/etc/x"), (ActionKind::Restart, "")] {
             assert_eq!(allowed(&step(kind, "service:db", subject), &everything(&ALL)), None);
+        }
+    }
+
+    #[test]
+    fn an_address_and_a_file_are_isolated_only_as_declared_and_only_by_a_step_about_them() {
+        use wellkept_model::keep::{Logins, Scan};
+        let mut keep = keep(&["a"]);
+        let block = |target: &str| step(ActionKind::Isolate, target, "block 203.0.113.9");
+        let aside = |target: &str| step(ActionKind::Isolate, target, "quarantine /up/x");
+        assert_eq!(allowed(&block("address:203.0.113.9"), &keep), Some(false));
+        assert_eq!(allowed(&aside("file:/up/x"), &keep), Some(false));
+        let second = Duration::from_secs(1);
+        keep.security.logins = Some(Logins {
+            log: "/x".into(),
+            failures: 3,
+            within: second,
+            block_for: Some(second),
+            never_block: vec![],
+        });
+        let folders = vec!["/up".into()];
+        keep.security.scan = Some(Scan { folders, quarantine: true, clamd: None, every: second });
+        for (step, may) in [
+            (block("address:203.0.113.9"), true),
+            (block("account:ann"), true),
+            (block("address:203.0.113.8"), false),
+            (block("service:a"), false),
+            (step(ActionKind::Isolate, "address:127.0.0.1", "block 127.0.0.1"), false),
+            (step(ActionKind::Isolate, "address:x", "block x"), false),
+            (step(ActionKind::Reconfigure, "address:203.0.113.9", "block 203.0.113.9"), false),
+            (aside("file:/up/x"), true),
+            (aside("file:/up/y"), false),
+            (aside("service:a"), false),
+            (step(ActionKind::Isolate, "file:/etc/x", "quarantine /etc/x"), false),
+            (step(ActionKind::Restore, "file:/up/x", "quarantine /up/x"), false),
+        ] {
+            assert_eq!(allowed(&step, &keep), Some(may), "{step:?}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Which steps answer which cause. Every step carries how it is verified and how it is undone.
 
+mod guarded;
 mod local;
+mod security;
 mod watched;
 
 use wellkept_model::keep::{Command, Identity, Service};
@@ -41,6 +43,29 @@ pub(super) fn for_cause(
         CauseKind::RunawayFork => Ok(local::end_session(cause)),
         CauseKind::UnexpectedListener => local::isolate_listener(cause, facts),
         CauseKind::BackupMissing | CauseKind::EmptyDump => watched::backup(cause, facts),
+        CauseKind::TlsCertificateExpired | CauseKind::TlsNameMismatch | CauseKind::ConfigDrift => {
+            guarded::certificate(cause, facts)
+        }
+        CauseKind::JobMissing => guarded::job(cause, facts),
+        CauseKind::JobOverlap => Err(guarded::why("escalate.job_overlap", cause).with("job", &cause.subject)),
+        CauseKind::SshBruteforce => security::bruteforce(cause, facts),
+        CauseKind::SshCompromisedAccount => security::compromised(cause, facts),
+        CauseKind::Malware | CauseKind::MalwareTestFile => security::quarantine(cause, facts),
+        CauseKind::PrivilegeEscalation => Err(guarded::why("escalate.privilege", cause)),
+        CauseKind::RouteMissing => guarded::route(cause, facts),
+        CauseKind::MtuMismatch => guarded::mtu(cause, facts),
+        CauseKind::LinkDegraded => Err(guarded::why("escalate.link_degraded", cause)),
+        CauseKind::AddressConflict => Err(guarded::why("escalate.address_conflict", cause)),
+        CauseKind::LogFlood => guarded::log_flood(cause, facts),
+        CauseKind::Hang => Ok(vec![restart(ActionKind::Restart, &cause.entity, cause, facts)?]),
+        CauseKind::MountMissing => guarded::mount(cause, facts),
+        CauseKind::DiskReadOnly => Err(guarded::why("escalate.read_only", cause)),
+        CauseKind::MemoryThrash => Err(guarded::why("escalate.memory", cause)),
+        CauseKind::DiskIoSaturation => Err(guarded::why("escalate.disk_busy", cause)),
+        CauseKind::NatTableFull => Err(guarded::why("escalate.tracking", cause)),
+        CauseKind::OomKill => guarded::killed(cause, incident, facts),
+        CauseKind::CpuThrottled => guarded::quota(cause, facts),
+        CauseKind::TimeSyncLost => guarded::time(cause, facts),
         CauseKind::ClockSkew => watched::settings_and_restart(cause, facts),
         CauseKind::ConfigSyntaxError => watched::configuration(cause, facts),
         CauseKind::ConnectionExhaustion => watched::sessions(cause, facts),

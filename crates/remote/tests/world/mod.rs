@@ -92,7 +92,7 @@ impl World {
             mountpoint: name.clone(),
             full_at: 0.0,
             free_space: rules.iter().map(rule).collect(),
-            never_touch: vec![],
+            ..Filesystem::default()
         };
         self.keep.filesystems.entry(name).or_insert(filesystem)
     }

@@ -396,6 +396,7 @@ mod tests {
             rules: Some("/r".into()),
             carries: vec![],
             may: vec![],
+            wanted: Default::default(),
         };
         g.keep.watched.networks.insert("n".into(), network);
         let link = LinkSeen { exists: true, up: true, queue: "tbf".to_owned(), ..LinkSeen::default() };
