@@ -11,6 +11,10 @@ use crate::checks::{
     index_missing, link_down, names_wrong, network_altered, replay_paused,
 };
 use crate::checks::{
+    checkpoints_forced, deadlocks_often, locks_held, replication_broken, schema_differs, table_bloated,
+    two_primaries, wraparound_near,
+};
+use crate::checks::{
     deleted_open, file_changed, filesystem_filling::Filling, filesystem_full::Full, health,
     health_unsteady::Unsteady, listeners::Ports, process_gone::Gone, process_stopped,
     process_table::Processes, restarting::Restarting, rising::Rising, silent, unusual::Unusual,
@@ -144,6 +148,20 @@ fn watched(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
     found.extend(names_wrong::check(round));
     found.extend(network_altered::check(keep, round));
     found.extend(replay_paused::check(round));
+    found.extend(inside_databases(keep, round));
+    found
+}
+
+/// What database servers say of themselves.
+fn inside_databases(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
+    let mut found = locks_held::check(keep, round);
+    found.extend(deadlocks_often::check(keep, round));
+    found.extend(table_bloated::check(keep, round));
+    found.extend(wraparound_near::check(keep, round));
+    found.extend(checkpoints_forced::check(keep, round));
+    found.extend(replication_broken::check(keep, round));
+    found.extend(two_primaries::check(keep, round));
+    found.extend(schema_differs::check(keep, round));
     found
 }
 

@@ -43,7 +43,11 @@ pub fn diagnose(s: &Situation) -> Vec<Cause> {
 /// spreads (a crash or a bad setting is the service's own; an exit after lost dependencies may be a symptom).
 fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
     let spreads = match other.kind {
-        CauseKind::ProcessCrash | CauseKind::Down | CauseKind::Unknown => true,
+        CauseKind::ProcessCrash
+        | CauseKind::Down
+        // A standby follows its primary into trouble.
+        | CauseKind::ReplicationBroken
+        | CauseKind::Unknown => true,
         CauseKind::ProcessDown
         | CauseKind::ProcessStopped
         | CauseKind::BadSetting
@@ -72,7 +76,14 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::PacketLoss
         | CauseKind::ReplayPaused
         | CauseKind::Slow
-        | CauseKind::WrongAnswers => false,
+        | CauseKind::WrongAnswers
+        | CauseKind::LockContention
+        | CauseKind::Deadlock
+        | CauseKind::TableBloat
+        | CauseKind::TransactionWraparound
+        | CauseKind::CheckpointStorm
+        | CauseKind::SplitBrain
+        | CauseKind::SchemaMismatch => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)
 }

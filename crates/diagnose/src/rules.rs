@@ -26,6 +26,14 @@ mod missing_index;
 pub(crate) mod names;
 mod packet_loss;
 mod replay_paused;
+mod checkpoint_storm;
+mod deadlock;
+mod lock_contention;
+mod replication_broken;
+mod schema_mismatch;
+mod split_brain;
+mod table_bloat;
+mod transaction_wraparound;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -64,6 +72,14 @@ pub(crate) const RULES: &[Rule] = &[
     names::propose,
     packet_loss::propose,
     replay_paused::propose,
+    checkpoint_storm::propose,
+    deadlock::propose,
+    lock_contention::propose,
+    replication_broken::propose,
+    schema_mismatch::propose,
+    split_brain::propose,
+    table_bloat::propose,
+    transaction_wraparound::propose,
 ];
 
 /// Findings which say that a service does not work.

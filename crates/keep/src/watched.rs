@@ -5,6 +5,7 @@
 mod backup;
 mod credential;
 mod database;
+mod database_care;
 mod dependency;
 mod network;
 pub(crate) mod service;
@@ -129,6 +130,13 @@ impl<'n> Entry<'n, '_, '_> {
 
     fn duration(&mut self, key: &str, from: Duration, to: Duration) -> Option<Duration> {
         self.get(key).and_then(|n| read::duration(n, from, to, self.problems))
+    }
+
+    /// A whole number.
+    fn whole(&mut self, key: &str, from: u64, to: u64) -> Option<u64> {
+        let node = self.get(key)?;
+        let help = Text::new("keep.accept.whole").with("from", from).with("to", to);
+        read::parsed(node, help, self.problems, |t| t.parse().ok().filter(|n| (from..=to).contains(n)))
     }
 
     /// A plain word: no space, no control character.

@@ -70,13 +70,29 @@ pub enum CauseKind {
     RunawayFork,
     /// A process listens on a port that nobody declared.
     UnexpectedListener,
+    /// Sessions wait for a lock that one session holds.
+    LockContention,
+    /// Transactions wait for each other in a circle.
+    Deadlock,
+    /// Dead rows make a table much bigger than its content.
+    TableBloat,
+    /// The database is close to the end of its transaction numbers.
+    TransactionWraparound,
+    /// The database writes checkpoints so often that other work waits.
+    CheckpointStorm,
+    /// The standby has lost the connection to its primary or the needed log.
+    ReplicationBroken,
+    /// Two nodes both act as the primary.
+    SplitBrain,
+    /// The component and the database disagree about the tables.
+    SchemaMismatch,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 40] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -108,6 +124,14 @@ impl CauseKind {
         Self::PortConflict,
         Self::RunawayFork,
         Self::UnexpectedListener,
+        Self::LockContention,
+        Self::Deadlock,
+        Self::TableBloat,
+        Self::TransactionWraparound,
+        Self::CheckpointStorm,
+        Self::ReplicationBroken,
+        Self::SplitBrain,
+        Self::SchemaMismatch,
         Self::Unknown,
     ];
 
@@ -146,6 +170,14 @@ impl CauseKind {
             Self::PortConflict => "port_conflict",
             Self::RunawayFork => "runaway_fork",
             Self::UnexpectedListener => "unexpected_listener",
+            Self::LockContention => "lock_contention",
+            Self::Deadlock => "deadlock",
+            Self::TableBloat => "table_bloat",
+            Self::TransactionWraparound => "transaction_wraparound",
+            Self::CheckpointStorm => "checkpoint_storm",
+            Self::ReplicationBroken => "replication_broken",
+            Self::SplitBrain => "split_brain",
+            Self::SchemaMismatch => "schema_mismatch",
             Self::Unknown => "unknown",
         }
     }

@@ -95,6 +95,22 @@ pub enum FindingKind {
     NetworkAltered,
     /// A standby was told not to replay.
     ReplayPaused,
+    /// Sessions of a database wait long for a lock that another one holds.
+    LocksHeld,
+    /// A database ends transactions because they wait for each other in a circle, again and again.
+    DeadlocksOften,
+    /// Dead rows make a table much bigger than its content.
+    TableBloated,
+    /// A database comes near the end of its transaction numbers.
+    WraparoundNear,
+    /// A database writes checkpoints again and again because its log is full, not because it is time.
+    CheckpointsForced,
+    /// A standby receives nothing, or what it needs is no longer kept for it.
+    ReplicationBroken,
+    /// Two nodes of one cluster both act as the primary.
+    TwoPrimaries,
+    /// A declared table or column is absent.
+    SchemaDiffers,
     /// An alerting rule fires; the subject names the alert.
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
@@ -103,7 +119,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 40] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -134,6 +150,14 @@ impl FindingKind {
         Self::NamesWrong,
         Self::NetworkAltered,
         Self::ReplayPaused,
+        Self::LocksHeld,
+        Self::DeadlocksOften,
+        Self::TableBloated,
+        Self::WraparoundNear,
+        Self::CheckpointsForced,
+        Self::ReplicationBroken,
+        Self::TwoPrimaries,
+        Self::SchemaDiffers,
         Self::Alert,
         Self::LogUnusual,
     ];
@@ -172,6 +196,14 @@ impl FindingKind {
             Self::NamesWrong => "names_wrong",
             Self::NetworkAltered => "network_altered",
             Self::ReplayPaused => "replay_paused",
+            Self::LocksHeld => "locks_held",
+            Self::DeadlocksOften => "deadlocks_often",
+            Self::TableBloated => "table_bloated",
+            Self::WraparoundNear => "wraparound_near",
+            Self::CheckpointsForced => "checkpoints_forced",
+            Self::ReplicationBroken => "replication_broken",
+            Self::TwoPrimaries => "two_primaries",
+            Self::SchemaDiffers => "schema_differs",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
         }

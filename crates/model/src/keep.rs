@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use watched::{Backup, ClockShown, Credential, Database, Dependency, Network, Resolves, WatchedKeep};
+pub use watched::{
+    Backup, ClockShown, Credential, Database, DatabaseCare, Dependency, Engine, Network, Resolves,
+    WatchedKeep,
+};
 
 use crate::{ActionKind, MatchOp};
 

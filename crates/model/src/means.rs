@@ -9,6 +9,8 @@ use std::str::FromStr;
 /// The means of a step.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Means {
+    /// Ends sessions of this application for which others wait, while they wait for nobody.
+    Blockers(String),
     /// Hands the stored credential of this name to those who use it.
     Credential(String),
     /// Switches the fallback of this dependency on.
@@ -29,11 +31,14 @@ pub enum Means {
     Rules(String),
     /// Ends sessions of this application that are idle in a transaction.
     Sessions(String),
+    /// Cleans this table of dead rows.
+    Vacuum(String),
 }
 
 impl Means {
     fn parts(&self) -> (&'static str, &str) {
         match self {
+            Self::Blockers(application) => ("blockers", application),
             Self::Credential(name) => ("credential", name),
             Self::FallbackOn(name) => ("fallback-on", name),
             Self::FallbackOff(name) => ("fallback-off", name),
@@ -44,6 +49,7 @@ impl Means {
             Self::Replay => ("replay", ""),
             Self::Rules(table) => ("rules", table),
             Self::Sessions(application) => ("sessions", application),
+            Self::Vacuum(table) => ("vacuum", table),
         }
     }
 }
@@ -67,6 +73,7 @@ impl FromStr for Means {
         let named = || Some(name.to_owned()).filter(|n| !n.is_empty());
         let plain = |means: Self| Some(means).filter(|_| name.is_empty());
         let means = match word {
+            "blockers" => named().map(Self::Blockers),
             "credential" => named().map(Self::Credential),
             "fallback-on" => named().map(Self::FallbackOn),
             "fallback-off" => named().map(Self::FallbackOff),
@@ -77,6 +84,7 @@ impl FromStr for Means {
             "replay" => plain(Self::Replay),
             "rules" => named().map(Self::Rules),
             "sessions" => named().map(Self::Sessions),
+            "vacuum" => named().map(Self::Vacuum),
             _ => None,
         };
         means.ok_or_else(|| ParseMeansError(text.to_owned()))
@@ -90,6 +98,7 @@ mod tests {
     #[test]
     fn means_survive_being_written_and_read() {
         for means in [
+            Means::Blockers("report gen".into()),
             Means::Credential("db".into()),
             Means::FallbackOn("pay".into()),
             Means::FallbackOff("pay".into()),
@@ -100,6 +109,7 @@ mod tests {
             Means::Replay,
             Means::Rules("inet f".into()),
             Means::Sessions("report gen".into()),
+            Means::Vacuum("orders".into()),
         ] {
             assert_eq!(means.to_string().parse::<Means>(), Ok(means));
         }

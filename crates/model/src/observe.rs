@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use watched::{
-    ApplicationSeen, BackupSeen, ClockSeen, ConfigSeen, CredentialSeen, DatabaseSeen, DependencySeen,
-    LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, TableState, Watched,
+    ApplicationSeen, BackupSeen, ClockSeen, ConfigSeen, CredentialSeen, DatabaseCareSeen, DatabaseSeen,
+    DeadRows, DependencySeen, HolderOfLock, LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, TableState,
+    Watched,
 };
 
 use crate::TimestampMs;

@@ -37,6 +37,7 @@ fn world() -> World {
                 within: 20 * SECOND,
             }),
             standby: true,
+            care: wellkept_model::keep::DatabaseCare::default(),
             every: SECOND,
             may: all.clone(),
         },

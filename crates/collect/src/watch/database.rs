@@ -8,6 +8,7 @@ use wellkept_model::TimestampMs;
 use wellkept_model::keep::Database;
 use wellkept_model::observe::{ApplicationSeen, DatabaseSeen};
 
+use super::database_care::{self, Care};
 use super::sql::{Sql, quoted};
 use super::{Shared, pause};
 use crate::clock;
@@ -19,15 +20,20 @@ pub(super) async fn watch(shared: Shared, declared: Database) {
     let mut closely = shared.closely.subscribe();
     let mut sql = Sql::new(declared.sql.argv.clone());
     let questions = questions(&declared);
-    let mut memory = Memory::default();
+    let (mut memory, mut care) = (Memory::default(), Care::default());
+    let mut asked = false;
     loop {
-        let at = clock::wall();
-        let seen = match sql.ask(&questions).await {
-            Ok(rows) => memory.read(&declared, &rows, at, clock::monotonic()),
+        let (at, now) = (clock::wall(), clock::monotonic());
+        let rarely = care.slow_questions(&declared, asked, now);
+        let seen = match sql.ask(&format!("{questions}{rarely}")).await {
+            Ok(rows) => {
+                let care = care.read(&declared, &rows, at, now);
+                DatabaseSeen { care, ..memory.read(&declared, &rows, at, now) }
+            }
             Err(problem) => DatabaseSeen { at, problem: Some(problem), ..DatabaseSeen::default() },
         };
         shared.lock().databases.insert(declared.service.clone(), seen);
-        pause(declared.every, &mut closely).await;
+        asked = pause(declared.every, &mut closely).await;
     }
 }
 
@@ -62,6 +68,7 @@ fn questions(declared: &Database) -> String {
             names.join(", ")
         );
     }
+    out.push_str(&database_care::quick());
     if declared.standby {
         out.push_str(
             "SELECT 'replay', CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END, \
@@ -168,6 +175,7 @@ mod tests {
             indexes: vec!["a_idx".into()],
             undo_migration: None,
             standby: true,
+            care: wellkept_model::keep::DatabaseCare::default(),
             every: Duration::from_secs(1),
             may: vec![],
         }

@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod credential;
 mod database;
+mod database_care;
 mod dependency;
 mod names;
 mod netlink;
@@ -165,11 +166,14 @@ fn declares_same(a: &Keep, b: &Keep) -> bool {
     a.watched == b.watched && of(a) == of(b)
 }
 
-/// Waits for the next look: `every` after the last one, or sooner when asked to look closely.
-async fn pause(every: Duration, closely: &mut Receiver<u64>) {
+/// Waits for the next look: `every` after the last one, or sooner when asked to look closely. True when asked.
+async fn pause(every: Duration, closely: &mut Receiver<u64>) -> bool {
     tokio::time::sleep(CLOSE.min(every)).await;
-    let Some(rest) = every.checked_sub(CLOSE).filter(|d| !d.is_zero()) else { return };
-    // Asked while we slept: that is now.
-    let _ = tokio::time::timeout(rest, closely.changed()).await;
+    let mut asked = closely.has_changed().unwrap_or(false);
+    if let Some(rest) = every.checked_sub(CLOSE).filter(|d| !d.is_zero()) {
+        // Asked while we slept: that is now.
+        asked |= tokio::time::timeout(rest, closely.changed()).await.is_ok_and(|changed| changed.is_ok());
+    }
     closely.mark_unchanged();
+    asked
 }

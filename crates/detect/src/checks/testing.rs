@@ -196,6 +196,7 @@ pub(crate) fn database(service: &str) -> Database {
         indexes: Vec::new(),
         undo_migration: None,
         standby: false,
+        care: wellkept_model::keep::DatabaseCare::default(),
         every: second,
         may: Vec::new(),
     }

@@ -112,10 +112,60 @@ pub struct Database {
     pub undo_migration: Option<Command>,
     /// True for a standby: it must replay.
     pub standby: bool,
+    /// What else must hold in it.
+    pub care: DatabaseCare,
     /// Time between two looks.
     pub every: Duration,
     /// What may be done without asking.
     pub may: Vec<ActionKind>,
+}
+
+/// What must hold in a database server besides connections, indexes and replay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DatabaseCare {
+    /// How it is asked.
+    pub engine: Engine,
+    /// Sessions that wait longer than this for a lock are a finding.
+    pub lock_wait: Duration,
+    /// Applications whose session may be ended when others wait for it and its transaction is older than this.
+    pub end_blockers: BTreeMap<String, Duration>,
+    /// Deadlocks in a minute that are a finding.
+    pub deadlocks: u64,
+    /// Share of dead rows from which a big table counts as bloated (0 to 1).
+    pub bloated_at: f64,
+    /// Tables that may be vacuumed.
+    pub vacuum: Vec<String>,
+    /// Share of the transaction numbers that may be used up (0 to 1).
+    pub wraparound_at: f64,
+    /// Tables with columns that must be there.
+    pub schema: BTreeMap<String, Vec<String>>,
+    /// Nodes with the same word are one cluster, which has one primary.
+    pub cluster: Option<String>,
+}
+
+impl Default for DatabaseCare {
+    fn default() -> Self {
+        Self {
+            engine: Engine::Postgres,
+            lock_wait: Duration::from_secs(10),
+            end_blockers: BTreeMap::new(),
+            deadlocks: 3,
+            bloated_at: 0.5,
+            vacuum: Vec::new(),
+            wraparound_at: 0.5,
+            schema: BTreeMap::new(),
+            cluster: None,
+        }
+    }
+}
+
+/// How a database server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// PostgreSQL, by `psql -AtqX`.
+    Postgres,
+    /// MySQL or MariaDB, by `mariadb -BNqrn` or `mysql -BNqrn`.
+    Mysql,
 }
 
 /// A service of somebody else.

@@ -62,6 +62,12 @@ fn service_step(name: &str, by: &Means, kind: ActionKind, keep: &Keep) -> bool {
         (Means::Sessions(app), ActionKind::TerminateSession) => {
             database.is_some_and(|d| d.end_sessions.contains_key(app))
         }
+        (Means::Blockers(app), ActionKind::TerminateSession) => {
+            database.is_some_and(|d| d.care.end_blockers.contains_key(app))
+        }
+        (Means::Vacuum(table), ActionKind::FreeSpace) => {
+            database.is_some_and(|d| d.care.vacuum.iter().any(|t| t == table))
+        }
         (Means::Replay, ActionKind::Reconfigure) => database.is_some_and(|d| d.standby),
         (Means::Migration(_), ActionKind::Rollback) => database.is_some_and(|d| d.undo_migration.is_some()),
         _ => false,
@@ -75,10 +81,15 @@ mod tests {
     use super::*;
     use crate::testing::{keep, restart};
     use wellkept_model::EntityId;
-    use wellkept_model::keep::{Backup, Command, Credential, Database, Dependency, Network};
+    use wellkept_model::keep::{Backup, Command, Credential, Database, DatabaseCare, Dependency, Network};
 
-    const ALL: [ActionKind; 4] =
-        [ActionKind::Reconfigure, ActionKind::Rollback, ActionKind::RunBackup, ActionKind::TerminateSession];
+    const ALL: [ActionKind; 5] = [
+        ActionKind::Reconfigure,
+        ActionKind::Rollback,
+        ActionKind::RunBackup,
+        ActionKind::TerminateSession,
+        ActionKind::FreeSpace,
+    ];
 
     fn command() -> Option<Command> {
         Some(Command { argv: vec!["/bin/x".to_owned()], within: Duration::from_secs(1) })
@@ -122,6 +133,11 @@ mod tests {
             indexes: vec![],
             undo_migration: command(),
             standby: true,
+            care: DatabaseCare {
+                end_blockers: [("report".to_owned(), second)].into(),
+                vacuum: vec!["orders".to_owned()],
+                ..DatabaseCare::default()
+            },
             every: second,
             may: may.clone(),
         };
@@ -167,6 +183,8 @@ mod tests {
             (ActionKind::Reconfigure, "backup:b", "credential c"),
             (ActionKind::Reconfigure, "service:app", "credential c"),
             (ActionKind::TerminateSession, "service:db", "sessions report"),
+            (ActionKind::TerminateSession, "service:db", "blockers report"),
+            (ActionKind::FreeSpace, "service:db", "vacuum orders"),
             (ActionKind::Reconfigure, "service:db", "replay"),
             (ActionKind::Rollback, "service:db", "migration c7"),
         ]
@@ -202,6 +220,10 @@ mod tests {
             (ActionKind::Reconfigure, "service:db", "credential c"),
             (ActionKind::TerminateSession, "service:db", "sessions app"),
             (ActionKind::TerminateSession, "service:app", "sessions report"),
+            (ActionKind::TerminateSession, "service:db", "blockers app"),
+            (ActionKind::Reconfigure, "service:db", "blockers report"),
+            (ActionKind::FreeSpace, "service:db", "vacuum users"),
+            (ActionKind::FreeSpace, "service:app", "vacuum orders"),
             (ActionKind::Reconfigure, "service:app", "replay"),
             (ActionKind::Rollback, "service:app", "migration c7"),
             (ActionKind::Reconfigure, "service:db", "link eth0"),

@@ -1,5 +1,6 @@
 //! Which steps answer which cause. Every step carries how it is verified and how it is undone.
 
+mod inside;
 mod local;
 mod watched;
 
@@ -56,6 +57,14 @@ pub(super) fn for_cause(
             Err(Text::new("escalate.no_good_version").with("path", &cause.entity.name))
         }
         CauseKind::WrongAnswers => watched::settings_and_restart(cause, facts),
+        CauseKind::LockContention => inside::blockers(cause, facts),
+        CauseKind::TableBloat => inside::vacuum(cause, facts),
+        CauseKind::CheckpointStorm => inside::settings_and_reload(cause, facts),
+        CauseKind::SchemaMismatch => watched::migration(cause, facts),
+        CauseKind::Deadlock
+        | CauseKind::TransactionWraparound
+        | CauseKind::ReplicationBroken
+        | CauseKind::SplitBrain => Err(inside::for_a_person(cause)),
         CauseKind::Unknown => Err(Text::new("escalate.unknown").with("name", &cause.entity.name)),
     }
 }

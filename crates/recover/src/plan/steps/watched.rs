@@ -18,15 +18,15 @@ const FLAP_WINDOW: Duration = Duration::from_secs(600);
 const FLAPS_MAX: usize = 2;
 
 /// A step by declared means that cannot be taken back.
-fn by(kind: ActionKind, means: &Means, ms: u64, cause: &Cause, reason: Text) -> PlannedAction {
+pub(super) fn by(kind: ActionKind, means: &Means, ms: u64, cause: &Cause, reason: Text) -> PlannedAction {
     step(kind, &cause.entity, &means.to_string(), ms, cause, Undo::Irreversible, reason)
 }
 
-fn reason(key: &str, cause: &Cause) -> Text {
+pub(super) fn reason(key: &str, cause: &Cause) -> Text {
     Text::new(key).with("name", &cause.entity.name)
 }
 
-fn no_means(cause: &Cause) -> Text {
+pub(super) fn no_means(cause: &Cause) -> Text {
     Text::new("escalate.no_means").with("name", &cause.entity.name)
 }
 
@@ -110,7 +110,7 @@ fn sync(credential: &Credential, cause: &Cause) -> Result<PlannedAction, Text> {
     Ok(by(ActionKind::Reconfigure, &Means::Credential(credential.name.clone()), ms(command), cause, why))
 }
 
-fn database<'a>(cause: &Cause, facts: &Facts<'a>) -> Result<&'a Database, Text> {
+pub(super) fn database<'a>(cause: &Cause, facts: &Facts<'a>) -> Result<&'a Database, Text> {
     facts.around.keep.watched.databases.get(&cause.entity.name).ok_or_else(|| no_means(cause))
 }
 
@@ -378,6 +378,7 @@ mod tests {
                 indexes: vec![],
                 undo_migration: None,
                 standby: false,
+                care: wellkept_model::keep::DatabaseCare::default(),
                 every: Duration::from_secs(1),
                 may: vec![],
             };
