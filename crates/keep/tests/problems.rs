@@ -578,6 +578,10 @@ fn what_lies_beside_services_is_checked() {
         "keep.may_without_means",
         "terminate_session",
     );
+    check("databases: { db: { sql: psql, may: free_space } }", "keep.may_without_means", "free_space");
+    check("databases: { db: { sql: psql, engine: oracle } }", "keep.is_value", "mariadb");
+    check("databases: { db: { sql: psql, deadlocks: 0 } }", "keep.is_value", "1");
+    check("databases: { db: { sql: psql, bloated_at: 200% } }", "keep.is_value", "95%");
     check("credentials: { c: { store: /s } }", "keep.missing_key", "word");
     check("backups: { b: { files: /a*/b } }", "keep.is_value", "file name only");
     check("backups: { b: { files: /b/*, credential: c } }", "keep.unknown_credential", "credentials");

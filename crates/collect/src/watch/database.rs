@@ -18,22 +18,42 @@ const SCANNED_MIN: u64 = 10_000;
 
 pub(super) async fn watch(shared: Shared, declared: Database) {
     let mut closely = shared.closely.subscribe();
-    let mut sql = Sql::new(declared.sql.argv.clone());
-    let questions = questions(&declared);
-    let (mut memory, mut care) = (Memory::default(), Care::default());
+    let mut look = Look::new(declared);
     let mut asked = false;
     loop {
+        let seen = look.look(asked).await;
+        shared.lock().databases.insert(look.declared.service.clone(), seen);
+        asked = pause(look.declared.every, &mut closely).await;
+    }
+}
+
+/// One server with the conversation and what is known from former looks.
+pub(super) struct Look {
+    declared: Database,
+    sql: Sql,
+    questions: String,
+    memory: Memory,
+    care: Care,
+}
+
+impl Look {
+    pub(super) fn new(declared: Database) -> Self {
+        let sql = Sql::new(declared.sql.argv.clone());
+        let questions = questions(&declared);
+        Self { declared, sql, questions, memory: Memory::default(), care: Care::default() }
+    }
+
+    /// `asked`: something is wrong, so that what changes slowly is looked at as well.
+    pub(super) async fn look(&mut self, asked: bool) -> DatabaseSeen {
         let (at, now) = (clock::wall(), clock::monotonic());
-        let rarely = care.slow_questions(&declared, asked, now);
-        let seen = match sql.ask(&format!("{questions}{rarely}")).await {
+        let rarely = self.care.slow_questions(&self.declared, asked, now);
+        match self.sql.ask(&format!("{}{rarely}", self.questions)).await {
             Ok(rows) => {
-                let care = care.read(&declared, &rows, at, now);
-                DatabaseSeen { care, ..memory.read(&declared, &rows, at, now) }
+                let care = self.care.read(&self.declared, &rows, at, now);
+                DatabaseSeen { care, ..self.memory.read(&self.declared, &rows, at, now) }
             }
             Err(problem) => DatabaseSeen { at, problem: Some(problem), ..DatabaseSeen::default() },
-        };
-        shared.lock().databases.insert(declared.service.clone(), seen);
-        asked = pause(declared.every, &mut closely).await;
+        }
     }
 }
 

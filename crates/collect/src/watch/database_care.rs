@@ -268,3 +268,135 @@ fn roots_of(waiter: u64, waits: &BTreeMap<u64, Vec<u64>>) -> BTreeSet<u64> {
 fn number(text: &str) -> u64 {
     text.parse().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use wellkept_model::keep::{Command, DatabaseCare};
+    use wellkept_model::observe::DatabaseSeen;
+
+    use super::*;
+    use crate::clock;
+    use crate::watch::database::Look;
+    use crate::watch::testing::{Postgres, wait_for};
+
+    fn declared(argv: Vec<String>) -> Database {
+        let schema = [("orders".to_owned(), vec!["id".to_owned(), "total".to_owned()])].into();
+        Database {
+            service: "db".into(),
+            sql: Command { argv, within: Duration::from_secs(5) },
+            full_at: 0.9,
+            end_sessions: BTreeMap::new(),
+            indexes: vec![],
+            undo_migration: None,
+            standby: false,
+            care: DatabaseCare { schema, ..DatabaseCare::default() },
+            every: Duration::from_secs(1),
+            may: vec![],
+        }
+    }
+
+    async fn until(
+        look: &mut Look,
+        what: &str,
+        mut holds: impl FnMut(&DatabaseSeen) -> bool,
+    ) -> DatabaseSeen {
+        wait_for(what, async || Some(look.look(true).await).filter(|seen| holds(seen))).await
+    }
+
+    #[tokio::test]
+    async fn a_real_server_tells_who_holds_a_lock_and_who_waits() {
+        let server = Postgres::start().await;
+        server.sql("CREATE TABLE orders (id int PRIMARY KEY, total int); INSERT INTO orders VALUES (1, 1)");
+        let mut look = Look::new(declared(server.argv()));
+        let seen = look.look(false).await;
+        assert_eq!((seen.problem, seen.care.follows, seen.care.holders), (None, Some(false), vec![]));
+        let holder = server.session_that_did("report", "BEGIN; UPDATE orders SET total = 2;");
+        let _waits = server.session("app", "UPDATE orders SET total = 3;");
+        let _behind = server.session("app", "UPDATE orders SET total = 4;");
+        let seen =
+            until(&mut look, "two wait", |s| s.care.holders.first().is_some_and(|h| h.waiting == 2)).await;
+        let root = &seen.care.holders[0];
+        assert_eq!((seen.care.holders.len(), root.application.as_str()), (1, "report"));
+        assert!(root.idle && root.client && root.user == "postgres", "{root:?}");
+        until(&mut look, "the wait is timed", |s| s.care.holders.first().is_some_and(|h| h.waited_ms > 0))
+            .await;
+        drop(holder);
+        until(&mut look, "the lock is given back", |s| s.care.holders.is_empty()).await;
+    }
+
+    #[tokio::test]
+    async fn a_real_server_tells_deadlocks_dead_rows_checkpoints_and_absent_columns() {
+        let server = Postgres::start().await;
+        server.sql(
+            "CREATE TABLE orders (id int, total int); INSERT INTO orders SELECT i, i FROM generate_series(1, 30000) i; \
+             CREATE TABLE a (n int); INSERT INTO a VALUES (1); CREATE TABLE b (n int); INSERT INTO b VALUES (1)",
+        );
+        let mut look = Look::new(declared(server.argv()));
+        let seen = until(&mut look, "the first slow look", |s| s.care.oldest_xid > 0).await;
+        assert_eq!((seen.care.deadlocks, seen.care.checkpoints_forced), (0, 0));
+        assert!(seen.care.columns_missing.is_empty() && seen.care.dead_rows.is_empty());
+        server.sql("UPDATE orders SET total = 0");
+        server.sql("ALTER TABLE orders DROP COLUMN total");
+        for _ in 0..3 {
+            server.sql("CHECKPOINT");
+        }
+        let _one = server
+            .session("x", "BEGIN; UPDATE a SET n = 2; SELECT pg_sleep(0.5); UPDATE b SET n = 2; ROLLBACK;");
+        let _two = server
+            .session("y", "BEGIN; UPDATE b SET n = 3; SELECT pg_sleep(0.5); UPDATE a SET n = 3; ROLLBACK;");
+        let seen =
+            until(&mut look, "a deadlock", |s| s.care.deadlocks == 1 && s.care.checkpoints_forced >= 3).await;
+        assert_eq!(seen.care.columns_missing, ["orders.total"]);
+        assert!(seen.care.columns_missing_since.is_some());
+        let seen = until(&mut look, "dead rows", |s| s.care.dead_rows.contains_key("orders")).await;
+        assert_eq!(seen.care.dead_rows["orders"], DeadRows { live: 30_000, dead: 30_000 });
+    }
+
+    #[tokio::test]
+    async fn a_real_standby_that_is_cut_off_says_so_and_one_that_was_promoted_follows_nobody() {
+        let mut primary = Postgres::start().await;
+        let standby = primary.standby().await;
+        let mut look = Look::new(Database { standby: true, ..declared(standby.argv()) });
+        let seen = until(&mut look, "it receives", |s| {
+            s.care.follows == Some(true) && s.care.broken_since.is_none()
+        })
+        .await;
+        assert_eq!(seen.paused_since, None);
+        standby.sql("SELECT pg_wal_replay_pause()");
+        let seen = until(&mut look, "replay is paused", |s| s.paused_since.is_some()).await;
+        assert_eq!(seen.care.broken_since, None, "one that is paused is connected");
+        standby.sql("SELECT pg_wal_replay_resume()");
+        primary.stop();
+        until(&mut look, "it is cut off", |s| s.care.broken_since.is_some()).await;
+        primary.start_again().await;
+        until(&mut look, "it receives again", |s| s.care.broken_since.is_none()).await;
+        standby.sql("SELECT pg_promote()");
+        let seen = until(&mut look, "it is a primary", |s| s.care.follows == Some(false)).await;
+        assert_eq!(seen.care.broken_since, None);
+    }
+
+    #[test]
+    fn a_circle_of_those_who_wait_has_no_root_and_a_number_that_falls_was_reset() {
+        let waits = [(1, vec![2]), (2, vec![1])].into();
+        assert!(roots_of(1, &waits).is_empty());
+        assert_eq!(roots_of(3, &[(3, vec![4]), (4, vec![0])].into()), [0].into());
+        let (mut rising, start) = (Rising::default(), clock::monotonic());
+        let at = |s| start + Duration::from_secs(s);
+        let minute = Duration::from_secs(60);
+        let told: Vec<u64> =
+            [(0, 5), (30, 7), (59, 9), (100, 9), (101, 1)].map(|(s, v)| rising.more(at(s), v, minute)).into();
+        assert_eq!(told, [0, 2, 4, 2, 0]);
+    }
+
+    #[test]
+    fn what_changes_slowly_is_asked_rarely() {
+        let (mut care, declared, now) = (Care::default(), declared(vec![]), clock::monotonic());
+        assert_eq!(care.slow_questions(&declared, true, now), "", "the version is not known yet");
+        care.version = 170_001;
+        assert!(care.slow_questions(&declared, false, now).contains("pg_stat_checkpointer"));
+        let later = |s| now + Duration::from_secs(s);
+        assert_eq!(care.slow_questions(&declared, false, later(29)), "");
+        assert_eq!(care.slow_questions(&declared, true, later(4)), "");
+        assert_ne!(care.slow_questions(&declared, true, later(6)), "");
+    }
+}

@@ -17,6 +17,8 @@ mod network;
 mod nft;
 mod program;
 mod sql;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

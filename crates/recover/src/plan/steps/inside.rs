@@ -65,3 +65,144 @@ pub(super) fn reload(cause: &Cause, facts: &Facts<'_>) -> Result<PlannedAction, 
     let (kind, undo, why) = (ActionKind::Reconfigure, Undo::Irreversible, reason("reason.reload", cause));
     Ok(step(kind, &cause.entity, "reload", command_ms(command), cause, undo, why))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wellkept_model::keep::{Command, Database, DatabaseCare, Keep};
+    use wellkept_model::observe::{DatabaseCareSeen, DatabaseSeen, HolderOfLock, Observation};
+    use wellkept_model::{CauseKind, FileVersionChange, FindingKind, TimestampMs};
+
+    use crate::Ledger;
+    use crate::guard::Surroundings;
+    use crate::plan::{Decision, Facts, decide};
+    use crate::testing::{cause, change, finding, incident, keep};
+    use wellkept_model::{ActionKind, Cause, Text};
+
+    struct Given {
+        keep: Keep,
+        seen: Observation,
+        cause: Cause,
+        changes: Vec<FileVersionChange>,
+    }
+
+    fn command() -> Command {
+        Command { argv: vec!["psql".to_owned()], within: Duration::from_secs(9) }
+    }
+
+    /// A database of service `a` with all that is declared, and what it may.
+    fn given(kind: CauseKind, subject: &str, may: &[ActionKind]) -> Given {
+        let mut keep = keep(&["a"]);
+        let care = DatabaseCare {
+            end_blockers: [("report".to_owned(), Duration::from_secs(60))].into(),
+            vacuum: vec!["orders".to_owned()],
+            ..DatabaseCare::default()
+        };
+        let database = Database {
+            service: "a".into(),
+            sql: command(),
+            full_at: 0.9,
+            end_sessions: std::collections::BTreeMap::new(),
+            indexes: vec![],
+            undo_migration: Some(command()),
+            standby: false,
+            care,
+            every: Duration::from_secs(1),
+            may: may.to_vec(),
+        };
+        keep.watched.databases.insert("a".into(), database);
+        let cause = Cause { subject: subject.to_owned(), ..cause("a", kind, 0.95) };
+        Given { keep, seen: Observation::default(), cause, changes: vec![] }
+    }
+
+    /// What is decided, in words.
+    fn decided(g: &Given) -> String {
+        let mut incident = incident(vec![finding("a", FindingKind::HealthFailing)]);
+        incident.causes = vec![g.cause.clone()];
+        let ledger = Ledger::default();
+        let around = Surroundings {
+            now: TimestampMs(100_000),
+            keep: &g.keep,
+            frozen: false,
+            active: &[],
+            seen: &g.seen,
+            ledger: &ledger,
+        };
+        let facts = Facts { around, file_changes: &g.changes, space: &[], failed: &[], generation: 1 };
+        let steps = |p: &wellkept_model::Plan| {
+            p.steps.iter().map(|s| format!("{} {}", s.kind.word(), s.subject)).collect::<Vec<_>>().join(", ")
+        };
+        match decide(&incident, &facts) {
+            Decision::Run(p) => format!("run {}", steps(&p)),
+            Decision::Propose(p) => format!("propose {}", steps(&p)),
+            Decision::Escalate(why) => why.key,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn holder(g: &mut Given, application: &str, held_ms: u64) {
+        let holder = HolderOfLock { application: application.into(), held_ms, ..HolderOfLock::default() };
+        let care = DatabaseCareSeen { holders: vec![holder], ..DatabaseCareSeen::default() };
+        g.seen.watched.databases.insert("a".into(), DatabaseSeen { care, ..DatabaseSeen::default() });
+    }
+
+    #[test]
+    fn a_holder_is_ended_only_when_it_is_named_old_enough_and_the_word_is_there() {
+        let terminate = [ActionKind::TerminateSession];
+        for (application, held_ms, may, expected) in [
+            ("report", 61_000, &terminate[..], "run terminate_session blockers report"),
+            ("report", 61_000, &[], "propose terminate_session blockers report"),
+            ("report", 59_000, &terminate, "escalate.lock_contention"),
+            ("app", 61_000, &terminate, "escalate.lock_contention"),
+        ] {
+            let mut g = given(CauseKind::LockContention, &format!("blockers {application}"), may);
+            holder(&mut g, application, held_ms);
+            assert_eq!(decided(&g), expected, "{application} {held_ms}");
+        }
+        let mut g = given(CauseKind::LockContention, "", &terminate);
+        holder(&mut g, "report", 61_000);
+        assert_eq!(decided(&g), "escalate.lock_contention", "nobody is named");
+    }
+
+    #[test]
+    fn a_table_is_cleaned_only_when_it_is_named_and_cleaning_helps() {
+        let free = [ActionKind::FreeSpace];
+        for (table, subject, may, expected) in [
+            ("orders", "vacuum orders", &free[..], "run free_space vacuum orders"),
+            ("orders", "vacuum orders", &[], "propose free_space vacuum orders"),
+            ("users", "vacuum users", &free, "escalate.no_means"),
+            ("orders", "", &free, "escalate.table_bloat"),
+        ] {
+            let mut g = given(CauseKind::TableBloat, subject, may);
+            g.cause.detail = Text::new("x").with("table", table);
+            assert_eq!(decided(&g), expected, "{subject}");
+        }
+    }
+
+    #[test]
+    fn a_changed_setting_goes_back_and_is_read_again_when_a_reload_is_declared() {
+        let mut g = given(CauseKind::CheckpointStorm, "/srv/a/conf", &[]);
+        g.changes = vec![change("a", "/srv/a/conf")];
+        assert_eq!(decided(&g), "escalate.no_means");
+        g.keep.services.get_mut("a").unwrap().reload = Some(command());
+        assert_eq!(decided(&g), "propose rollback /srv/a/conf, reconfigure reload");
+        g.keep.services.get_mut("a").unwrap().may.push(ActionKind::Reconfigure);
+        assert_eq!(decided(&g), "run rollback /srv/a/conf, reconfigure reload");
+        g.cause.subject = String::new();
+        assert_eq!(decided(&g), "escalate.checkpoint_storm");
+    }
+
+    #[test]
+    fn what_needs_judgement_goes_to_a_person() {
+        let all = ActionKind::ALL;
+        for kind in [
+            CauseKind::Deadlock,
+            CauseKind::TransactionWraparound,
+            CauseKind::ReplicationBroken,
+            CauseKind::SplitBrain,
+        ] {
+            assert_eq!(decided(&given(kind, "", &all)), format!("escalate.{}", kind.word()));
+        }
+    }
+}
