@@ -10,6 +10,7 @@ use crate::checks::{
     backup_unusable, clock_off, config_invalid, connections_full, credential_refused, dependency_slow,
     index_missing, link_down, names_wrong, network_altered, replay_paused,
 };
+use crate::checks::{cache_evicting::Evicting, persistence_failing, queues};
 use crate::checks::{
     checkpoints_forced, deadlocks_often, locks_held, replication_broken, schema_differs, table_bloated,
     two_primaries, wraparound_near,
@@ -61,6 +62,7 @@ pub struct Detectors {
     ports: Ports,
     rising: Rising,
     unusual: Unusual,
+    evicting: Evicting,
     announced: Announced,
     active: BTreeMap<FindingKey, Finding>,
 }
@@ -79,6 +81,7 @@ impl Detectors {
             ports: Ports::default(),
             rising: Rising::default(),
             unusual: Unusual::default(),
+            evicting: Evicting::default(),
             announced: Announced::default(),
             active: BTreeMap::new(),
         }
@@ -101,6 +104,7 @@ impl Detectors {
         found.extend(self.rising.check(round));
         found.extend(self.unusual.check(keep, round));
         found.extend(watched(keep, round));
+        found.extend(self.evicting.check(keep, round));
         let found = self.merge(keep, round, found);
         self.announced.leave_out(keep, round.seen, round.now, found)
     }
@@ -149,6 +153,8 @@ fn watched(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
     found.extend(network_altered::check(keep, round));
     found.extend(replay_paused::check(round));
     found.extend(inside_databases(keep, round));
+    found.extend(persistence_failing::check(keep, round));
+    found.extend(queues::check(keep, round));
     found
 }
 

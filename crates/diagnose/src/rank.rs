@@ -47,6 +47,7 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::Down
         // A standby follows its primary into trouble.
         | CauseKind::ReplicationBroken
+        | CauseKind::PersistenceFailed
         | CauseKind::Unknown => true,
         CauseKind::ProcessDown
         | CauseKind::ProcessStopped
@@ -83,7 +84,10 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::TransactionWraparound
         | CauseKind::CheckpointStorm
         | CauseKind::SplitBrain
-        | CauseKind::SchemaMismatch => false,
+        | CauseKind::SchemaMismatch
+        | CauseKind::CacheEviction
+        | CauseKind::QueueFull
+        | CauseKind::PoisonMessage => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)
 }

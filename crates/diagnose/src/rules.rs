@@ -34,6 +34,10 @@ mod schema_mismatch;
 mod split_brain;
 mod table_bloat;
 mod transaction_wraparound;
+mod cache_eviction;
+mod persistence_failed;
+mod poison_message;
+mod queue_full;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -80,6 +84,10 @@ pub(crate) const RULES: &[Rule] = &[
     split_brain::propose,
     table_bloat::propose,
     transaction_wraparound::propose,
+    cache_eviction::propose,
+    persistence_failed::propose,
+    poison_message::propose,
+    queue_full::propose,
 ];
 
 /// Findings which say that a service does not work.

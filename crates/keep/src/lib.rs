@@ -32,7 +32,7 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "services",
     "filesystems",
     "automation",
@@ -42,6 +42,7 @@ const KEYS: [&str; 17] = [
     "metrics",
     "logs",
     "backups",
+    "caches",
     "credentials",
     "databases",
     "dependencies",

@@ -3,6 +3,7 @@
 //! One file each; this one holds what they share and checks what needs more than one of them.
 
 mod backup;
+mod cache;
 mod credential;
 mod database;
 mod database_care;
@@ -36,6 +37,7 @@ const EVERY_MIN: Duration = Duration::from_millis(500);
 pub(crate) fn watched(root: &Fields, services: &[&str], problems: &mut Problems) -> WatchedKeep {
     let keep = WatchedKeep {
         backups: section(root, "backups", services, problems, backup::read),
+        caches: section(root, "caches", services, problems, cache::read),
         credentials: section(root, "credentials", services, problems, credential::read),
         databases: section(root, "databases", services, problems, database::read),
         dependencies: section(root, "dependencies", services, problems, dependency::read),

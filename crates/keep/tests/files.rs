@@ -330,6 +330,8 @@ fn what_lies_beside_services_is_read_with_its_defaults() {
          networks: { n: { links: [eth0], may: reconfigure } }\n\
          databases: { db: { sql: psql -AtqX, end_sessions: { report gen: 5s }, vacuum: orders, cluster: c, \
          schema: { orders: [id, total] }, may: [terminate_session, free_space] } }\n\
+         caches: { db: { redis: /run/r.sock, memory: 1MiB, queues: { jobs: { limit: 9, dead_letter: d } }, \
+         may: [reconfigure, isolate] } }\n\
          credentials: { c: { store: /s, user: u, sync: sync-it, may: reconfigure } }\n\
          backups: { b: { files: /b/*.gz, credential: c, run: back-up, may: run_backup } }\n\
          dependencies: { pay: { http: http://pay/, fallback: { on: a, off: b }, may: reconfigure } }\n",
@@ -337,6 +339,9 @@ fn what_lies_beside_services_is_read_with_its_defaults() {
     let w = &keep.watched;
     assert_eq!(w.networks["n"].links["eth0"], None);
     assert_eq!(w.databases["db"].end_sessions["report gen"], Duration::from_secs(5));
+    let jobs = &w.caches["db"].queues["jobs"];
+    assert_eq!((jobs.limit, jobs.takes_left, jobs.stuck), (9, false, Duration::from_secs(30)));
+    assert_eq!((jobs.dead_letter.as_deref(), w.caches["db"].memory), (Some("d"), Some(1 << 20)));
     let care = &w.databases["db"].care;
     assert_eq!((care.vacuum.as_slice(), care.cluster.as_deref()), (&["orders".to_owned()][..], Some("c")));
     assert_eq!(

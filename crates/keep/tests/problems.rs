@@ -582,6 +582,21 @@ fn what_lies_beside_services_is_checked() {
     check("databases: { db: { sql: psql, engine: oracle } }", "keep.is_value", "mariadb");
     check("databases: { db: { sql: psql, deadlocks: 0 } }", "keep.is_value", "1");
     check("databases: { db: { sql: psql, bloated_at: 200% } }", "keep.is_value", "95%");
+    check("caches: { db: {} }", "keep.missing_key", "6379");
+    check("caches: { db: { redis: nowhere } }", "keep.is_value", "6379");
+    check("caches: { db: { redis: /s, may: reconfigure } }", "keep.may_without_means", "isolate");
+    check("caches: { db: { redis: /s, queues: { j: {} } } }", "keep.missing_key", "whole");
+    check("caches: { db: { redis: /s, queues: { j: { limit: 1, takes: up } } } }", "keep.is_value", "left");
+    check(
+        "caches: { db: { redis: /s, queues: { j: { limit: 1, dead_letter: j } } } }",
+        "keep.dead_letter_same",
+        "word",
+    );
+    check(
+        "caches: { db: { redis: /s, queues: { j: { limit: 1, consumer: x } } } }",
+        "keep.unknown_service",
+        "called `x`",
+    );
     check("credentials: { c: { store: /s } }", "keep.missing_key", "word");
     check("backups: { b: { files: /a*/b } }", "keep.is_value", "file name only");
     check("backups: { b: { files: /b/*, credential: c } }", "keep.unknown_credential", "credentials");

@@ -86,13 +86,21 @@ pub enum CauseKind {
     SplitBrain,
     /// The component and the database disagree about the tables.
     SchemaMismatch,
+    /// The cache drops entries that are still needed because its limit is reached.
+    CacheEviction,
+    /// The cache cannot write its content to disk.
+    PersistenceFailed,
+    /// A queue has reached its limit.
+    QueueFull,
+    /// One message fails again and again and stops the queue.
+    PoisonMessage,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 44] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -132,6 +140,10 @@ impl CauseKind {
         Self::ReplicationBroken,
         Self::SplitBrain,
         Self::SchemaMismatch,
+        Self::CacheEviction,
+        Self::PersistenceFailed,
+        Self::QueueFull,
+        Self::PoisonMessage,
         Self::Unknown,
     ];
 
@@ -178,6 +190,10 @@ impl CauseKind {
             Self::ReplicationBroken => "replication_broken",
             Self::SplitBrain => "split_brain",
             Self::SchemaMismatch => "schema_mismatch",
+            Self::CacheEviction => "cache_eviction",
+            Self::PersistenceFailed => "persistence_failed",
+            Self::QueueFull => "queue_full",
+            Self::PoisonMessage => "poison_message",
             Self::Unknown => "unknown",
         }
     }

@@ -111,6 +111,14 @@ pub enum FindingKind {
     TwoPrimaries,
     /// A declared table or column is absent.
     SchemaDiffers,
+    /// A cache drops entries that are still needed, or refuses new ones, because its limit is reached.
+    CacheEvicting,
+    /// A cache cannot write its content to disk.
+    PersistenceFailing,
+    /// A queue has reached its declared limit.
+    QueueLong,
+    /// One entry stays the next one of a queue and is not done with.
+    QueueStuck,
     /// An alerting rule fires; the subject names the alert.
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
@@ -119,7 +127,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 44] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -158,6 +166,10 @@ impl FindingKind {
         Self::ReplicationBroken,
         Self::TwoPrimaries,
         Self::SchemaDiffers,
+        Self::CacheEvicting,
+        Self::PersistenceFailing,
+        Self::QueueLong,
+        Self::QueueStuck,
         Self::Alert,
         Self::LogUnusual,
     ];
@@ -204,6 +216,10 @@ impl FindingKind {
             Self::ReplicationBroken => "replication_broken",
             Self::TwoPrimaries => "two_primaries",
             Self::SchemaDiffers => "schema_differs",
+            Self::CacheEvicting => "cache_evicting",
+            Self::PersistenceFailing => "persistence_failing",
+            Self::QueueLong => "queue_long",
+            Self::QueueStuck => "queue_stuck",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
         }

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use watched::{
-    Backup, ClockShown, Credential, Database, DatabaseCare, Dependency, Engine, Network, Resolves,
-    WatchedKeep,
+    Backup, Cache, ClockShown, Credential, Database, DatabaseCare, Dependency, Engine, Network, Queue,
+    Resolves, WatchedKeep,
 };
 
 use crate::{ActionKind, MatchOp};

@@ -13,6 +13,8 @@ pub enum Means {
     Blockers(String),
     /// Hands the stored credential of this name to those who use it.
     Credential(String),
+    /// Moves the next entry of a queue (`key fingerprint`) to its dead letter list, if it still is the next one.
+    DeadLetter(String),
     /// Switches the fallback of this dependency on.
     FallbackOn(String),
     /// Switches the fallback of this dependency off again.
@@ -21,12 +23,16 @@ pub enum Means {
     KeepOld(String),
     /// Brings this link up.
     Link(String),
+    /// Sets the limit of a cache's memory, bytes.
+    Memory(String),
     /// Takes back the recorded migration with this id.
     Migration(String),
     /// Puts the queueing discipline of this link back.
     Queue(String),
     /// Lets a standby apply what it received.
     Replay,
+    /// Moves an entry (`key fingerprint`) from the dead letter list back into its queue.
+    Requeue(String),
     /// Puts this table of the packet filter (`family name`) back to its declared rules, or away when it has none.
     Rules(String),
     /// Ends sessions of this application that are idle in a transaction.
@@ -40,13 +46,16 @@ impl Means {
         match self {
             Self::Blockers(application) => ("blockers", application),
             Self::Credential(name) => ("credential", name),
+            Self::DeadLetter(entry) => ("dead-letter", entry),
             Self::FallbackOn(name) => ("fallback-on", name),
             Self::FallbackOff(name) => ("fallback-off", name),
             Self::KeepOld(name) => ("keep-old", name),
             Self::Link(name) => ("link", name),
+            Self::Memory(bytes) => ("memory", bytes),
             Self::Migration(id) => ("migration", id),
             Self::Queue(link) => ("queue", link),
             Self::Replay => ("replay", ""),
+            Self::Requeue(entry) => ("requeue", entry),
             Self::Rules(table) => ("rules", table),
             Self::Sessions(application) => ("sessions", application),
             Self::Vacuum(table) => ("vacuum", table),
@@ -75,13 +84,16 @@ impl FromStr for Means {
         let means = match word {
             "blockers" => named().map(Self::Blockers),
             "credential" => named().map(Self::Credential),
+            "dead-letter" => named().map(Self::DeadLetter),
             "fallback-on" => named().map(Self::FallbackOn),
             "fallback-off" => named().map(Self::FallbackOff),
             "keep-old" => named().map(Self::KeepOld),
             "link" => named().map(Self::Link),
+            "memory" => named().map(Self::Memory),
             "migration" => named().map(Self::Migration),
             "queue" => named().map(Self::Queue),
             "replay" => plain(Self::Replay),
+            "requeue" => named().map(Self::Requeue),
             "rules" => named().map(Self::Rules),
             "sessions" => named().map(Self::Sessions),
             "vacuum" => named().map(Self::Vacuum),
@@ -110,6 +122,9 @@ mod tests {
             Means::Rules("inet f".into()),
             Means::Sessions("report gen".into()),
             Means::Vacuum("orders".into()),
+            Means::DeadLetter("jobs 0a".into()),
+            Means::Requeue("jobs 0a".into()),
+            Means::Memory("1024".into()),
         ] {
             assert_eq!(means.to_string().parse::<Means>(), Ok(means));
         }

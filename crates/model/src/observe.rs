@@ -1,11 +1,13 @@
 //! What the collectors saw at one instant, besides numbers: the seam between `collect` and `detect`.
 
+mod cache;
 mod watched;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use cache::{CacheSeen, QueueSeen};
 pub use watched::{
     ApplicationSeen, BackupSeen, ClockSeen, ConfigSeen, CredentialSeen, DatabaseCareSeen, DatabaseSeen,
     DeadRows, DependencySeen, HolderOfLock, LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, TableState,

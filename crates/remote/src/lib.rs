@@ -26,6 +26,7 @@ mod kept_file;
 mod open_files;
 mod lease;
 mod means;
+mod means_cache;
 mod means_sql;
 mod packet_filter;
 mod candidates;

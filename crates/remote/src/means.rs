@@ -40,6 +40,7 @@ impl ByMeans<'_> {
             ActionKind::Rollback,
             ActionKind::TerminateSession,
             ActionKind::FreeSpace,
+            ActionKind::Isolate,
         ];
         action.subject.parse().ok().filter(|_| kinds.contains(&action.kind))
     }
@@ -69,6 +70,9 @@ impl ByMeans<'_> {
                 Some(database) => self.sessions(database, application, evidence).await,
                 None => self.undeclared(),
             },
+            (EntityKind::Service, Means::Memory(bytes)) => self.memory(bytes, evidence).await,
+            (EntityKind::Service, Means::DeadLetter(entry)) => self.dead_letter(entry).await,
+            (EntityKind::Service, Means::Requeue(entry)) => self.requeue(entry).await,
             (EntityKind::Service, Means::Blockers(application)) => match watched.databases.get(name) {
                 Some(database) => self.blockers(database, application, evidence).await,
                 None => self.undeclared(),

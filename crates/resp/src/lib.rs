@@ -8,5 +8,5 @@
 mod reply;
 mod wire;
 
-pub use reply::{Reply, parse_info};
+pub use reply::{Reply, fingerprint, parse_info};
 pub use wire::{Address, Client, RespError};

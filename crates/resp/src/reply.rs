@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
+
 /// Longest answer, bytes.
 pub(crate) const ANSWER_MAX: usize = 1 << 20;
 /// Lists in lists.
@@ -119,6 +121,12 @@ impl<'a> Reader<'a> {
 /// Words of a server without control characters, at most 300 of them.
 fn plain(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// What an entry is known by, without its content: 64 bits of its SHA-256 in hexadecimal digits.
+#[must_use]
+pub fn fingerprint(entry: &[u8]) -> String {
+    Sha256::digest(entry).iter().take(8).map(|b| format!("{b:02x}")).collect()
 }
 
 /// The fields of an answer to `INFO`.

@@ -85,10 +85,10 @@ fn slow(declared: &Database, version: u64) -> String {
 
 /// A number that only rises, with how much it rose in the last while.
 #[derive(Debug, Default)]
-struct Rising(VecDeque<(Instant, u64)>);
+pub(super) struct Rising(VecDeque<(Instant, u64)>);
 
 impl Rising {
-    fn more(&mut self, now: Instant, value: u64, within: Duration) -> u64 {
+    pub(super) fn more(&mut self, now: Instant, value: u64, within: Duration) -> u64 {
         if self.0.back().is_some_and(|(_, last)| value < *last) {
             // Its statistics were reset.
             self.0.clear();

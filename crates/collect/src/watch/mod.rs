@@ -5,6 +5,7 @@
 //! cheap sign (a failing check, segments that are sent again) says that it is worth the effort.
 
 mod backup;
+mod cache;
 mod clock;
 mod config;
 mod credential;
@@ -127,6 +128,9 @@ impl Watches {
         let watched = &keep.watched;
         for backup in watched.backups.values() {
             start(tokio::spawn(backup::watch(s.clone(), backup.clone())));
+        }
+        for cache in watched.caches.values() {
+            start(tokio::spawn(cache::watch(s.clone(), cache.clone())));
         }
         for credential in watched.credentials.values() {
             start(tokio::spawn(credential::watch(s.clone(), credential.clone())));

@@ -197,6 +197,50 @@ impl Drop for Postgres {
     }
 }
 
+/// A Redis server on a free port.
+pub(crate) struct Redis {
+    pub(crate) dir: PathBuf,
+    pub(crate) port: u16,
+    password: Option<String>,
+    _server: Running,
+    _folder: tempfile::TempDir,
+}
+
+impl Redis {
+    /// A new and empty one; `more` are further arguments.
+    pub(crate) async fn start(more: &[&str]) -> Self {
+        let (folder, port) = (folder(), free_port());
+        let dir = folder.path().to_path_buf();
+        let mut command = ordinary("redis-server");
+        command.args(["--bind", "127.0.0.1", "--save", "", "--enable-debug-command", "yes", "--port"]);
+        command.arg(port.to_string()).arg("--dir").arg(&dir).args(more).stdout(Stdio::null());
+        let server = Running::new(&mut command);
+        let password = more.iter().position(|m| *m == "--requirepass").map(|i| more[i + 1].to_owned());
+        let redis = Self { dir, port, password, _server: server, _folder: folder };
+        wait_for("the server answers", async || (redis.try_run(&["PING"]).trim() == "PONG").then_some(()))
+            .await;
+        redis
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn try_run(&self, words: &[&str]) -> String {
+        let mut client = Command::new("redis-cli");
+        client.args(["-p", &self.port.to_string(), "--no-auth-warning"]);
+        client.args(self.password.iter().flat_map(|p| ["-a", p])).args(words);
+        client.output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default()
+    }
+
+    /// Runs one command; its answer.
+    pub(crate) fn run(&self, words: &[&str]) -> String {
+        let answer = self.try_run(words);
+        assert!(!answer.starts_with("ERR") && !answer.is_empty(), "{words:?}: {answer}");
+        answer.trim_end().to_owned()
+    }
+}
+
 /// Programs of the server lie beside the path on Debian.
 fn program(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();

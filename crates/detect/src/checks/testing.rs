@@ -228,3 +228,25 @@ pub(crate) fn backup(name: &str) -> Backup {
         may: Vec::new(),
     }
 }
+
+/// A cache with a queue `jobs` of at most 100 entries that is stuck after thirty seconds.
+pub(crate) fn cache(service: &str) -> wellkept_model::keep::Cache {
+    let queue = wellkept_model::keep::Queue {
+        limit: 100,
+        takes_left: false,
+        stuck: Duration::from_secs(30),
+        consumer: None,
+        dead_letter: None,
+    };
+    wellkept_model::keep::Cache {
+        service: service.to_owned(),
+        redis: "127.0.0.1:6379".to_owned(),
+        user: None,
+        password_file: None,
+        memory: None,
+        standby: false,
+        queues: [("jobs".to_owned(), queue)].into(),
+        every: Duration::from_secs(1),
+        may: Vec::new(),
+    }
+}

@@ -44,7 +44,7 @@ pub(super) fn read(name: &str, entry: &mut Entry<'_, '_, '_>) -> Option<Backup> 
 }
 
 /// `1000000`, `500KiB`, `1MiB`, `2GiB`.
-fn size(text: &str) -> Option<u64> {
+pub(super) fn size(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let by: u64 = match unit.trim() {

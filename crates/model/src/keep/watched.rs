@@ -13,6 +13,8 @@ use crate::ActionKind;
 pub struct WatchedKeep {
     /// Backups.
     pub backups: BTreeMap<String, Backup>,
+    /// Redis servers, by the name of their service.
+    pub caches: BTreeMap<String, Cache>,
     /// Credentials that somebody else may change.
     pub credentials: BTreeMap<String, Credential>,
     /// PostgreSQL servers, by the name of their service.
@@ -118,6 +120,44 @@ pub struct Database {
     pub every: Duration,
     /// What may be done without asking.
     pub may: Vec<ActionKind>,
+}
+
+/// A Redis server, or one that speaks its protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// The service.
+    pub service: String,
+    /// `HOST:PORT` or the path of a socket.
+    pub redis: String,
+    /// The account, when there are several.
+    pub user: Option<String>,
+    /// File with the password.
+    pub password_file: Option<PathBuf>,
+    /// The limit of its memory that should hold, bytes.
+    pub memory: Option<u64>,
+    /// True for one that must follow another.
+    pub standby: bool,
+    /// Lists that are used as queues, by their key.
+    pub queues: BTreeMap<String, Queue>,
+    /// Time between two looks.
+    pub every: Duration,
+    /// What may be done without asking.
+    pub may: Vec<ActionKind>,
+}
+
+/// A list that is used as a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// From this length on it is full.
+    pub limit: u64,
+    /// Entries are taken from the left end; else from the right one.
+    pub takes_left: bool,
+    /// An entry that stays the next one for longer is stuck.
+    pub stuck: Duration,
+    /// The service that takes entries.
+    pub consumer: Option<String>,
+    /// List to which an entry that nobody can do may be moved.
+    pub dead_letter: Option<String>,
 }
 
 /// What must hold in a database server besides connections, indexes and replay.

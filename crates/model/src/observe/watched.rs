@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::CacheSeen;
 use crate::TimestampMs;
 
 /// Latest results by name. What was never looked at is not in it.
@@ -14,6 +15,8 @@ use crate::TimestampMs;
 pub struct Watched {
     /// By backup.
     pub backups: BTreeMap<String, BackupSeen>,
+    /// By service.
+    pub caches: BTreeMap<String, CacheSeen>,
     /// By service.
     pub clocks: BTreeMap<String, ClockSeen>,
     /// By service: tests of its configuration.

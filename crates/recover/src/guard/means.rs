@@ -53,6 +53,7 @@ pub(super) fn allowed(step: &PlannedAction, keep: &Keep) -> Option<bool> {
 }
 
 fn service_step(name: &str, by: &Means, kind: ActionKind, keep: &Keep) -> bool {
+    let cache = keep.watched.caches.get(name).filter(|c| c.may.contains(&kind));
     let database = keep.watched.databases.get(name).filter(|d| d.may.contains(&kind));
     match (by, kind) {
         (Means::Credential(c), ActionKind::Reconfigure) => {
@@ -68,6 +69,13 @@ fn service_step(name: &str, by: &Means, kind: ActionKind, keep: &Keep) -> bool {
         (Means::Vacuum(table), ActionKind::FreeSpace) => {
             database.is_some_and(|d| d.care.vacuum.iter().any(|t| t == table))
         }
+        (Means::Memory(bytes), ActionKind::Reconfigure) => {
+            cache.is_some_and(|c| c.memory.is_some_and(|m| m.to_string() == *bytes))
+        }
+        (Means::DeadLetter(entry), ActionKind::Isolate) => {
+            let queue = entry.split_once(' ').and_then(|(key, _)| cache?.queues.get(key));
+            queue.is_some_and(|q| q.dead_letter.is_some())
+        }
         (Means::Replay, ActionKind::Reconfigure) => database.is_some_and(|d| d.standby),
         (Means::Migration(_), ActionKind::Rollback) => database.is_some_and(|d| d.undo_migration.is_some()),
         _ => false,
@@ -81,14 +89,17 @@ mod tests {
     use super::*;
     use crate::testing::{keep, restart};
     use wellkept_model::EntityId;
-    use wellkept_model::keep::{Backup, Command, Credential, Database, DatabaseCare, Dependency, Network};
+    use wellkept_model::keep::{
+        Backup, Cache, Command, Credential, Database, DatabaseCare, Dependency, Network, Queue,
+    };
 
-    const ALL: [ActionKind; 5] = [
+    const ALL: [ActionKind; 6] = [
         ActionKind::Reconfigure,
         ActionKind::Rollback,
         ActionKind::RunBackup,
         ActionKind::TerminateSession,
         ActionKind::FreeSpace,
+        ActionKind::Isolate,
     ];
 
     fn command() -> Option<Command> {
@@ -142,6 +153,25 @@ mod tests {
             may: may.clone(),
         };
         w.databases.insert("db".into(), database);
+        let queue = |dead_letter: Option<&str>| Queue {
+            limit: 1,
+            takes_left: false,
+            stuck: second,
+            consumer: None,
+            dead_letter: dead_letter.map(str::to_owned),
+        };
+        let cache = Cache {
+            service: "cache".into(),
+            redis: "/s".into(),
+            user: None,
+            password_file: None,
+            memory: Some(200),
+            standby: false,
+            queues: [("jobs".to_owned(), queue(Some("dead"))), ("mail".to_owned(), queue(None))].into(),
+            every: second,
+            may: may.clone(),
+        };
+        w.caches.insert("cache".into(), cache);
         let dependency = Dependency {
             name: "pay".into(),
             http: "http://x/".into(),
@@ -185,6 +215,8 @@ mod tests {
             (ActionKind::TerminateSession, "service:db", "sessions report"),
             (ActionKind::TerminateSession, "service:db", "blockers report"),
             (ActionKind::FreeSpace, "service:db", "vacuum orders"),
+            (ActionKind::Reconfigure, "service:cache", "memory 200"),
+            (ActionKind::Isolate, "service:cache", "dead-letter jobs 0a"),
             (ActionKind::Reconfigure, "service:db", "replay"),
             (ActionKind::Rollback, "service:db", "migration c7"),
         ]
@@ -220,6 +252,12 @@ mod tests {
             (ActionKind::Reconfigure, "service:db", "credential c"),
             (ActionKind::TerminateSession, "service:db", "sessions app"),
             (ActionKind::TerminateSession, "service:app", "sessions report"),
+            (ActionKind::Reconfigure, "service:cache", "memory 201"),
+            (ActionKind::Reconfigure, "service:db", "memory 200"),
+            (ActionKind::Isolate, "service:cache", "dead-letter mail 0a"),
+            (ActionKind::Isolate, "service:cache", "dead-letter other 0a"),
+            (ActionKind::Isolate, "service:cache", "dead-letter jobs"),
+            (ActionKind::Isolate, "service:cache", "requeue jobs 0a"),
             (ActionKind::TerminateSession, "service:db", "blockers app"),
             (ActionKind::Reconfigure, "service:db", "blockers report"),
             (ActionKind::FreeSpace, "service:db", "vacuum users"),

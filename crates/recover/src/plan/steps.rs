@@ -61,7 +61,11 @@ pub(super) fn for_cause(
         CauseKind::TableBloat => inside::vacuum(cause, facts),
         CauseKind::CheckpointStorm => inside::settings_and_reload(cause, facts),
         CauseKind::SchemaMismatch => watched::migration(cause, facts),
-        CauseKind::Deadlock
+        CauseKind::CacheEviction => inside::memory(cause, facts),
+        CauseKind::PoisonMessage => inside::dead_letter(cause, facts),
+        CauseKind::PersistenceFailed
+        | CauseKind::QueueFull
+        | CauseKind::Deadlock
         | CauseKind::TransactionWraparound
         | CauseKind::ReplicationBroken
         | CauseKind::SplitBrain => Err(inside::for_a_person(cause)),

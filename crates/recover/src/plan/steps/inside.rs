@@ -49,6 +49,41 @@ pub(super) fn vacuum(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedActi
     }
 }
 
+/// The limit that was declared comes back; a cache that has it and still drops entries has too much load for it.
+pub(super) fn memory(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let name = &cause.entity.name;
+    let wanted = facts.around.keep.watched.caches.get(name).and_then(|c| c.memory);
+    let limit = facts.around.seen.watched.caches.get(name).map_or(0, |c| c.limit);
+    let Some(wanted) = wanted.filter(|wanted| limit > 0 && *wanted > limit) else {
+        return Err(for_a_person(cause));
+    };
+    let why = reason("reason.memory", cause).with("bytes", wanted);
+    let means = Means::Memory(wanted.to_string());
+    let mut set = by(ActionKind::Reconfigure, &means, SHORT_MS, cause, why);
+    set.undo = Undo::Means { subject: Means::Memory(limit.to_string()).to_string() };
+    Ok(vec![set])
+}
+
+/// The entry goes to the declared dead letter list, and a person hears of it.
+pub(super) fn dead_letter(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let (name, key) = (&cause.entity.name, &cause.subject);
+    let declared = facts.around.keep.watched.caches.get(name).and_then(|c| c.queues.get(key));
+    let seen = facts.around.seen.watched.caches.get(name).and_then(|c| c.queues.get(key));
+    let entry = seen.map(|q| q.head.as_str()).unwrap_or_default();
+    // The one that diagnosis spoke of, and no other.
+    if declared.is_none_or(|q| q.dead_letter.is_none())
+        || entry.is_empty()
+        || cause.detail.arg("entry") != Some(entry)
+    {
+        return Err(for_a_person(cause));
+    }
+    let which = format!("{key} {entry}");
+    let why = reason("reason.dead_letter", cause).with("queue", key).with("entry", entry);
+    let mut aside = by(ActionKind::Isolate, &Means::DeadLetter(which.clone()), SHORT_MS, cause, why);
+    aside.undo = Undo::Means { subject: Means::Requeue(which).to_string() };
+    Ok(vec![aside, super::local::hand_over(cause, "reason.hand_over_defect")])
+}
+
 /// The changed file goes back, and the service reads it again; without such a file a person is needed.
 pub(super) fn settings_and_reload(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
     if cause.subject.is_empty() {
@@ -193,6 +228,60 @@ mod tests {
         assert_eq!(decided(&g), "escalate.checkpoint_storm");
     }
 
+    fn cache(dead_letter: Option<&str>, memory: Option<u64>, limit: u64, may: &[ActionKind]) -> Given {
+        use wellkept_model::keep::{Cache, Queue};
+        use wellkept_model::observe::{CacheSeen, QueueSeen};
+        let mut g = given(CauseKind::PoisonMessage, "jobs", &[]);
+        let second = Duration::from_secs(1);
+        let dead_letter = dead_letter.map(str::to_owned);
+        let queue = Queue { limit: 1, takes_left: false, stuck: second, consumer: None, dead_letter };
+        let cache = Cache {
+            service: "a".into(),
+            redis: "/s".into(),
+            user: None,
+            password_file: None,
+            memory,
+            standby: false,
+            queues: [("jobs".to_owned(), queue)].into(),
+            every: second,
+            may: may.to_vec(),
+        };
+        g.keep.watched.caches.insert("a".into(), cache);
+        let queue = QueueSeen { head: "0a".into(), ..QueueSeen::default() };
+        let queues = [("jobs".to_owned(), queue)].into();
+        g.seen.watched.caches.insert("a".into(), CacheSeen { limit, queues, ..CacheSeen::default() });
+        g.cause.detail = Text::new("x").with("entry", "0a");
+        g
+    }
+
+    #[test]
+    fn an_entry_is_moved_aside_only_when_a_list_is_declared_and_it_is_the_one_that_was_blamed() {
+        let isolate = [ActionKind::Isolate];
+        let moved = "isolate dead-letter jobs 0a, escalate ";
+        assert_eq!(decided(&cache(Some("dead"), None, 0, &isolate)), format!("run {moved}"));
+        assert_eq!(decided(&cache(Some("dead"), None, 0, &[])), format!("propose {moved}"));
+        assert_eq!(decided(&cache(None, None, 0, &isolate)), "escalate.poison_message");
+        let mut g = cache(Some("dead"), None, 0, &isolate);
+        g.cause.detail = Text::new("x").with("entry", "0b");
+        assert_eq!(decided(&g), "escalate.poison_message", "it has gone");
+    }
+
+    #[test]
+    fn a_limit_is_raised_to_the_declared_one_and_never_beyond() {
+        let may = [ActionKind::Reconfigure];
+        for (memory, limit, may, expected) in [
+            (Some(200), 100, &may[..], "run reconfigure memory 200"),
+            (Some(200), 100, &[], "propose reconfigure memory 200"),
+            (Some(200), 200, &may, "escalate.cache_eviction"),
+            (Some(200), 0, &may, "escalate.cache_eviction"),
+            (None, 100, &may, "escalate.cache_eviction"),
+        ] {
+            let mut g = cache(None, memory, limit, may);
+            g.cause.kind = CauseKind::CacheEviction;
+            assert_eq!(decided(&g), expected, "{memory:?} {limit}");
+        }
+    }
+
     #[test]
     fn what_needs_judgement_goes_to_a_person() {
         let all = ActionKind::ALL;
@@ -201,6 +290,8 @@ mod tests {
             CauseKind::TransactionWraparound,
             CauseKind::ReplicationBroken,
             CauseKind::SplitBrain,
+            CauseKind::PersistenceFailed,
+            CauseKind::QueueFull,
         ] {
             assert_eq!(decided(&given(kind, "", &all)), format!("escalate.{}", kind.word()));
         }
