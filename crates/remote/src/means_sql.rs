@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use wellkept_model::Text;
-use wellkept_model::keep::{Command, Database};
+use wellkept_model::keep::{Command, Database, Engine};
 
 use crate::Outcome;
 use crate::evidence::Evidence;
@@ -16,6 +16,9 @@ const VACUUM_WITHIN: Duration = Duration::from_secs(600);
 impl ByMeans<'_> {
     /// One statement, with its own limit.
     pub(crate) async fn sql(&self, database: &Database, statement: &str, within: Duration) -> Outcome {
+        if database.care.engine != Engine::Postgres {
+            return self.undeclared();
+        }
         let more = ["-v", "ON_ERROR_STOP=1", "-c", statement].map(str::to_owned);
         let argv = database.sql.argv.iter().cloned().chain(more).collect();
         self.command(&Command { argv, within }).await

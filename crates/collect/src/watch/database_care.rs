@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use wellkept_model::TimestampMs;
-use wellkept_model::keep::Database;
+use wellkept_model::keep::{Database, Engine};
 use wellkept_model::observe::{DatabaseCareSeen, DeadRows, HolderOfLock};
 
 use super::sql::quoted;
@@ -122,7 +122,10 @@ impl Care {
             return String::new();
         }
         self.slow_at = Some(now);
-        slow(declared, self.version)
+        match declared.care.engine {
+            Engine::Postgres => slow(declared, self.version),
+            Engine::Mysql => super::mysql::slow(declared),
+        }
     }
 
     /// Takes the rows of one look.

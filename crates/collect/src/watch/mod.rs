@@ -12,6 +12,7 @@ mod credential;
 mod database;
 mod database_care;
 mod dependency;
+mod mysql;
 mod names;
 mod netlink;
 mod network;

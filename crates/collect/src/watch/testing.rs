@@ -25,6 +25,12 @@ impl Running {
         &mut self.0
     }
 
+    /// Writes a line to its standard input.
+    pub(crate) fn say(&mut self, line: &str) {
+        use std::io::Write;
+        writeln!(self.0.stdin.as_mut().expect("piped"), "{line}").expect("written");
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
@@ -171,12 +177,10 @@ impl Postgres {
 
     /// A session that does this and stays; it calls itself `application`.
     pub(crate) fn session(&self, application: &str, statements: &str) -> Running {
-        use std::io::Write;
         let mut client = self.client();
         client.env("PGAPPNAME", application).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut session = Running::new(&mut client);
-        let input = session.child().stdin.as_mut().expect("piped");
-        writeln!(input, "{statements}\n\\echo done").expect("written");
+        session.say(&format!("{statements}\n\\echo done"));
         session
     }
 
@@ -194,6 +198,83 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A MariaDB server on a socket in its folder and a free port, with a log for replicas.
+pub(crate) struct Mariadb {
+    pub(crate) dir: PathBuf,
+    pub(crate) port: u16,
+    _server: Running,
+    _folder: tempfile::TempDir,
+}
+
+impl Mariadb {
+    /// A new and empty one.
+    pub(crate) async fn start() -> Self {
+        let (folder, port) = (folder(), free_port());
+        let dir = folder.path().to_path_buf();
+        let data = format!("--datadir={}", dir.join("data").display());
+        let mut init = ordinary("mariadb-install-db");
+        done(init.args([
+            "--no-defaults",
+            "--skip-test-db",
+            "--auth-root-authentication-method=normal",
+            &data,
+        ]));
+        let mut command = ordinary("mariadbd");
+        command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve=0", "--log-bin=log"]);
+        command.args(["--innodb-flush-log-at-trx-commit=0", "--innodb-lock-wait-timeout=50", &data]);
+        command.arg(format!("--server-id={port}")).arg(format!("--port={port}"));
+        command.arg(format!("--socket={}", dir.join("s").display()));
+        command.arg(format!("--pid-file={}", dir.join("pid").display())).stdout(Stdio::null());
+        let server = Running::new(&mut command);
+        let mariadb = Self { dir, port, _server: server, _folder: folder };
+        let answers = || mariadb.client().args(["-e", "SELECT 1"]).output().is_ok_and(|o| o.status.success());
+        wait_for("the server answers", async || answers().then_some(())).await;
+        mariadb.sql("CREATE DATABASE shop");
+        mariadb
+    }
+
+    /// The client as it is declared.
+    pub(crate) fn argv(&self) -> Vec<String> {
+        let socket = self.dir.join("s");
+        let socket = socket.to_string_lossy();
+        ["mariadb", "--no-defaults", "-BNqnf", "-u", "root", "-S", &socket].map(str::to_owned).to_vec()
+    }
+
+    fn client(&self) -> Command {
+        let argv = self.argv();
+        let mut command = Command::new(&argv[0]);
+        // Not by force: a test must see what fails.
+        command.args(argv[1..].iter().map(|a| if a == "-BNqnf" { "-BNqn" } else { a.as_str() }));
+        command
+    }
+
+    /// Runs statements to their end.
+    pub(crate) fn sql(&self, statements: &str) {
+        let first = format!("CREATE DATABASE IF NOT EXISTS shop; USE shop; {statements}");
+        let text = if statements.starts_with("CREATE DATABASE") { statements } else { &first };
+        done(self.client().args(["-e", text]));
+    }
+
+    /// A session that does this and stays.
+    pub(crate) fn session(&self, statements: &str) -> Running {
+        let mut client = self.client();
+        client.arg("shop").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut session = Running::new(&mut client);
+        session.say(&format!("{statements}\nSELECT 'done';"));
+        session
+    }
+
+    /// The same, when it has done all that.
+    pub(crate) fn session_that_did(&self, statements: &str) -> Running {
+        use std::io::{BufRead, BufReader};
+        let mut session = self.session(statements);
+        let output = session.child().stdout.as_mut().expect("piped");
+        let told = BufReader::new(output).lines().map_while(Result::ok).any(|line| line == "done");
+        assert!(told, "the session has ended: {statements}");
+        session
     }
 }
 

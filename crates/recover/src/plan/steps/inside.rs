@@ -2,7 +2,7 @@
 
 use wellkept_model::{ActionKind, Cause, Means, PlannedAction, Text, Undo};
 
-use super::watched::{by, database, no_means, reason};
+use super::watched::{by, no_means, postgres, reason};
 use super::{Facts, change_of, command_ms, file_step, step};
 
 /// Time for one short statement, milliseconds.
@@ -17,7 +17,7 @@ pub(super) fn for_a_person(cause: &Cause) -> Text {
 
 /// Ends who holds the lock, when its application is named for that.
 pub(super) fn blockers(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
-    let declared = database(cause, facts)?;
+    let declared = postgres(cause, facts)?;
     let Ok(means @ Means::Blockers(_)) = cause.subject.parse::<Means>() else {
         return Err(for_a_person(cause));
     };
@@ -35,7 +35,7 @@ pub(super) fn blockers(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAc
 
 /// Cleans the table, when it is named for that and cleaning can help.
 pub(super) fn vacuum(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
-    let declared = database(cause, facts)?;
+    let declared = postgres(cause, facts)?;
     match cause.subject.parse::<Means>() {
         Ok(means @ Means::Vacuum(_)) => {
             let table = cause.detail.arg("table").unwrap_or_default();
@@ -198,6 +198,24 @@ mod tests {
         let mut g = given(CauseKind::LockContention, "", &terminate);
         holder(&mut g, "report", 61_000);
         assert_eq!(decided(&g), "escalate.lock_contention", "nobody is named");
+    }
+
+    #[test]
+    fn another_server_is_looked_at_and_left_to_a_person() {
+        for (kind, subject, detail) in [
+            (CauseKind::LockContention, "blockers report", "escalate.lock_contention"),
+            (CauseKind::TableBloat, "vacuum orders", "escalate.table_bloat"),
+            (CauseKind::ConnectionExhaustion, "report", "escalate.connection_exhaustion"),
+        ] {
+            let mut g = given(kind, subject, &ActionKind::ALL);
+            g.cause.detail = Text::new("x").with("table", "orders");
+            holder(&mut g, "report", 61_000);
+            let database = g.keep.watched.databases.get_mut("a").unwrap();
+            database.end_sessions = database.care.end_blockers.clone();
+            assert!(decided(&g).starts_with("run "), "{kind:?}");
+            g.keep.watched.databases.get_mut("a").unwrap().care.engine = wellkept_model::keep::Engine::Mysql;
+            assert_eq!(decided(&g), detail);
+        }
     }
 
     #[test]

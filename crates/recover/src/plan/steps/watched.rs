@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use wellkept_model::keep::{Backup, Credential, Database};
+use wellkept_model::keep::{Backup, Credential, Database, Engine};
 use wellkept_model::observe::TableState;
 use wellkept_model::{ActionKind, Cause, FindingKind, Means, PlannedAction, Text, Undo};
 
@@ -114,8 +114,15 @@ pub(super) fn database<'a>(cause: &Cause, facts: &Facts<'a>) -> Result<&'a Datab
     facts.around.keep.watched.databases.get(&cause.entity.name).ok_or_else(|| no_means(cause))
 }
 
+/// Statements of ours are written for PostgreSQL; another server is looked at and left to a person.
+pub(super) fn postgres<'a>(cause: &Cause, facts: &Facts<'a>) -> Result<&'a Database, Text> {
+    let declared = database(cause, facts)?;
+    let fits = declared.care.engine == Engine::Postgres;
+    fits.then_some(declared).ok_or_else(|| super::inside::for_a_person(cause))
+}
+
 pub(super) fn sessions(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
-    if !database(cause, facts)?.end_sessions.contains_key(&cause.subject) {
+    if !postgres(cause, facts)?.end_sessions.contains_key(&cause.subject) {
         return Err(Text::new("escalate.connections").with("name", &cause.entity.name));
     }
     let why = reason("reason.sessions", cause).with("application", &cause.subject);
@@ -124,7 +131,7 @@ pub(super) fn sessions(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAc
 }
 
 pub(super) fn replay(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
-    database(cause, facts)?;
+    postgres(cause, facts)?;
     Ok(vec![by(ActionKind::Reconfigure, &Means::Replay, SHORT_MS, cause, reason("reason.replay", cause))])
 }
 
