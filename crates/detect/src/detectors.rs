@@ -10,7 +10,7 @@ use crate::checks::{
     backup_unusable, clock_off, config_invalid, connections_full, credential_refused, dependency_slow,
     index_missing, link_down, names_wrong, network_altered, replay_paused,
 };
-use crate::checks::{cache_evicting::Evicting, persistence_failing, queues};
+use crate::checks::{cache_evicting::Evicting, declared, persistence_failing, proxies, queues};
 use crate::checks::{
     checkpoints_forced, deadlocks_often, locks_held, replication_broken, schema_differs, table_bloated,
     two_primaries, wraparound_near,
@@ -155,6 +155,8 @@ fn watched(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
     found.extend(inside_databases(keep, round));
     found.extend(persistence_failing::check(keep, round));
     found.extend(queues::check(keep, round));
+    found.extend(declared::check(keep, round));
+    found.extend(proxies::check(keep, round));
     found
 }
 

@@ -87,7 +87,13 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::SchemaMismatch
         | CauseKind::CacheEviction
         | CauseKind::QueueFull
-        | CauseKind::PoisonMessage => false,
+        | CauseKind::PoisonMessage
+        | CauseKind::RateLimited
+        | CauseKind::ConfigDrift
+        | CauseKind::WrongUpstream
+        | CauseKind::KeyExpired
+        | CauseKind::VersionMismatch
+        | CauseKind::CorruptedData => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)
 }

@@ -38,6 +38,10 @@ mod cache_eviction;
 mod persistence_failed;
 mod poison_message;
 mod queue_full;
+mod config_drift;
+mod declared;
+mod rate_limited;
+mod wrong_upstream;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -88,6 +92,10 @@ pub(crate) const RULES: &[Rule] = &[
     persistence_failed::propose,
     poison_message::propose,
     queue_full::propose,
+    config_drift::propose,
+    declared::propose,
+    rate_limited::propose,
+    wrong_upstream::propose,
 ];
 
 /// Findings which say that a service does not work.

@@ -32,7 +32,7 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 22] = [
     "services",
     "filesystems",
     "automation",
@@ -44,13 +44,17 @@ const KEYS: [&str; 18] = [
     "backups",
     "caches",
     "credentials",
+    "data",
     "databases",
     "dependencies",
+    "keys",
     "networks",
+    "proxies",
     "evidence",
     "listeners",
     "maintenance",
     "strangers",
+    "versions",
 ];
 
 /// Reads and checks a keep file. `file_name` is only used in messages.

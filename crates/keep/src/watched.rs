@@ -7,6 +7,7 @@ mod cache;
 mod credential;
 mod database;
 mod database_care;
+mod declared;
 mod dependency;
 mod network;
 pub(crate) mod service;
@@ -39,6 +40,10 @@ pub(crate) fn watched(root: &Fields, services: &[&str], problems: &mut Problems)
         backups: section(root, "backups", services, problems, backup::read),
         caches: section(root, "caches", services, problems, cache::read),
         credentials: section(root, "credentials", services, problems, credential::read),
+        data: section(root, "data", services, problems, declared::data),
+        keys: section(root, "keys", services, problems, declared::key),
+        proxies: section(root, "proxies", services, problems, declared::proxy),
+        versions: section(root, "versions", services, problems, declared::versions),
         databases: section(root, "databases", services, problems, database::read),
         dependencies: section(root, "dependencies", services, problems, dependency::read),
         networks: section(root, "networks", services, problems, network::read),

@@ -582,6 +582,17 @@ fn what_lies_beside_services_is_checked() {
     check("databases: { db: { sql: psql, engine: oracle } }", "keep.is_value", "mariadb");
     check("databases: { db: { sql: psql, deadlocks: 0 } }", "keep.is_value", "1");
     check("databases: { db: { sql: psql, bloated_at: 200% } }", "keep.is_value", "95%");
+    check("proxies: { other: {} }", "keep.unknown_service", "service");
+    check("proxies: { db: { loaded_by: wish } }", "keep.is_value", "workers");
+    check("keys: { k: { file: /k } }", "keep.missing_key", "used_by");
+    check(
+        "keys: { k: { file: /k, used_by: db, may: reconfigure } }",
+        "keep.may_without_means",
+        "reconfigure",
+    );
+    check("versions: { v: { of: { dv: x } } }", "keep.unknown_service", "`db`");
+    check("versions: { v: { of: { db: x }, numbers: 9 } }", "keep.is_value", "1");
+    check("data: { d: { service: db } }", "keep.missing_key", "test");
     check("caches: { db: {} }", "keep.missing_key", "6379");
     check("caches: { db: { redis: nowhere } }", "keep.is_value", "6379");
     check("caches: { db: { redis: /s, may: reconfigure } }", "keep.may_without_means", "isolate");

@@ -94,13 +94,25 @@ pub enum CauseKind {
     QueueFull,
     /// One message fails again and again and stops the queue.
     PoisonMessage,
+    /// The other side refuses requests because there are too many.
+    RateLimited,
+    /// The active configuration differs from the file that it was loaded from.
+    ConfigDrift,
+    /// A proxy sends requests to the wrong place.
+    WrongUpstream,
+    /// A signing key or token has passed its end.
+    KeyExpired,
+    /// Two components run versions that do not fit together.
+    VersionMismatch,
+    /// A data file of the component is damaged.
+    CorruptedData,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 50] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -144,6 +156,12 @@ impl CauseKind {
         Self::PersistenceFailed,
         Self::QueueFull,
         Self::PoisonMessage,
+        Self::RateLimited,
+        Self::ConfigDrift,
+        Self::WrongUpstream,
+        Self::KeyExpired,
+        Self::VersionMismatch,
+        Self::CorruptedData,
         Self::Unknown,
     ];
 
@@ -194,6 +212,12 @@ impl CauseKind {
             Self::PersistenceFailed => "persistence_failed",
             Self::QueueFull => "queue_full",
             Self::PoisonMessage => "poison_message",
+            Self::RateLimited => "rate_limited",
+            Self::ConfigDrift => "config_drift",
+            Self::WrongUpstream => "wrong_upstream",
+            Self::KeyExpired => "key_expired",
+            Self::VersionMismatch => "version_mismatch",
+            Self::CorruptedData => "corrupted_data",
             Self::Unknown => "unknown",
         }
     }

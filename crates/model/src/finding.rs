@@ -119,6 +119,18 @@ pub enum FindingKind {
     QueueLong,
     /// One entry stays the next one of a queue and is not done with.
     QueueStuck,
+    /// A service of somebody else refuses requests because there are too many.
+    DependencyRefusing,
+    /// A service runs with an older configuration than the one in its file.
+    ConfigStale,
+    /// A proxy cannot reach what it sends requests to.
+    UpstreamFailing,
+    /// A key or token has passed its end, or soon will.
+    KeyEnding,
+    /// Components run versions that are declared to fit and do not.
+    VersionsApart,
+    /// A test of a data file failed, or a database met damaged pages.
+    DataDamaged,
     /// An alerting rule fires; the subject names the alert.
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
@@ -127,7 +139,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 50] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -170,6 +182,12 @@ impl FindingKind {
         Self::PersistenceFailing,
         Self::QueueLong,
         Self::QueueStuck,
+        Self::DependencyRefusing,
+        Self::ConfigStale,
+        Self::UpstreamFailing,
+        Self::KeyEnding,
+        Self::VersionsApart,
+        Self::DataDamaged,
         Self::Alert,
         Self::LogUnusual,
     ];
@@ -220,6 +238,12 @@ impl FindingKind {
             Self::PersistenceFailing => "persistence_failing",
             Self::QueueLong => "queue_long",
             Self::QueueStuck => "queue_stuck",
+            Self::DependencyRefusing => "dependency_refusing",
+            Self::ConfigStale => "config_stale",
+            Self::UpstreamFailing => "upstream_failing",
+            Self::KeyEnding => "key_ending",
+            Self::VersionsApart => "versions_apart",
+            Self::DataDamaged => "data_damaged",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
         }

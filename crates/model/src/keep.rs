@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use watched::{
-    Backup, Cache, ClockShown, Credential, Database, DatabaseCare, Dependency, Engine, Network, Queue,
-    Resolves, WatchedKeep,
+    Backup, Cache, ClockShown, Credential, DataTest, Database, DatabaseCare, Dependency, EndingKey, Engine,
+    Network, Proxy, Queue, Resolves, Versions, WatchedKeep,
 };
 
 use crate::{ActionKind, MatchOp};

@@ -29,6 +29,8 @@ pub enum Means {
     Migration(String),
     /// Puts the queueing discipline of this link back.
     Queue(String),
+    /// Makes the key or token of this name anew.
+    Renew(String),
     /// Lets a standby apply what it received.
     Replay,
     /// Moves an entry (`key fingerprint`) from the dead letter list back into its queue.
@@ -55,6 +57,7 @@ impl Means {
             Self::Migration(id) => ("migration", id),
             Self::Queue(link) => ("queue", link),
             Self::Replay => ("replay", ""),
+            Self::Renew(name) => ("renew", name),
             Self::Requeue(entry) => ("requeue", entry),
             Self::Rules(table) => ("rules", table),
             Self::Sessions(application) => ("sessions", application),
@@ -93,6 +96,7 @@ impl FromStr for Means {
             "migration" => named().map(Self::Migration),
             "queue" => named().map(Self::Queue),
             "replay" => plain(Self::Replay),
+            "renew" => named().map(Self::Renew),
             "requeue" => named().map(Self::Requeue),
             "rules" => named().map(Self::Rules),
             "sessions" => named().map(Self::Sessions),
@@ -125,6 +129,7 @@ mod tests {
             Means::DeadLetter("jobs 0a".into()),
             Means::Requeue("jobs 0a".into()),
             Means::Memory("1024".into()),
+            Means::Renew("api".into()),
         ] {
             assert_eq!(means.to_string().parse::<Means>(), Ok(means));
         }

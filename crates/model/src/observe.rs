@@ -1,6 +1,7 @@
 //! What the collectors saw at one instant, besides numbers: the seam between `collect` and `detect`.
 
 mod cache;
+mod declared;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use cache::{CacheSeen, QueueSeen};
+pub use declared::{DataSeen, KeySeen, ProxySeen, VersionsSeen};
 pub use watched::{
     ApplicationSeen, BackupSeen, ClockSeen, ConfigSeen, CredentialSeen, DatabaseCareSeen, DatabaseSeen,
     DeadRows, DependencySeen, HolderOfLock, LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, TableState,

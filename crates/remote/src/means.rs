@@ -70,6 +70,10 @@ impl ByMeans<'_> {
                 Some(database) => self.sessions(database, application, evidence).await,
                 None => self.undeclared(),
             },
+            (EntityKind::Service, Means::Renew(key)) => {
+                let key = watched.keys.get(key).filter(|k| k.used_by.contains(name));
+                self.declared(key.and_then(|k| k.renew.as_ref())).await
+            }
             (EntityKind::Service, Means::Memory(bytes)) => self.memory(bytes, evidence).await,
             (EntityKind::Service, Means::DeadLetter(entry)) => self.dead_letter(entry).await,
             (EntityKind::Service, Means::Requeue(entry)) => self.requeue(entry).await,

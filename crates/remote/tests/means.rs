@@ -137,6 +137,8 @@ async fn what_is_not_declared_is_not_done() {
         (service.clone(), Means::Credential("other".into())),
         (service.clone(), Means::Link("eth0".into())),
         (EntityId::service("app"), Means::Replay),
+        (EntityId::service("app"), Means::Renew("k".into())),
+        (EntityId::service("db"), Means::Memory("1".into())),
         (network.clone(), Means::Link("eth0".into())),
         (network, Means::Rules("inet f".into())),
         (EntityId::new(EntityKind::Dependency, "other"), Means::FallbackOn("other".into())),

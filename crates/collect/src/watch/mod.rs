@@ -11,16 +11,20 @@ mod config;
 mod credential;
 mod database;
 mod database_care;
+mod data;
 mod dependency;
+mod keys;
 mod mysql;
 mod names;
 mod netlink;
 mod network;
 mod nft;
 mod program;
+mod proxy;
 mod sql;
 #[cfg(test)]
 mod testing;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -135,6 +139,18 @@ impl Watches {
         }
         for credential in watched.credentials.values() {
             start(tokio::spawn(credential::watch(s.clone(), credential.clone())));
+        }
+        for data in watched.data.values() {
+            start(tokio::spawn(data::watch(s.clone(), data.clone())));
+        }
+        for key in watched.keys.values() {
+            start(tokio::spawn(keys::watch(s.clone(), key.clone())));
+        }
+        for proxy in watched.proxies.values() {
+            start(tokio::spawn(proxy::watch(s.clone(), proxy.clone())));
+        }
+        for versions in watched.versions.values() {
+            start(tokio::spawn(versions::watch(s.clone(), versions.clone())));
         }
         for database in watched.databases.values() {
             start(tokio::spawn(database::watch(s.clone(), database.clone())));

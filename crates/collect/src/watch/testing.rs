@@ -278,6 +278,58 @@ impl Mariadb {
     }
 }
 
+/// An nginx on a free port with one location, as an ordinary user.
+pub(crate) struct Nginx {
+    pub(crate) dir: PathBuf,
+    pub(crate) port: u16,
+    _server: Running,
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    /// `location`: what stands in its one location.
+    pub(crate) async fn start(location: &str) -> Self {
+        let (folder, port) = (folder(), free_port());
+        let dir = folder.path().to_path_buf();
+        write_site(&dir, port, location);
+        let mut command = ordinary("nginx");
+        command.arg("-e").arg(dir.join("error.log")).arg("-c").arg(dir.join("nginx.conf"));
+        let server = Running::new(command.stdout(Stdio::null()));
+        let nginx = Self { dir, port, _server: server, _folder: folder };
+        wait_for("the proxy answers", async || nginx.get().contains("HTTP/1.1").then_some(())).await;
+        nginx
+    }
+
+    /// Writes another location and has it loaded.
+    pub(crate) fn load(&self, location: &str) {
+        write_site(&self.dir, self.port, location);
+        let mut reload = ordinary("nginx");
+        reload.arg("-e").arg(self.dir.join("error.log")).arg("-c").arg(self.dir.join("nginx.conf"));
+        done(reload.args(["-s", "reload"]));
+    }
+
+    /// One answer, empty when there is none.
+    pub(crate) fn get(&self) -> String {
+        use std::io::{Read, Write};
+        let mut answer = String::new();
+        if let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", self.port)) {
+            let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let _ = stream.read_to_string(&mut answer);
+        }
+        answer
+    }
+}
+
+fn write_site(dir: &Path, port: u16, location: &str) {
+    let d = dir.display();
+    let text = format!(
+        "daemon off; worker_processes 1; pid {d}/pid; error_log {d}/error.log;\nevents {{}}\nhttp {{ access_log off; \
+         client_body_temp_path {d}/b; proxy_temp_path {d}/p; fastcgi_temp_path {d}/f; uwsgi_temp_path {d}/u; \
+         scgi_temp_path {d}/s; server {{ listen 127.0.0.1:{port}; location / {{ {location} }} }} }}\n"
+    );
+    std::fs::write(dir.join("nginx.conf"), text).expect("written");
+}
+
 /// A Redis server on a free port.
 pub(crate) struct Redis {
     pub(crate) dir: PathBuf,

@@ -19,6 +19,14 @@ pub struct WatchedKeep {
     pub credentials: BTreeMap<String, Credential>,
     /// PostgreSQL servers, by the name of their service.
     pub databases: BTreeMap<String, Database>,
+    /// Tests of data, by name.
+    pub data: BTreeMap<String, DataTest>,
+    /// Keys and tokens with an end.
+    pub keys: BTreeMap<String, EndingKey>,
+    /// Proxies, by the name of their service.
+    pub proxies: BTreeMap<String, Proxy>,
+    /// Components whose versions must fit.
+    pub versions: BTreeMap<String, Versions>,
     /// Services of others that ours need.
     pub dependencies: BTreeMap<String, Dependency>,
     /// Networks of this host.
@@ -120,6 +128,62 @@ pub struct Database {
     pub every: Duration,
     /// What may be done without asking.
     pub may: Vec<ActionKind>,
+}
+
+/// A test of data that a service keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataTest {
+    /// Its name.
+    pub name: String,
+    /// The service.
+    pub service: String,
+    /// Status 0: whole.
+    pub test: Command,
+    /// Time between two looks.
+    pub every: Duration,
+}
+
+/// A file with a key or token that ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndingKey {
+    /// Its name.
+    pub name: String,
+    /// A JSON Web Token, or JSON with `exp` or `expires_at`.
+    pub file: PathBuf,
+    /// So long before its end it is told.
+    pub before: Duration,
+    /// Services that use it; never empty.
+    pub used_by: Vec<String>,
+    /// Makes a new one.
+    pub renew: Option<Command>,
+    /// Time between two looks.
+    pub every: Duration,
+    /// What may be done without asking.
+    pub may: Vec<ActionKind>,
+}
+
+/// A service that sends requests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// The service.
+    pub service: String,
+    /// Its log of errors, as nginx writes it.
+    pub error_log: Option<PathBuf>,
+    /// Its configuration is loaded when its workers begin; else when it is started itself.
+    pub loaded_by_workers: bool,
+}
+
+/// Components whose versions must fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versions {
+    /// Its name.
+    pub name: String,
+    /// By service: prints its version.
+    pub of: BTreeMap<String, Command>,
+    /// How many numbers must be the same: 1 for the major one.
+    pub numbers: usize,
+    /// Time between two looks.
+    pub every: Duration,
 }
 
 /// A Redis server, or one that speaks its protocol.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::CacheSeen;
+use super::{CacheSeen, DataSeen, KeySeen, ProxySeen, VersionsSeen};
 use crate::TimestampMs;
 
 /// Latest results by name. What was never looked at is not in it.
@@ -23,6 +23,14 @@ pub struct Watched {
     pub configs: BTreeMap<String, ConfigSeen>,
     /// By credential.
     pub credentials: BTreeMap<String, CredentialSeen>,
+    /// By test of data.
+    pub data: BTreeMap<String, DataSeen>,
+    /// By key.
+    pub keys: BTreeMap<String, KeySeen>,
+    /// By service.
+    pub proxies: BTreeMap<String, ProxySeen>,
+    /// By name of the components that must fit.
+    pub versions: BTreeMap<String, VersionsSeen>,
     /// By service.
     pub databases: BTreeMap<String, DatabaseSeen>,
     /// By dependency.
@@ -214,6 +222,9 @@ pub struct DependencySeen {
     pub quick_in_a_row: u32,
     /// Why no answer came.
     pub problem: Option<String>,
+    /// Looks in a row that were answered with "too many requests".
+    #[serde(default)]
+    pub refused_in_a_row: u32,
     /// We switched its fallback on and not off again.
     #[serde(default)]
     pub fallback_ours: bool,

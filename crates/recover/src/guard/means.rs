@@ -69,6 +69,10 @@ fn service_step(name: &str, by: &Means, kind: ActionKind, keep: &Keep) -> bool {
         (Means::Vacuum(table), ActionKind::FreeSpace) => {
             database.is_some_and(|d| d.care.vacuum.iter().any(|t| t == table))
         }
+        (Means::Renew(key), ActionKind::Reconfigure) => {
+            let key = keep.watched.keys.get(key).filter(|k| k.may.contains(&kind) && k.renew.is_some());
+            key.is_some_and(|k| k.used_by.iter().any(|s| s == name))
+        }
         (Means::Memory(bytes), ActionKind::Reconfigure) => {
             cache.is_some_and(|c| c.memory.is_some_and(|m| m.to_string() == *bytes))
         }
@@ -90,7 +94,7 @@ mod tests {
     use crate::testing::{keep, restart};
     use wellkept_model::EntityId;
     use wellkept_model::keep::{
-        Backup, Cache, Command, Credential, Database, DatabaseCare, Dependency, Network, Queue,
+        Backup, Cache, Command, Credential, Database, DatabaseCare, Dependency, EndingKey, Network, Queue,
     };
 
     const ALL: [ActionKind; 6] = [
@@ -172,6 +176,16 @@ mod tests {
             may: may.clone(),
         };
         w.caches.insert("cache".into(), cache);
+        let key = |name: &str, renew: Option<Command>| EndingKey {
+            name: name.to_owned(),
+            file: "/k".into(),
+            before: second,
+            used_by: vec!["app".to_owned()],
+            renew,
+            every: second,
+            may: may.clone(),
+        };
+        w.keys = [("k".to_owned(), key("k", command())), ("l".to_owned(), key("l", None))].into();
         let dependency = Dependency {
             name: "pay".into(),
             http: "http://x/".into(),
@@ -217,6 +231,7 @@ mod tests {
             (ActionKind::FreeSpace, "service:db", "vacuum orders"),
             (ActionKind::Reconfigure, "service:cache", "memory 200"),
             (ActionKind::Isolate, "service:cache", "dead-letter jobs 0a"),
+            (ActionKind::Reconfigure, "service:app", "renew k"),
             (ActionKind::Reconfigure, "service:db", "replay"),
             (ActionKind::Rollback, "service:db", "migration c7"),
         ]
@@ -255,6 +270,9 @@ mod tests {
             (ActionKind::Reconfigure, "service:cache", "memory 201"),
             (ActionKind::Reconfigure, "service:db", "memory 200"),
             (ActionKind::Isolate, "service:cache", "dead-letter mail 0a"),
+            (ActionKind::Reconfigure, "service:app", "renew l"),
+            (ActionKind::Reconfigure, "service:db", "renew k"),
+            (ActionKind::Rollback, "service:app", "renew k"),
             (ActionKind::Isolate, "service:cache", "dead-letter other 0a"),
             (ActionKind::Isolate, "service:cache", "dead-letter jobs"),
             (ActionKind::Isolate, "service:cache", "requeue jobs 0a"),

@@ -63,7 +63,13 @@ pub(super) fn for_cause(
         CauseKind::SchemaMismatch => watched::migration(cause, facts),
         CauseKind::CacheEviction => inside::memory(cause, facts),
         CauseKind::PoisonMessage => inside::dead_letter(cause, facts),
-        CauseKind::PersistenceFailed
+        CauseKind::RateLimited => watched::fallback_on(cause, facts),
+        CauseKind::ConfigDrift => inside::reload(cause, facts).map(|step| vec![step]),
+        CauseKind::WrongUpstream => inside::settings_and_reload(cause, facts),
+        CauseKind::KeyExpired => inside::renew(cause, facts),
+        CauseKind::VersionMismatch
+        | CauseKind::CorruptedData
+        | CauseKind::PersistenceFailed
         | CauseKind::QueueFull
         | CauseKind::Deadlock
         | CauseKind::TransactionWraparound

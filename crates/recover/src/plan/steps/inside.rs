@@ -84,6 +84,16 @@ pub(super) fn dead_letter(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<Planne
     Ok(vec![aside, super::local::hand_over(cause, "reason.hand_over_defect")])
 }
 
+/// Has the key made anew by its declared command.
+pub(super) fn renew(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let Ok(means @ Means::Renew(_)) = cause.subject.parse::<Means>() else { return Err(no_means(cause)) };
+    let Means::Renew(name) = &means else { return Err(no_means(cause)) };
+    let key = facts.around.keep.watched.keys.get(name);
+    let Some(command) = key.and_then(|k| k.renew.as_ref()) else { return Err(for_a_person(cause)) };
+    let why = reason("reason.renew", cause).with("key", name);
+    Ok(vec![by(ActionKind::Reconfigure, &means, command_ms(command), cause, why)])
+}
+
 /// The changed file goes back, and the service reads it again; without such a file a person is needed.
 pub(super) fn settings_and_reload(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
     if cause.subject.is_empty() {
@@ -301,6 +311,42 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_made_anew_only_by_its_command_and_with_the_word() {
+        use wellkept_model::keep::EndingKey;
+        for (renew, may, expected) in [
+            (Some(command()), &[ActionKind::Reconfigure][..], "run reconfigure renew k"),
+            (Some(command()), &[], "propose reconfigure renew k"),
+            (None, &[ActionKind::Reconfigure], "escalate.key_expired"),
+        ] {
+            let mut g = given(CauseKind::KeyExpired, "renew k", &[]);
+            let second = Duration::from_secs(1);
+            let key = EndingKey {
+                name: "k".into(),
+                file: "/k".into(),
+                before: second,
+                used_by: vec!["a".into()],
+                renew,
+                every: second,
+                may: may.to_vec(),
+            };
+            g.keep.watched.keys.insert("k".into(), key);
+            assert_eq!(decided(&g), expected);
+            g.keep.watched.keys.get_mut("k").unwrap().used_by = vec!["b".into()];
+            assert!(!decided(&g).starts_with("run"), "not its key");
+        }
+    }
+
+    #[test]
+    fn a_drift_is_loaded_only_with_a_declared_command_and_the_word() {
+        let mut g = given(CauseKind::ConfigDrift, "", &[]);
+        assert_eq!(decided(&g), "escalate.no_means");
+        g.keep.services.get_mut("a").unwrap().reload = Some(command());
+        assert_eq!(decided(&g), "propose reconfigure reload");
+        g.keep.services.get_mut("a").unwrap().may.push(ActionKind::Reconfigure);
+        assert_eq!(decided(&g), "run reconfigure reload");
+    }
+
+    #[test]
     fn what_needs_judgement_goes_to_a_person() {
         let all = ActionKind::ALL;
         for kind in [
@@ -310,6 +356,8 @@ mod tests {
             CauseKind::SplitBrain,
             CauseKind::PersistenceFailed,
             CauseKind::QueueFull,
+            CauseKind::VersionMismatch,
+            CauseKind::CorruptedData,
         ] {
             assert_eq!(decided(&given(kind, "", &all)), format!("escalate.{}", kind.word()));
         }

@@ -178,7 +178,8 @@ pub(super) fn fallback_on(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<Planne
     let why = reason("reason.fallback_on", cause);
     let mut on = by(ActionKind::Reconfigure, &Means::FallbackOn(name.clone()), ms(command), cause, why);
     on.undo = Undo::Means { subject: Means::FallbackOff(name.clone()).to_string() };
-    on.verify.retain(|key| key.kind != FindingKind::DependencySlow);
+    on.verify
+        .retain(|key| !matches!(key.kind, FindingKind::DependencySlow | FindingKind::DependencyRefusing));
     Ok(vec![on, super::local::hand_over(cause, "reason.hand_over_dependency")])
 }
 
