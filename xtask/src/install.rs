@@ -50,6 +50,14 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     },
     Package { name: "sudo", program: "sudo", reason: "becoming another user is tested with the real one" },
     Package {
+        name: "postgresql",
+        program: "psql",
+        reason: "`collect` and `remote` are tested against real servers",
+    },
+    Package { name: "redis-server", program: "redis-server", reason: "the same" },
+    Package { name: "mariadb-server", program: "mariadbd", reason: "the same" },
+    Package { name: "nginx-light", program: "nginx", reason: "the same" },
+    Package {
         name: "opendoas",
         program: "doas",
         reason: "becoming another user is tested with the real one",

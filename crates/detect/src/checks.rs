@@ -33,10 +33,27 @@ pub(crate) mod link_down;
 pub(crate) mod names_wrong;
 pub(crate) mod network_altered;
 pub(crate) mod replay_paused;
+pub(crate) mod proxies;
+pub(crate) mod declared;
+pub(crate) mod queues;
+pub(crate) mod persistence_failing;
+pub(crate) mod cache_evicting;
+pub(crate) mod wraparound_near;
+pub(crate) mod two_primaries;
+pub(crate) mod table_bloated;
+pub(crate) mod schema_differs;
+pub(crate) mod replication_broken;
+pub(crate) mod locks_held;
+pub(crate) mod deadlocks_often;
+pub(crate) mod checkpoints_forced;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use wellkept_model::keep::{Database, Keep};
+use wellkept_model::observe::DatabaseSeen;
 use wellkept_model::{EntityId, Evidence, Finding, FindingKey, FindingKind, Severity, Text, TimestampMs};
+
+use crate::Round;
 
 /// A finding with the message `finding.<kind>`; checks add arguments, evidence and a hold time.
 pub(crate) fn finding(
@@ -57,6 +74,15 @@ pub(crate) fn finding(
         evidence: Vec::new(),
         hold_ms: 0,
     }
+}
+
+/// Declared databases that answered the last look.
+pub(crate) fn databases<'a>(
+    keep: &'a Keep,
+    round: &Round<'a>,
+) -> impl Iterator<Item = (EntityId, &'a Database, &'a DatabaseSeen)> {
+    let seen = round.seen.watched.databases.iter().filter(|(_, s)| s.problem.is_none());
+    seen.filter_map(|(name, s)| Some((EntityId::service(name), keep.watched.databases.get(name)?, s)))
 }
 
 /// Evidence in words.

@@ -12,6 +12,11 @@ use crate::checks::{
     backup_unusable, certificate_unfit, clock_off, config_invalid, connections_full, credential_refused,
     dependency_slow, index_missing, jobs, link_down, names_wrong, network_altered, replay_paused,
 };
+use crate::checks::{cache_evicting::Evicting, declared, persistence_failing, proxies, queues};
+use crate::checks::{
+    checkpoints_forced, deadlocks_often, locks_held, replication_broken, schema_differs, table_bloated,
+    two_primaries, wraparound_near,
+};
 use crate::checks::{
     deleted_open, file_changed, filesystem_filling::Filling, filesystem_full::Full, health,
     health_unsteady::Unsteady, listeners::Ports, process_gone::Gone, process_stopped,
@@ -63,6 +68,7 @@ pub struct Detectors {
     mounts: Mounts,
     squeezed: Squeezed,
     strained: Strained,
+    evicting: Evicting,
     announced: Announced,
     active: BTreeMap<FindingKey, Finding>,
     troubled: BTreeSet<EntityId>,
@@ -85,6 +91,7 @@ impl Detectors {
             mounts: Mounts::default(),
             squeezed: Squeezed::default(),
             strained: Strained::default(),
+            evicting: Evicting::default(),
             announced: Announced::default(),
             active: BTreeMap::new(),
             troubled: BTreeSet::new(),
@@ -117,6 +124,7 @@ impl Detectors {
         found.extend(self.squeezed.check(round));
         found.extend(self.strained.check(keep, round));
         found.extend(watched(keep, round));
+        found.extend(self.evicting.check(keep, round));
         let found = self.merge(keep, round, found);
         self.announced.leave_out(keep, round.seen, round.now, found)
     }
@@ -169,6 +177,24 @@ fn watched(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
     found.extend(roads::check(keep, round));
     found.extend(security::check(keep, round));
     found.extend(traces::check(keep, round));
+    found.extend(inside_databases(keep, round));
+    found.extend(persistence_failing::check(keep, round));
+    found.extend(queues::check(keep, round));
+    found.extend(declared::check(keep, round));
+    found.extend(proxies::check(keep, round));
+    found
+}
+
+/// What database servers say of themselves.
+fn inside_databases(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
+    let mut found = locks_held::check(keep, round);
+    found.extend(deadlocks_often::check(keep, round));
+    found.extend(table_bloated::check(keep, round));
+    found.extend(wraparound_near::check(keep, round));
+    found.extend(checkpoints_forced::check(keep, round));
+    found.extend(replication_broken::check(keep, round));
+    found.extend(two_primaries::check(keep, round));
+    found.extend(schema_differs::check(keep, round));
     found
 }
 

@@ -43,7 +43,12 @@ pub fn diagnose(s: &Situation) -> Vec<Cause> {
 /// spreads (a crash or a bad setting is the service's own; an exit after lost dependencies may be a symptom).
 fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
     let spreads = match other.kind {
-        CauseKind::ProcessCrash | CauseKind::Down | CauseKind::Unknown => true,
+        CauseKind::ProcessCrash
+        | CauseKind::Down
+        // A standby follows its primary into trouble.
+        | CauseKind::ReplicationBroken
+        | CauseKind::PersistenceFailed
+        | CauseKind::Unknown => true,
         CauseKind::ProcessDown
         | CauseKind::ProcessStopped
         | CauseKind::BadSetting
@@ -96,7 +101,22 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::AddressConflict
         | CauseKind::LogFlood
         | CauseKind::Hang
-        | CauseKind::WrongAnswers => false,
+        | CauseKind::WrongAnswers
+        | CauseKind::LockContention
+        | CauseKind::Deadlock
+        | CauseKind::TableBloat
+        | CauseKind::TransactionWraparound
+        | CauseKind::CheckpointStorm
+        | CauseKind::SplitBrain
+        | CauseKind::SchemaMismatch
+        | CauseKind::CacheEviction
+        | CauseKind::QueueFull
+        | CauseKind::PoisonMessage
+        | CauseKind::RateLimited
+        | CauseKind::WrongUpstream
+        | CauseKind::KeyExpired
+        | CauseKind::VersionMismatch
+        | CauseKind::CorruptedData => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)
 }

@@ -34,6 +34,22 @@ mod missing_index;
 pub(crate) mod names;
 mod packet_loss;
 mod replay_paused;
+mod checkpoint_storm;
+mod deadlock;
+mod lock_contention;
+mod replication_broken;
+mod schema_mismatch;
+mod split_brain;
+mod table_bloat;
+mod transaction_wraparound;
+mod cache_eviction;
+mod persistence_failed;
+mod poison_message;
+mod queue_full;
+mod config_drift;
+mod declared;
+mod rate_limited;
+mod wrong_upstream;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -80,6 +96,22 @@ pub(crate) const RULES: &[Rule] = &[
     names::propose,
     packet_loss::propose,
     replay_paused::propose,
+    checkpoint_storm::propose,
+    deadlock::propose,
+    lock_contention::propose,
+    replication_broken::propose,
+    schema_mismatch::propose,
+    split_brain::propose,
+    table_bloat::propose,
+    transaction_wraparound::propose,
+    cache_eviction::propose,
+    persistence_failed::propose,
+    poison_message::propose,
+    queue_full::propose,
+    config_drift::propose,
+    declared::propose,
+    rate_limited::propose,
+    wrong_upstream::propose,
 ];
 
 /// Findings which say that a service does not work.

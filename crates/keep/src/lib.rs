@@ -32,7 +32,7 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 28] = [
     "services",
     "filesystems",
     "automation",
@@ -43,10 +43,14 @@ const KEYS: [&str; 23] = [
     "logs",
     "backups",
     "certificates",
+    "caches",
     "credentials",
+    "data",
     "databases",
     "dependencies",
+    "keys",
     "networks",
+    "proxies",
     "evidence",
     "listeners",
     "maintenance",
@@ -56,6 +60,7 @@ const KEYS: [&str; 23] = [
     "jobs",
     "progress",
     "security",
+    "versions",
 ];
 
 /// Reads and checks a keep file. `file_name` is only used in messages.

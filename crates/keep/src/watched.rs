@@ -6,6 +6,9 @@ mod backup;
 mod certificate;
 mod credential;
 mod database;
+mod cache;
+mod database_care;
+mod declared;
 mod job;
 mod knobs;
 mod dependency;
@@ -43,7 +46,12 @@ pub(crate) fn watched(root: &Fields, services: &[&str], problems: &mut Problems)
     let keep = WatchedKeep {
         backups: section(root, "backups", services, problems, backup::read),
         certificates: section(root, "certificates", services, problems, certificate::read),
+        caches: section(root, "caches", services, problems, cache::read),
         credentials: section(root, "credentials", services, problems, credential::read),
+        data: section(root, "data", services, problems, declared::data),
+        keys: section(root, "keys", services, problems, declared::key),
+        proxies: section(root, "proxies", services, problems, declared::proxy),
+        versions: section(root, "versions", services, problems, declared::versions),
         databases: section(root, "databases", services, problems, database::read),
         dependencies: section(root, "dependencies", services, problems, dependency::read),
         jobs: section(root, "jobs", services, problems, job::read),
@@ -144,6 +152,13 @@ impl<'n> Entry<'n, '_, '_> {
 
     fn duration(&mut self, key: &str, from: Duration, to: Duration) -> Option<Duration> {
         self.get(key).and_then(|n| read::duration(n, from, to, self.problems))
+    }
+
+    /// A whole number.
+    fn whole(&mut self, key: &str, from: u64, to: u64) -> Option<u64> {
+        let node = self.get(key)?;
+        let help = Text::new("keep.accept.whole").with("from", from).with("to", to);
+        read::parsed(node, help, self.problems, |t| t.parse().ok().filter(|n| (from..=to).contains(n)))
     }
 
     /// A plain word: no space, no control character.

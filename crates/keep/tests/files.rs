@@ -328,7 +328,14 @@ fn what_lies_beside_services_is_read_with_its_defaults() {
     let keep = accepted(
         "services: { db: { pidfile: /run/db.pid, resolves: { at: 127.0.0.1:53, names: { a.b: ::1 } } } }\n\
          networks: { n: { links: [eth0], may: reconfigure } }\n\
-         databases: { db: { sql: psql -AtqX, end_sessions: { report gen: 5s }, may: terminate_session } }\n\
+         databases: { db: { sql: psql -AtqX, end_sessions: { report gen: 5s }, vacuum: orders, cluster: c, \
+         schema: { orders: [id, total] }, may: [terminate_session, free_space] } }\n\
+         caches: { db: { redis: /run/r.sock, memory: 1MiB, queues: { jobs: { limit: 9, dead_letter: d } }, \
+         may: [reconfigure, isolate] } }\n\
+         proxies: { db: { error_log: /l, loaded_by: start } }\n\
+         keys: { k: { file: /k, used_by: db, renew: make-it, may: reconfigure } }\n\
+         versions: { v: { of: { db: psql --version }, numbers: 2 } }\n\
+         data: { d: { service: db, test: look } }\n\
          credentials: { c: { store: /s, user: u, sync: sync-it, may: reconfigure } }\n\
          backups: { b: { files: /b/*.gz, credential: c, run: back-up, may: run_backup } }\n\
          dependencies: { pay: { http: http://pay/, fallback: { on: a, off: b }, may: reconfigure } }\n",
@@ -336,6 +343,17 @@ fn what_lies_beside_services_is_read_with_its_defaults() {
     let w = &keep.watched;
     assert_eq!(w.networks["n"].links["eth0"], None);
     assert_eq!(w.databases["db"].end_sessions["report gen"], Duration::from_secs(5));
+    assert!(!w.proxies["db"].loaded_by_workers && w.keys["k"].before == Duration::from_secs(86_400));
+    assert_eq!((w.versions["v"].numbers, w.data["d"].every), (2, Duration::from_secs(3600)));
+    let jobs = &w.caches["db"].queues["jobs"];
+    assert_eq!((jobs.limit, jobs.takes_left, jobs.stuck), (9, false, Duration::from_secs(30)));
+    assert_eq!((jobs.dead_letter.as_deref(), w.caches["db"].memory), (Some("d"), Some(1 << 20)));
+    let care = &w.databases["db"].care;
+    assert_eq!((care.vacuum.as_slice(), care.cluster.as_deref()), (&["orders".to_owned()][..], Some("c")));
+    assert_eq!(
+        (care.schema["orders"].len(), care.deadlocks, care.lock_wait),
+        (2, 3, Duration::from_secs(10))
+    );
     assert_eq!((w.databases["db"].full_at, w.backups["b"].min_size), (0.9, 1));
     assert_eq!(w.dependencies["pay"].slow, Duration::from_secs(1));
     assert_eq!(keep.services["db"].resolves.as_ref().map(|r| r.names.len()), Some(1));

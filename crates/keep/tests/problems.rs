@@ -578,6 +578,36 @@ fn what_lies_beside_services_is_checked() {
         "keep.may_without_means",
         "terminate_session",
     );
+    check("databases: { db: { sql: psql, may: free_space } }", "keep.may_without_means", "free_space");
+    check("databases: { db: { sql: psql, engine: oracle } }", "keep.is_value", "mariadb");
+    check("databases: { db: { sql: psql, deadlocks: 0 } }", "keep.is_value", "1");
+    check("databases: { db: { sql: psql, bloated_at: 200% } }", "keep.is_value", "95%");
+    check("proxies: { other: {} }", "keep.unknown_service", "service");
+    check("proxies: { db: { loaded_by: wish } }", "keep.is_value", "workers");
+    check("keys: { k: { file: /k } }", "keep.missing_key", "used_by");
+    check(
+        "keys: { k: { file: /k, used_by: db, may: reconfigure } }",
+        "keep.may_without_means",
+        "reconfigure",
+    );
+    check("versions: { v: { of: { dv: x } } }", "keep.unknown_service", "`db`");
+    check("versions: { v: { of: { db: x }, numbers: 9 } }", "keep.is_value", "1");
+    check("data: { d: { service: db } }", "keep.missing_key", "test");
+    check("caches: { db: {} }", "keep.missing_key", "6379");
+    check("caches: { db: { redis: nowhere } }", "keep.is_value", "6379");
+    check("caches: { db: { redis: /s, may: reconfigure } }", "keep.may_without_means", "isolate");
+    check("caches: { db: { redis: /s, queues: { j: {} } } }", "keep.missing_key", "whole");
+    check("caches: { db: { redis: /s, queues: { j: { limit: 1, takes: up } } } }", "keep.is_value", "left");
+    check(
+        "caches: { db: { redis: /s, queues: { j: { limit: 1, dead_letter: j } } } }",
+        "keep.dead_letter_same",
+        "word",
+    );
+    check(
+        "caches: { db: { redis: /s, queues: { j: { limit: 1, consumer: x } } } }",
+        "keep.unknown_service",
+        "called `x`",
+    );
     check("credentials: { c: { store: /s } }", "keep.missing_key", "word");
     check("backups: { b: { files: /a*/b } }", "keep.is_value", "file name only");
     check("backups: { b: { files: /b/*, credential: c } }", "keep.unknown_credential", "credentials");

@@ -118,13 +118,47 @@ pub enum CauseKind {
     LogFlood,
     /// The process exists but makes no progress.
     Hang,
+    /// Sessions wait for a lock that one session holds.
+    LockContention,
+    /// Transactions wait for each other in a circle.
+    Deadlock,
+    /// Dead rows make a table much bigger than its content.
+    TableBloat,
+    /// The database is close to the end of its transaction numbers.
+    TransactionWraparound,
+    /// The database writes checkpoints so often that other work waits.
+    CheckpointStorm,
+    /// The standby has lost the connection to its primary or the needed log.
+    ReplicationBroken,
+    /// Two nodes both act as the primary.
+    SplitBrain,
+    /// The component and the database disagree about the tables.
+    SchemaMismatch,
+    /// The cache drops entries that are still needed because its limit is reached.
+    CacheEviction,
+    /// The cache cannot write its content to disk.
+    PersistenceFailed,
+    /// A queue has reached its limit.
+    QueueFull,
+    /// One message fails again and again and stops the queue.
+    PoisonMessage,
+    /// The other side refuses requests because there are too many.
+    RateLimited,
+    /// A proxy sends requests to the wrong place.
+    WrongUpstream,
+    /// A signing key or token has passed its end.
+    KeyExpired,
+    /// Two components run versions that do not fit together.
+    VersionMismatch,
+    /// A data file of the component is damaged.
+    CorruptedData,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 73] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -180,6 +214,23 @@ impl CauseKind {
         Self::AddressConflict,
         Self::LogFlood,
         Self::Hang,
+        Self::LockContention,
+        Self::Deadlock,
+        Self::TableBloat,
+        Self::TransactionWraparound,
+        Self::CheckpointStorm,
+        Self::ReplicationBroken,
+        Self::SplitBrain,
+        Self::SchemaMismatch,
+        Self::CacheEviction,
+        Self::PersistenceFailed,
+        Self::QueueFull,
+        Self::PoisonMessage,
+        Self::RateLimited,
+        Self::WrongUpstream,
+        Self::KeyExpired,
+        Self::VersionMismatch,
+        Self::CorruptedData,
         Self::Unknown,
     ];
 
@@ -248,6 +299,23 @@ impl CauseKind {
             Self::AddressConflict => "address_conflict",
             Self::LogFlood => "log_flood",
             Self::Hang => "hang",
+            Self::LockContention => "lock_contention",
+            Self::Deadlock => "deadlock",
+            Self::TableBloat => "table_bloat",
+            Self::TransactionWraparound => "transaction_wraparound",
+            Self::CheckpointStorm => "checkpoint_storm",
+            Self::ReplicationBroken => "replication_broken",
+            Self::SplitBrain => "split_brain",
+            Self::SchemaMismatch => "schema_mismatch",
+            Self::CacheEviction => "cache_eviction",
+            Self::PersistenceFailed => "persistence_failed",
+            Self::QueueFull => "queue_full",
+            Self::PoisonMessage => "poison_message",
+            Self::RateLimited => "rate_limited",
+            Self::WrongUpstream => "wrong_upstream",
+            Self::KeyExpired => "key_expired",
+            Self::VersionMismatch => "version_mismatch",
+            Self::CorruptedData => "corrupted_data",
             Self::Unknown => "unknown",
         }
     }

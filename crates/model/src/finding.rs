@@ -139,6 +139,42 @@ pub enum FindingKind {
     LogFlooding,
     /// A service runs and makes no progress.
     ServiceHung,
+    /// Sessions of a database wait long for a lock that another one holds.
+    LocksHeld,
+    /// A database ends transactions because they wait for each other in a circle, again and again.
+    DeadlocksOften,
+    /// Dead rows make a table much bigger than its content.
+    TableBloated,
+    /// A database comes near the end of its transaction numbers.
+    WraparoundNear,
+    /// A database writes checkpoints again and again because its log is full, not because it is time.
+    CheckpointsForced,
+    /// A standby receives nothing, or what it needs is no longer kept for it.
+    ReplicationBroken,
+    /// Two nodes of one cluster both act as the primary.
+    TwoPrimaries,
+    /// A declared table or column is absent.
+    SchemaDiffers,
+    /// A cache drops entries that are still needed, or refuses new ones, because its limit is reached.
+    CacheEvicting,
+    /// A cache cannot write its content to disk.
+    PersistenceFailing,
+    /// A queue has reached its declared limit.
+    QueueLong,
+    /// One entry stays the next one of a queue and is not done with.
+    QueueStuck,
+    /// A service of somebody else refuses requests because there are too many.
+    DependencyRefusing,
+    /// A service runs with an older configuration than the one in its file.
+    ConfigStale,
+    /// A proxy cannot reach what it sends requests to.
+    UpstreamFailing,
+    /// A key or token has passed its end, or soon will.
+    KeyEnding,
+    /// Components run versions that are declared to fit and do not.
+    VersionsApart,
+    /// A test of a data file failed, or a database met damaged pages.
+    DataDamaged,
     /// An alerting rule fires; the subject names the alert.
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
@@ -147,7 +183,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 72] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -200,6 +236,24 @@ impl FindingKind {
         Self::AddressConflicting,
         Self::LogFlooding,
         Self::ServiceHung,
+        Self::LocksHeld,
+        Self::DeadlocksOften,
+        Self::TableBloated,
+        Self::WraparoundNear,
+        Self::CheckpointsForced,
+        Self::ReplicationBroken,
+        Self::TwoPrimaries,
+        Self::SchemaDiffers,
+        Self::CacheEvicting,
+        Self::PersistenceFailing,
+        Self::QueueLong,
+        Self::QueueStuck,
+        Self::DependencyRefusing,
+        Self::ConfigStale,
+        Self::UpstreamFailing,
+        Self::KeyEnding,
+        Self::VersionsApart,
+        Self::DataDamaged,
         Self::Alert,
         Self::LogUnusual,
     ];
@@ -260,6 +314,24 @@ impl FindingKind {
             Self::AddressConflicting => "address_conflicting",
             Self::LogFlooding => "log_flooding",
             Self::ServiceHung => "service_hung",
+            Self::LocksHeld => "locks_held",
+            Self::DeadlocksOften => "deadlocks_often",
+            Self::TableBloated => "table_bloated",
+            Self::WraparoundNear => "wraparound_near",
+            Self::CheckpointsForced => "checkpoints_forced",
+            Self::ReplicationBroken => "replication_broken",
+            Self::TwoPrimaries => "two_primaries",
+            Self::SchemaDiffers => "schema_differs",
+            Self::CacheEvicting => "cache_evicting",
+            Self::PersistenceFailing => "persistence_failing",
+            Self::QueueLong => "queue_long",
+            Self::QueueStuck => "queue_stuck",
+            Self::DependencyRefusing => "dependency_refusing",
+            Self::ConfigStale => "config_stale",
+            Self::UpstreamFailing => "upstream_failing",
+            Self::KeyEnding => "key_ending",
+            Self::VersionsApart => "versions_apart",
+            Self::DataDamaged => "data_damaged",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
         }

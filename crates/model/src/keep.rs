@@ -15,8 +15,8 @@ pub use commands::Declared;
 pub use guarded::{Certificate, Job, JobPlace, Knobs, LOG_RATE_DEFAULT, Progress, TimeSync, plain_line};
 pub use security::{AddressRange, Logins, Privileges, Scan, Security};
 pub use watched::{
-    Backup, ClockShown, Credential, Database, Dependency, Network, NetworkWanted, Resolves, Route,
-    WatchedKeep,
+    Backup, Cache, ClockShown, Credential, DataTest, Database, DatabaseCare, Dependency, EndingKey, Engine,
+    Network, NetworkWanted, Proxy, Queue, Resolves, Route, Versions, WatchedKeep,
 };
 
 use crate::{ActionKind, MatchOp};

@@ -9,8 +9,12 @@ use std::str::FromStr;
 /// The means of a step.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Means {
+    /// Ends sessions of this application for which others wait, while they wait for nobody.
+    Blockers(String),
     /// Hands the stored credential of this name to those who use it.
     Credential(String),
+    /// Moves the next entry of a queue (`key fingerprint`) to its dead letter list, if it still is the next one.
+    DeadLetter(String),
     /// Switches the fallback of this dependency on.
     FallbackOn(String),
     /// Switches the fallback of this dependency off again.
@@ -19,6 +23,8 @@ pub enum Means {
     KeepOld(String),
     /// Brings this link up.
     Link(String),
+    /// Sets the limit of a cache's memory, bytes.
+    Memory(String),
     /// Takes back the recorded migration with this id.
     Migration(String),
     /// Puts the queueing discipline of this link back.
@@ -45,22 +51,31 @@ pub enum Means {
     Mount,
     /// Has the service load this certificate again.
     Reload(String),
+    /// Makes the key or token of this name anew.
+    Renew(String),
     /// Lets a standby apply what it received.
     Replay,
+    /// Moves an entry (`key fingerprint`) from the dead letter list back into its queue.
+    Requeue(String),
     /// Puts this table of the packet filter (`family name`) back to its declared rules, or away when it has none.
     Rules(String),
     /// Ends sessions of this application that are idle in a transaction.
     Sessions(String),
+    /// Cleans this table of dead rows.
+    Vacuum(String),
 }
 
 impl Means {
     fn parts(&self) -> (&'static str, &str) {
         match self {
+            Self::Blockers(application) => ("blockers", application),
             Self::Credential(name) => ("credential", name),
+            Self::DeadLetter(entry) => ("dead-letter", entry),
             Self::FallbackOn(name) => ("fallback-on", name),
             Self::FallbackOff(name) => ("fallback-off", name),
             Self::KeepOld(name) => ("keep-old", name),
             Self::Link(name) => ("link", name),
+            Self::Memory(bytes) => ("memory", bytes),
             Self::Migration(id) => ("migration", id),
             Self::Queue(link) => ("queue", link),
             Self::JobEntry(name) => ("job-entry", name),
@@ -75,8 +90,11 @@ impl Means {
             Self::Mount => ("mount", ""),
             Self::Reload(name) => ("reload", name),
             Self::Replay => ("replay", ""),
+            Self::Renew(name) => ("renew", name),
+            Self::Requeue(entry) => ("requeue", entry),
             Self::Rules(table) => ("rules", table),
             Self::Sessions(application) => ("sessions", application),
+            Self::Vacuum(table) => ("vacuum", table),
         }
     }
 }
@@ -100,11 +118,14 @@ impl FromStr for Means {
         let named = || Some(name.to_owned()).filter(|n| !n.is_empty());
         let plain = |means: Self| Some(means).filter(|_| name.is_empty());
         let means = match word {
+            "blockers" => named().map(Self::Blockers),
             "credential" => named().map(Self::Credential),
+            "dead-letter" => named().map(Self::DeadLetter),
             "fallback-on" => named().map(Self::FallbackOn),
             "fallback-off" => named().map(Self::FallbackOff),
             "keep-old" => named().map(Self::KeepOld),
             "link" => named().map(Self::Link),
+            "memory" => named().map(Self::Memory),
             "migration" => named().map(Self::Migration),
             "queue" => named().map(Self::Queue),
             "job-entry" => named().map(Self::JobEntry),
@@ -119,8 +140,11 @@ impl FromStr for Means {
             "mount" => plain(Self::Mount),
             "reload" => named().map(Self::Reload),
             "replay" => plain(Self::Replay),
+            "renew" => named().map(Self::Renew),
+            "requeue" => named().map(Self::Requeue),
             "rules" => named().map(Self::Rules),
             "sessions" => named().map(Self::Sessions),
+            "vacuum" => named().map(Self::Vacuum),
             _ => None,
         };
         means.ok_or_else(|| ParseMeansError(text.to_owned()))
@@ -134,6 +158,7 @@ mod tests {
     #[test]
     fn means_survive_being_written_and_read() {
         for means in [
+            Means::Blockers("report gen".into()),
             Means::Credential("db".into()),
             Means::FallbackOn("pay".into()),
             Means::FallbackOff("pay".into()),
@@ -155,6 +180,11 @@ mod tests {
             Means::Replay,
             Means::Rules("inet f".into()),
             Means::Sessions("report gen".into()),
+            Means::Vacuum("orders".into()),
+            Means::DeadLetter("jobs 0a".into()),
+            Means::Requeue("jobs 0a".into()),
+            Means::Memory("1024".into()),
+            Means::Renew("api".into()),
         ] {
             assert_eq!(means.to_string().parse::<Means>(), Ok(means));
         }

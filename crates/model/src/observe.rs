@@ -1,5 +1,7 @@
 //! What the collectors saw at one instant, besides numbers: the seam between `collect` and `detect`.
 
+mod cache;
+mod declared;
 mod security;
 mod strain;
 mod watched;
@@ -8,12 +10,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use cache::{CacheSeen, QueueSeen};
+pub use declared::{DataSeen, KeySeen, ProxySeen, VersionsSeen};
 pub use security::{FailingSeen, GainedSeen, GainedWay, MalwareSeen, SecuritySeen, SuspiciousSeen};
 pub use strain::{DiskSeen, DiskUserSeen, MountSeen, MountsSeen, StrainSeen, TimeSeen};
 pub use watched::{
     ApplicationSeen, BackupSeen, CertSeen, CertificateSeen, ClockSeen, ConfigSeen, CredentialSeen,
-    DatabaseSeen, DependencySeen, JobSeen, LinkSeen, NamesSeen, NetworkSeen, REFUSALS_WINDOW_S, RoadsSeen,
-    TableState, Watched,
+    DatabaseCareSeen, DatabaseSeen, DeadRows, DependencySeen, HolderOfLock, JobSeen, LinkSeen, NamesSeen,
+    NetworkSeen, REFUSALS_WINDOW_S, RoadsSeen, TableState, Watched,
 };
 
 use crate::TimestampMs;

@@ -117,6 +117,10 @@ fn watched_edges(keep: &Keep) -> Vec<Relation> {
         let to = EntityId::new(EntityKind::Dependency, &dependency.name);
         dependency.used_by.iter().for_each(|s| edge(EntityId::service(s), to.clone()));
     }
+    for (service, cache) in &keep.watched.caches {
+        let takers = cache.queues.values().filter_map(|q| q.consumer.as_ref());
+        takers.for_each(|s| edge(EntityId::service(s), EntityId::service(service)));
+    }
     edges
 }
 

@@ -161,7 +161,8 @@ impl LocalHands {
             }
             ActionKind::Reconfigure => {
                 let Some(service) = self.service(action) else { return undeclared(action) };
-                Restarting::new(service, processes, &self.data_dir, now, deadline).reopen().await
+                let hands = Restarting::new(service, processes, &self.data_dir, now, deadline);
+                if action.subject == "reload" { hands.reload().await } else { hands.reopen().await }
             }
             ActionKind::RunBackup => self.by_means(action, deadline).run_backup().await,
             ActionKind::TerminateSession => undeclared(action),

@@ -28,6 +28,8 @@ mod open_files;
 mod lease;
 mod crontab;
 mod means;
+mod means_cache;
+mod means_sql;
 mod packet_filter;
 mod candidates;
 mod free_space;

@@ -43,8 +43,9 @@ impl ByMeans<'_> {
             ActionKind::Reconfigure,
             ActionKind::Rollback,
             ActionKind::Restore,
-            ActionKind::Isolate,
             ActionKind::TerminateSession,
+            ActionKind::FreeSpace,
+            ActionKind::Isolate,
         ];
         action.subject.parse().ok().filter(|_| kinds.contains(&action.kind))
     }
@@ -100,8 +101,28 @@ impl ByMeans<'_> {
                 Some(database) => self.sessions(database, application, evidence).await,
                 None => self.undeclared(),
             },
+            (EntityKind::Service, Means::Renew(key)) => {
+                let key = watched.keys.get(key).filter(|k| k.used_by.contains(name));
+                self.declared(key.and_then(|k| k.renew.as_ref())).await
+            }
+            (EntityKind::Service, Means::Memory(bytes)) => self.memory(bytes, evidence).await,
+            (EntityKind::Service, Means::DeadLetter(entry)) => self.dead_letter(entry).await,
+            (EntityKind::Service, Means::Requeue(entry)) => self.requeue(entry).await,
+            (EntityKind::Service, Means::Blockers(application)) => match watched.databases.get(name) {
+                Some(database) => self.blockers(database, application, evidence).await,
+                None => self.undeclared(),
+            },
+            (EntityKind::Service, Means::Vacuum(table)) => {
+                let declared = watched.databases.get(name).filter(|d| d.care.vacuum.contains(table));
+                match declared {
+                    Some(database) => self.vacuum(database, table).await,
+                    None => self.undeclared(),
+                }
+            }
             (EntityKind::Service, Means::Replay) => match watched.databases.get(name).filter(|d| d.standby) {
-                Some(database) => self.sql(database, "SELECT pg_wal_replay_resume()").await,
+                Some(database) => {
+                    self.sql(database, "SELECT pg_wal_replay_resume()", database.sql.within).await
+                }
                 None => self.undeclared(),
             },
             (EntityKind::Network, means) => match watched.networks.get(name) {
@@ -185,7 +206,7 @@ impl ByMeans<'_> {
         }
     }
 
-    async fn command(&self, command: &Command) -> Outcome {
+    pub(crate) async fn command(&self, command: &Command) -> Outcome {
         let until = (Instant::now() + command.within).min(self.deadline);
         let ran = run(&command.argv, &log_path(self.data_dir, &self.action.target.name), until).await;
         match &ran.end {
@@ -204,31 +225,6 @@ impl ByMeans<'_> {
         let Some(undo) = database.undo_migration.as_ref().filter(|_| good) else { return self.undeclared() };
         let argv = undo.argv.iter().map(|a| a.replace("{id}", id)).collect();
         self.command(&Command { argv, within: undo.within }).await
-    }
-
-    async fn sql(&self, database: &Database, statement: &str) -> Outcome {
-        let more = ["-v", "ON_ERROR_STOP=1", "-c", statement].map(str::to_owned);
-        let argv = database.sql.argv.iter().cloned().chain(more).collect();
-        self.command(&Command { argv, within: database.sql.within }).await
-    }
-
-    /// Only sessions of this application, only those idle in a transaction, and only for longer than is declared; asked
-    /// of the server in the statement that ends them, so that nothing changes in between.
-    async fn sessions(&self, database: &Database, application: &str, evidence: &mut Evidence) -> Outcome {
-        let Some(limit) = database.end_sessions.get(application) else { return self.undeclared() };
-        let which = format!(
-            "FROM pg_stat_activity WHERE backend_type = 'client backend' AND state LIKE 'idle in transaction%' \
-             AND application_name = '{}' AND clock_timestamp() - state_change > interval '{} ms' \
-             AND pid <> pg_backend_pid()",
-            application.replace('\'', "''"),
-            limit.as_millis()
-        );
-        let note = format!("ended: sessions {which}\n");
-        if let Err(e) = evidence.add("sessions.txt", note.as_bytes()) {
-            return Outcome::failed(Text::new("outcome.evidence_failed").with("error", e));
-        }
-        self.sql(database, &format!("SELECT pid, usename, xact_start, pg_terminate_backend(pid) {which}"))
-            .await
     }
 
     async fn network(&self, network: &Network, means: &Means, evidence: &mut Evidence) -> Outcome {
@@ -296,7 +292,7 @@ impl ByMeans<'_> {
         self.command(&command(&["nft", "-f", &file.to_string_lossy()])).await
     }
 
-    fn undeclared(&self) -> Outcome {
+    pub(crate) fn undeclared(&self) -> Outcome {
         Outcome::failed(Text::new("outcome.not_declared").with("target", &self.action.target))
     }
 }

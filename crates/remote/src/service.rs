@@ -103,10 +103,28 @@ impl<'a> Restarting<'a> {
         let Some(command) = &self.service.reopen else {
             return Outcome::failed(self.text("outcome.no_reopen"));
         };
+        self.read_again(command, "outcome.reopened").await
+    }
+
+    /// Has the service read its configuration again, once its test passes.
+    pub(crate) async fn reload(&self) -> Outcome {
+        let Some(command) = &self.service.reload else {
+            return Outcome::failed(self.text("outcome.no_reload"));
+        };
+        if let Some(test) = &self.service.config_test {
+            let ran = run(&test.argv, &self.log, self.until(test)).await;
+            if !matches!(&ran.end, End::Exited(status) if status.success()) {
+                return ended_badly(&test.argv, &ran, Outcome::failed);
+            }
+        }
+        self.read_again(command, "outcome.reloaded").await
+    }
+
+    async fn read_again(&self, command: &Command, done: &str) -> Outcome {
         let ran = run(&command.argv, &self.log, self.until(command)).await;
         match &ran.end {
             End::Exited(status) if status.success() => {
-                Outcome::succeeded(self.text("outcome.reopened").with("command", command_line(&command.argv)))
+                Outcome::succeeded(self.text(done).with("command", command_line(&command.argv)))
             }
             _ => ended_badly(&command.argv, &ran, Outcome::unknown),
         }

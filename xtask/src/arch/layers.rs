@@ -36,6 +36,7 @@ const PLACES: &[Place] = &[
     pure("wellkept-upstream", 1),
     pure("wellkept-yamltree", 1),
     does_io("wellkept-egress", 1),
+    does_io("wellkept-resp", 1),
     does_io("wellkept-tsdb", 1),
     does_io("wellkept-collect", 2),
     does_io("wellkept-logstore", 2),

@@ -36,7 +36,7 @@ pub(super) async fn head(tls: &Tls, url: &str) -> Result<Head, String> {
     let stream = tcp::connect(&target.address).await?;
     let read = async |response: Response<Incoming>| {
         let date = response.headers().get(header::DATE).and_then(|d| d.to_str().ok());
-        Ok(Head { date: date.map(str::to_owned) })
+        Ok(Head { date: date.map(str::to_owned), status: response.status().as_u16() })
     };
     if target.secure {
         let stream = tls.handshake(&target.host, stream).await?;
@@ -50,6 +50,7 @@ pub(super) async fn head(tls: &Tls, url: &str) -> Result<Head, String> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) date: Option<String>,
+    pub(crate) status: u16,
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -1,15 +1,16 @@
-//! What a PostgreSQL server says of its sessions, indexes, scans and replay.
+//! What a database server says of its sessions, indexes, scans and replay.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use wellkept_model::TimestampMs;
-use wellkept_model::keep::Database;
+use wellkept_model::keep::{Database, Engine};
 use wellkept_model::observe::{ApplicationSeen, DatabaseSeen};
 
+use super::database_care::{self, Care};
 use super::sql::{Sql, quoted};
-use super::{Shared, pause};
+use super::{Shared, mysql, pause};
 use crate::clock;
 
 /// Tables whose scans are worth telling, rows per second.
@@ -17,17 +18,45 @@ const SCANNED_MIN: u64 = 10_000;
 
 pub(super) async fn watch(shared: Shared, declared: Database) {
     let mut closely = shared.closely.subscribe();
-    let mut sql = Sql::new(declared.sql.argv.clone());
-    let questions = questions(&declared);
-    let mut memory = Memory::default();
+    let mut look = Look::new(declared);
+    let mut asked = false;
     loop {
-        let at = clock::wall();
-        let seen = match sql.ask(&questions).await {
-            Ok(rows) => memory.read(&declared, &rows, at, clock::monotonic()),
-            Err(problem) => DatabaseSeen { at, problem: Some(problem), ..DatabaseSeen::default() },
+        let seen = look.look(asked).await;
+        shared.lock().databases.insert(look.declared.service.clone(), seen);
+        asked = pause(look.declared.every, &mut closely).await;
+    }
+}
+
+/// One server with the conversation and what is known from former looks.
+pub(super) struct Look {
+    declared: Database,
+    sql: Sql,
+    questions: String,
+    memory: Memory,
+    care: Care,
+}
+
+impl Look {
+    pub(super) fn new(declared: Database) -> Self {
+        let sql = Sql::new(declared.sql.argv.clone(), declared.care.engine);
+        let questions = match declared.care.engine {
+            Engine::Postgres => questions(&declared),
+            Engine::Mysql => mysql::quick(&declared),
         };
-        shared.lock().databases.insert(declared.service.clone(), seen);
-        pause(declared.every, &mut closely).await;
+        Self { declared, sql, questions, memory: Memory::default(), care: Care::default() }
+    }
+
+    /// `asked`: something is wrong, so that what changes slowly is looked at as well.
+    pub(super) async fn look(&mut self, asked: bool) -> DatabaseSeen {
+        let (at, now) = (clock::wall(), clock::monotonic());
+        let rarely = self.care.slow_questions(&self.declared, asked, now);
+        match self.sql.ask(&format!("{}{rarely}", self.questions)).await {
+            Ok(rows) => {
+                let care = self.care.read(&self.declared, &rows, at, now);
+                DatabaseSeen { care, ..self.memory.read(&self.declared, &rows, at, now) }
+            }
+            Err(problem) => DatabaseSeen { at, problem: Some(problem), ..DatabaseSeen::default() },
+        }
     }
 }
 
@@ -62,6 +91,7 @@ fn questions(declared: &Database) -> String {
             names.join(", ")
         );
     }
+    out.push_str(&database_care::quick());
     if declared.standby {
         out.push_str(
             "SELECT 'replay', CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END, \
@@ -168,6 +198,7 @@ mod tests {
             indexes: vec!["a_idx".into()],
             undo_migration: None,
             standby: true,
+            care: wellkept_model::keep::DatabaseCare::default(),
             every: Duration::from_secs(1),
             may: vec![],
         }

@@ -1,4 +1,5 @@
-//! Asks a service of somebody else and takes the time. Any HTTP answer counts: a refusal is quick as well.
+//! Asks a service of somebody else and takes the time. Any HTTP answer counts as quick, except that one
+//! to too many requests is told apart.
 
 use wellkept_model::keep::Dependency;
 use wellkept_model::observe::DependencySeen;
@@ -6,15 +7,20 @@ use wellkept_model::observe::DependencySeen;
 use super::{Shared, pause};
 use crate::clock;
 
+/// The status of an answer to too many requests (RFC 6585).
+const TOO_MANY: u16 = 429;
+
 pub(super) async fn watch(shared: Shared, declared: Dependency) {
     let mut closely = shared.closely.subscribe();
-    let (mut slow_in_a_row, mut quick_in_a_row) = (0u32, 0u32);
+    let (mut slow_in_a_row, mut quick_in_a_row, mut refused_in_a_row) = (0u32, 0u32, 0u32);
     // Beyond its limit it is slow, however long it takes.
     let limit = declared.slow.mul_f64(1.25);
     loop {
         let began = clock::monotonic();
         let answer = tokio::time::timeout(limit, shared.http.ask(&declared.http)).await;
         let took = clock::monotonic() - began;
+        let refused = matches!(&answer, Ok(Ok(head)) if head.status == TOO_MANY);
+        refused_in_a_row = if refused { refused_in_a_row.saturating_add(1) } else { 0 };
         let problem = match answer {
             Ok(Ok(_)) => None,
             Ok(Err(reason)) => Some(reason),
@@ -22,6 +28,9 @@ pub(super) async fn watch(shared: Shared, declared: Dependency) {
         };
         if problem.is_some() || took > declared.slow {
             (slow_in_a_row, quick_in_a_row) = (slow_in_a_row.saturating_add(1), 0);
+        } else if refused {
+            // Quick, and of no use.
+            (slow_in_a_row, quick_in_a_row) = (0, 0);
         } else {
             (slow_in_a_row, quick_in_a_row) = (0, quick_in_a_row.saturating_add(1));
         }
@@ -31,10 +40,12 @@ pub(super) async fn watch(shared: Shared, declared: Dependency) {
             slow_in_a_row,
             quick_in_a_row,
             problem,
+            refused_in_a_row,
             fallback_ours: false,
         };
         shared.lock().dependencies.insert(declared.name.clone(), seen);
-        let every = if slow_in_a_row == 1 { super::CLOSE / 4 } else { declared.every };
+        let every =
+            if slow_in_a_row == 1 || refused_in_a_row == 1 { super::CLOSE / 4 } else { declared.every };
         pause(every, &mut closely).await;
     }
 }

@@ -6,22 +6,31 @@
 
 mod backup;
 mod certificate;
+mod cache;
 mod clock;
 mod config;
 mod credential;
 mod database;
+mod database_care;
+mod data;
 mod dependency;
 mod job;
 mod logins;
+mod keys;
+mod mysql;
 mod names;
 mod netlink;
 mod network;
 mod nft;
 mod privileges;
 mod program;
+mod proxy;
 mod roads;
 mod scan;
 mod sql;
+#[cfg(test)]
+mod testing;
+mod versions;
 mod x509;
 
 use std::collections::BTreeMap;
@@ -135,8 +144,23 @@ impl Watches {
         for certificate in watched.certificates.values() {
             start(tokio::spawn(certificate::watch(s.clone(), certificate.clone())));
         }
+        for cache in watched.caches.values() {
+            start(tokio::spawn(cache::watch(s.clone(), cache.clone())));
+        }
         for credential in watched.credentials.values() {
             start(tokio::spawn(credential::watch(s.clone(), credential.clone())));
+        }
+        for data in watched.data.values() {
+            start(tokio::spawn(data::watch(s.clone(), data.clone())));
+        }
+        for key in watched.keys.values() {
+            start(tokio::spawn(keys::watch(s.clone(), key.clone())));
+        }
+        for proxy in watched.proxies.values() {
+            start(tokio::spawn(proxy::watch(s.clone(), proxy.clone())));
+        }
+        for versions in watched.versions.values() {
+            start(tokio::spawn(versions::watch(s.clone(), versions.clone())));
         }
         for database in watched.databases.values() {
             start(tokio::spawn(database::watch(s.clone(), database.clone())));
@@ -188,11 +212,14 @@ fn declares_same(a: &Keep, b: &Keep) -> bool {
     a.watched == b.watched && a.security == b.security && of(a) == of(b)
 }
 
-/// Waits for the next look: `every` after the last one, or sooner when asked to look closely.
-async fn pause(every: Duration, closely: &mut Receiver<u64>) {
+/// Waits for the next look: `every` after the last one, or sooner when asked to look closely. True when asked.
+async fn pause(every: Duration, closely: &mut Receiver<u64>) -> bool {
     tokio::time::sleep(CLOSE.min(every)).await;
-    let Some(rest) = every.checked_sub(CLOSE).filter(|d| !d.is_zero()) else { return };
-    // Asked while we slept: that is now.
-    let _ = tokio::time::timeout(rest, closely.changed()).await;
+    let mut asked = closely.has_changed().unwrap_or(false);
+    if let Some(rest) = every.checked_sub(CLOSE).filter(|d| !d.is_zero()) {
+        // Asked while we slept: that is now.
+        asked |= tokio::time::timeout(rest, closely.changed()).await.is_ok_and(|changed| changed.is_ok());
+    }
     closely.mark_unchanged();
+    asked
 }

@@ -1,4 +1,4 @@
-//! One lasting conversation with a `psql` that was declared in the keep file.
+//! One lasting conversation with a `psql` or `mariadb` that was declared in the keep file.
 //!
 //! Starting a client for every look costs a hundred times what the question costs, and when all connection slots are
 //! taken a new one may not get in. So the client stays; when it ends or does not answer in time, it is started again
@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
+
+use wellkept_model::keep::Engine;
 
 use super::program;
 use crate::health::Group;
@@ -25,6 +27,7 @@ const GREETING: &str =
 /// The conversation.
 pub(super) struct Sql {
     argv: Vec<String>,
+    engine: Engine,
     open: Option<Open>,
 }
 
@@ -36,8 +39,8 @@ struct Open {
 }
 
 impl Sql {
-    pub(super) fn new(argv: Vec<String>) -> Self {
-        Self { argv, open: None }
+    pub(super) fn new(argv: Vec<String>, engine: Engine) -> Self {
+        Self { argv, engine, open: None }
     }
 
     /// Rows of all statements as their columns; an error ends the conversation.
@@ -46,10 +49,22 @@ impl Sql {
             Some(open) => open,
             None => self.begin()?,
         };
-        let asked = tokio::time::timeout(WITHIN, exchange(&mut open, statements)).await;
+        let asked = tokio::time::timeout(WITHIN, exchange(&mut open, &self.wrapped(statements))).await;
         let text = asked.map_err(|_| format!("no answer within {} s", WITHIN.as_secs()))??;
         self.open = Some(open);
-        Ok(text.lines().map(|l| l.split('|').map(str::to_owned).collect()).collect())
+        let between = match self.engine {
+            Engine::Postgres => '|',
+            Engine::Mysql => '\t',
+        };
+        Ok(text.lines().map(|l| l.split(between).map(str::to_owned).collect()).collect())
+    }
+
+    /// With what goes before and what ends the answer.
+    fn wrapped(&self, statements: &str) -> String {
+        match self.engine {
+            Engine::Postgres => format!("{GREETING}{statements}\n\\echo {END}\n"),
+            Engine::Mysql => format!("{}{statements}\nSELECT '{END}';\n", super::mysql::GREETING),
+        }
     }
 
     fn begin(&self) -> Result<Open, String> {
@@ -63,8 +78,7 @@ impl Sql {
     }
 }
 
-async fn exchange(open: &mut Open, statements: &str) -> Result<String, String> {
-    let text = format!("{GREETING}{statements}\n\\echo {END}\n");
+async fn exchange(open: &mut Open, text: &str) -> Result<String, String> {
     open.input.write_all(text.as_bytes()).await.map_err(|e| e.to_string())?;
     open.input.flush().await.map_err(|e| e.to_string())?;
     let mut answer = String::new();
@@ -104,7 +118,7 @@ mod tests {
     #[tokio::test]
     async fn one_client_answers_many_questions_and_is_replaced_when_it_ends() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let mut sql = Sql::new(client(dir.path()));
+        let mut sql = Sql::new(client(dir.path()), Engine::Postgres);
         for _ in 0..3 {
             assert_eq!(sql.ask("SELECT 1;\nSELECT 2;").await.map(|r| r.len()), Ok(2));
         }
@@ -117,7 +131,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_hangs_is_given_up() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let mut sql = Sql::new(client(dir.path()));
+        let mut sql = Sql::new(client(dir.path()), Engine::Postgres);
         assert!(sql.ask("HANG").await.is_err_and(|e| e.contains("no answer")));
         assert!(sql.ask("SELECT 1;").await.is_ok());
     }

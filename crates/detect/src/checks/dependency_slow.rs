@@ -1,4 +1,4 @@
-//! A service of somebody else is slow or silent, or it is well again and our fallback is still on.
+//! A service of somebody else is slow or silent, refuses what is too much, or it is well again and our fallback is still on.
 
 use wellkept_model::{EntityId, EntityKind, Finding, FindingKind, Severity, Text};
 
@@ -14,10 +14,12 @@ pub(crate) fn check(round: &Round<'_>) -> Vec<Finding> {
     let found = round.seen.watched.dependencies.iter().filter_map(|(name, seen)| {
         let slow = seen.slow_in_a_row >= SLOW_LOOKS_MIN;
         let left_on = seen.fallback_ours && seen.quick_in_a_row >= QUICK_LOOKS_MIN;
-        let kind = match (slow, left_on) {
-            (true, _) => FindingKind::DependencySlow,
-            (false, true) => FindingKind::FallbackOn,
-            (false, false) => return None,
+        let refuses = seen.refused_in_a_row >= SLOW_LOOKS_MIN;
+        let kind = match (slow, refuses, left_on) {
+            (true, ..) => FindingKind::DependencySlow,
+            (false, true, _) => FindingKind::DependencyRefusing,
+            (false, false, true) => FindingKind::FallbackOn,
+            (false, false, false) => return None,
         };
         let entity = EntityId::new(EntityKind::Dependency, name);
         let mut f = finding(entity, kind, "", Severity::Warning, seen.at, round.now);
@@ -54,6 +56,16 @@ mod tests {
     fn one_slow_answer_is_no_finding() {
         assert!(kinds(1, 0, false).is_empty());
         assert_eq!(kinds(2, 0, false), [FindingKind::DependencySlow]);
+    }
+
+    #[test]
+    fn one_refusal_is_no_finding_and_who_refuses_is_not_slow() {
+        for (refused_in_a_row, kinds) in [(1, vec![]), (2, vec![FindingKind::DependencyRefusing])] {
+            let mut w = World::new(&[]);
+            let seen = DependencySeen { refused_in_a_row, ..DependencySeen::default() };
+            w.seen.watched.dependencies.insert("pay".into(), seen);
+            assert_eq!(w.kinds(), kinds);
+        }
     }
 
     #[test]

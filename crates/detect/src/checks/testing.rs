@@ -202,6 +202,7 @@ pub(crate) fn database(service: &str) -> Database {
         indexes: Vec::new(),
         undo_migration: None,
         standby: false,
+        care: wellkept_model::keep::DatabaseCare::default(),
         every: second,
         may: Vec::new(),
     }
@@ -230,6 +231,28 @@ pub(crate) fn backup(name: &str) -> Backup {
         test: None,
         keep_old: None,
         credential: None,
+        every: Duration::from_secs(1),
+        may: Vec::new(),
+    }
+}
+
+/// A cache with a queue `jobs` of at most 100 entries that is stuck after thirty seconds.
+pub(crate) fn cache(service: &str) -> wellkept_model::keep::Cache {
+    let queue = wellkept_model::keep::Queue {
+        limit: 100,
+        takes_left: false,
+        stuck: Duration::from_secs(30),
+        consumer: None,
+        dead_letter: None,
+    };
+    wellkept_model::keep::Cache {
+        service: service.to_owned(),
+        redis: "127.0.0.1:6379".to_owned(),
+        user: None,
+        password_file: None,
+        memory: None,
+        standby: false,
+        queues: [("jobs".to_owned(), queue)].into(),
         every: Duration::from_secs(1),
         may: Vec::new(),
     }

@@ -32,7 +32,9 @@ fn of(s: &Situation, finding: &Finding) -> Option<Cause> {
         _ => (CauseKind::TlsCertificateExpired, SCORE),
     };
     let mut found = cause(&finding.key.entity, kind, name, score, [finding]);
-    if lies_ready(s, seen) && kind != CauseKind::ConfigDrift {
+    if kind == CauseKind::ConfigDrift {
+        found.detail.key = "cause.config_drift.certificate".to_owned();
+    } else if lies_ready(s, seen) {
         found.detail.key = format!("{}.loaded", found.detail.key);
     }
     found.detail = found

@@ -38,7 +38,7 @@ pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
 }
 
 /// The newest migration that was applied (and not taken back) shortly before.
-fn migration(s: &Situation, since: TimestampMs) -> Option<&wellkept_model::Change> {
+pub(super) fn migration(s: &Situation, since: TimestampMs) -> Option<&wellkept_model::Change> {
     let migrations = s.changes.iter().filter(|c| c.kind == ChangeKind::Migration);
     let near = |c: &&wellkept_model::Change| (since.0 - BEFORE_MS..=since.0 + AFTER_MS).contains(&c.at.0);
     migrations.filter(near).max_by_key(|c| c.at).filter(|c| !c.after.is_empty())

@@ -16,10 +16,20 @@ pub struct WatchedKeep {
     pub backups: BTreeMap<String, Backup>,
     /// Certificates that services serve.
     pub certificates: BTreeMap<String, Certificate>,
+    /// Redis servers, by the name of their service.
+    pub caches: BTreeMap<String, Cache>,
     /// Credentials that somebody else may change.
     pub credentials: BTreeMap<String, Credential>,
     /// PostgreSQL servers, by the name of their service.
     pub databases: BTreeMap<String, Database>,
+    /// Tests of data, by name.
+    pub data: BTreeMap<String, DataTest>,
+    /// Keys and tokens with an end.
+    pub keys: BTreeMap<String, EndingKey>,
+    /// Proxies, by the name of their service.
+    pub proxies: BTreeMap<String, Proxy>,
+    /// Components whose versions must fit.
+    pub versions: BTreeMap<String, Versions>,
     /// Services of others that ours need.
     pub dependencies: BTreeMap<String, Dependency>,
     /// Jobs that run at their times.
@@ -117,10 +127,154 @@ pub struct Database {
     pub undo_migration: Option<Command>,
     /// True for a standby: it must replay.
     pub standby: bool,
+    /// What else must hold in it.
+    pub care: DatabaseCare,
     /// Time between two looks.
     pub every: Duration,
     /// What may be done without asking.
     pub may: Vec<ActionKind>,
+}
+
+/// A test of data that a service keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataTest {
+    /// Its name.
+    pub name: String,
+    /// The service.
+    pub service: String,
+    /// Status 0: whole.
+    pub test: Command,
+    /// Time between two looks.
+    pub every: Duration,
+}
+
+/// A file with a key or token that ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndingKey {
+    /// Its name.
+    pub name: String,
+    /// A JSON Web Token, or JSON with `exp` or `expires_at`.
+    pub file: PathBuf,
+    /// So long before its end it is told.
+    pub before: Duration,
+    /// Services that use it; never empty.
+    pub used_by: Vec<String>,
+    /// Makes a new one.
+    pub renew: Option<Command>,
+    /// Time between two looks.
+    pub every: Duration,
+    /// What may be done without asking.
+    pub may: Vec<ActionKind>,
+}
+
+/// A service that sends requests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// The service.
+    pub service: String,
+    /// Its log of errors, as nginx writes it.
+    pub error_log: Option<PathBuf>,
+    /// Its configuration is loaded when its workers begin; else when it is started itself.
+    pub loaded_by_workers: bool,
+}
+
+/// Components whose versions must fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versions {
+    /// Its name.
+    pub name: String,
+    /// By service: prints its version.
+    pub of: BTreeMap<String, Command>,
+    /// How many numbers must be the same: 1 for the major one.
+    pub numbers: usize,
+    /// Time between two looks.
+    pub every: Duration,
+}
+
+/// A Redis server, or one that speaks its protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// The service.
+    pub service: String,
+    /// `HOST:PORT` or the path of a socket.
+    pub redis: String,
+    /// The account, when there are several.
+    pub user: Option<String>,
+    /// File with the password.
+    pub password_file: Option<PathBuf>,
+    /// The limit of its memory that should hold, bytes.
+    pub memory: Option<u64>,
+    /// True for one that must follow another.
+    pub standby: bool,
+    /// Lists that are used as queues, by their key.
+    pub queues: BTreeMap<String, Queue>,
+    /// Time between two looks.
+    pub every: Duration,
+    /// What may be done without asking.
+    pub may: Vec<ActionKind>,
+}
+
+/// A list that is used as a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// From this length on it is full.
+    pub limit: u64,
+    /// Entries are taken from the left end; else from the right one.
+    pub takes_left: bool,
+    /// An entry that stays the next one for longer is stuck.
+    pub stuck: Duration,
+    /// The service that takes entries.
+    pub consumer: Option<String>,
+    /// List to which an entry that nobody can do may be moved.
+    pub dead_letter: Option<String>,
+}
+
+/// What must hold in a database server besides connections, indexes and replay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DatabaseCare {
+    /// How it is asked.
+    pub engine: Engine,
+    /// Sessions that wait longer than this for a lock are a finding.
+    pub lock_wait: Duration,
+    /// Applications whose session may be ended when others wait for it and its transaction is older than this.
+    pub end_blockers: BTreeMap<String, Duration>,
+    /// Deadlocks in a minute that are a finding.
+    pub deadlocks: u64,
+    /// Share of dead rows from which a big table counts as bloated (0 to 1).
+    pub bloated_at: f64,
+    /// Tables that may be vacuumed.
+    pub vacuum: Vec<String>,
+    /// Share of the transaction numbers that may be used up (0 to 1).
+    pub wraparound_at: f64,
+    /// Tables with columns that must be there.
+    pub schema: BTreeMap<String, Vec<String>>,
+    /// Nodes with the same word are one cluster, which has one primary.
+    pub cluster: Option<String>,
+}
+
+impl Default for DatabaseCare {
+    fn default() -> Self {
+        Self {
+            engine: Engine::Postgres,
+            lock_wait: Duration::from_secs(10),
+            end_blockers: BTreeMap::new(),
+            deadlocks: 3,
+            bloated_at: 0.5,
+            vacuum: Vec::new(),
+            wraparound_at: 0.5,
+            schema: BTreeMap::new(),
+            cluster: None,
+        }
+    }
+}
+
+/// How a database server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// PostgreSQL, by `psql -AtqX`.
+    Postgres,
+    /// MySQL or MariaDB, by `mariadb -BNqrn` or `mysql -BNqrn`.
+    Mysql,
 }
 
 /// A service of somebody else.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::SecuritySeen;
+use super::{CacheSeen, DataSeen, KeySeen, ProxySeen, SecuritySeen, VersionsSeen};
 use crate::TimestampMs;
 
 /// Latest results by name. What was never looked at is not in it.
@@ -18,11 +18,21 @@ pub struct Watched {
     /// By certificate.
     pub certificates: BTreeMap<String, CertificateSeen>,
     /// By service.
+    pub caches: BTreeMap<String, CacheSeen>,
+    /// By service.
     pub clocks: BTreeMap<String, ClockSeen>,
     /// By service: tests of its configuration.
     pub configs: BTreeMap<String, ConfigSeen>,
     /// By credential.
     pub credentials: BTreeMap<String, CredentialSeen>,
+    /// By test of data.
+    pub data: BTreeMap<String, DataSeen>,
+    /// By key.
+    pub keys: BTreeMap<String, KeySeen>,
+    /// By service.
+    pub proxies: BTreeMap<String, ProxySeen>,
+    /// By name of the components that must fit.
+    pub versions: BTreeMap<String, VersionsSeen>,
     /// By service.
     pub databases: BTreeMap<String, DatabaseSeen>,
     /// By dependency.
@@ -180,6 +190,77 @@ pub struct DatabaseSeen {
     pub behind_bytes: u64,
     /// Why nothing could be seen.
     pub problem: Option<String>,
+    /// What else it says of itself.
+    #[serde(default)]
+    pub care: DatabaseCareSeen,
+}
+
+/// Locks, deadlocks, dead rows, transaction numbers, checkpoints, role and tables of a database server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DatabaseCareSeen {
+    /// Sessions for which others wait, while they wait for nobody; the one with the most waiting first.
+    pub holders: Vec<HolderOfLock>,
+    /// Deadlocks that the server ended in the last minute.
+    pub deadlocks: u64,
+    /// Big tables with many dead rows.
+    pub dead_rows: BTreeMap<String, DeadRows>,
+    /// Age of the oldest transaction that keeps dead rows from being removed, milliseconds, and whose it is.
+    pub horizon_ms: u64,
+    /// Application of that transaction.
+    pub horizon_of: String,
+    /// Highest age of a database's oldest transaction number.
+    pub oldest_xid: u64,
+    /// The database with it.
+    pub oldest_xid_in: String,
+    /// Checkpoints in the last two minutes that came because the log was full.
+    pub checkpoints_forced: u64,
+    /// Checkpoints in the last two minutes that came because it was time.
+    pub checkpoints_timed: u64,
+    /// Whether it follows another node; `None`: it did not say.
+    pub follows: Option<bool>,
+    /// Since when a follower receives nothing, and why as far as the server says.
+    pub broken_since: Option<TimestampMs>,
+    /// What is known of that.
+    pub broken_why: String,
+    /// Followers whose log is no longer kept.
+    pub lost_slots: Vec<String>,
+    /// Declared columns that are absent: `orders.total`, or `orders` for a whole table.
+    pub columns_missing: Vec<String>,
+    /// Since when one is missing.
+    pub columns_missing_since: Option<TimestampMs>,
+    /// Damaged pages that the server has met since its statistics began.
+    pub damaged_pages: u64,
+}
+
+/// A session that others wait for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HolderOfLock {
+    /// Its number in the server.
+    pub id: u64,
+    /// What it calls itself.
+    pub application: String,
+    /// Its account.
+    pub user: String,
+    /// How long its transaction has lasted, milliseconds.
+    pub held_ms: u64,
+    /// It does nothing and keeps its transaction open.
+    pub idle: bool,
+    /// It belongs to a client and not to the server itself.
+    pub client: bool,
+    /// How many sessions wait for it, directly or behind others.
+    pub waiting: u64,
+    /// The longest that one of them was seen to wait, milliseconds.
+    pub waited_ms: u64,
+}
+
+/// Rows of a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadRows {
+    /// Rows that count.
+    pub live: u64,
+    /// Rows that only take space.
+    pub dead: u64,
 }
 
 /// Sessions of one application.
@@ -206,6 +287,9 @@ pub struct DependencySeen {
     pub quick_in_a_row: u32,
     /// Why no answer came.
     pub problem: Option<String>,
+    /// Looks in a row that were answered with "too many requests".
+    #[serde(default)]
+    pub refused_in_a_row: u32,
     /// We switched its fallback on and not off again.
     #[serde(default)]
     pub fallback_ours: bool,

@@ -88,6 +88,7 @@ fn may_block(step: &PlannedAction, address: &str, keep: &Keep) -> bool {
 }
 
 fn service_step(name: &str, by: &Means, kind: ActionKind, keep: &Keep) -> bool {
+    let cache = keep.watched.caches.get(name).filter(|c| c.may.contains(&kind));
     let database = keep.watched.databases.get(name).filter(|d| d.may.contains(&kind));
     match (by, kind) {
         (Means::Credential(c), ActionKind::Reconfigure) => {
@@ -96,6 +97,23 @@ fn service_step(name: &str, by: &Means, kind: ActionKind, keep: &Keep) -> bool {
         }
         (Means::Sessions(app), ActionKind::TerminateSession) => {
             database.is_some_and(|d| d.end_sessions.contains_key(app))
+        }
+        (Means::Blockers(app), ActionKind::TerminateSession) => {
+            database.is_some_and(|d| d.care.end_blockers.contains_key(app))
+        }
+        (Means::Vacuum(table), ActionKind::FreeSpace) => {
+            database.is_some_and(|d| d.care.vacuum.iter().any(|t| t == table))
+        }
+        (Means::Renew(key), ActionKind::Reconfigure) => {
+            let key = keep.watched.keys.get(key).filter(|k| k.may.contains(&kind) && k.renew.is_some());
+            key.is_some_and(|k| k.used_by.iter().any(|s| s == name))
+        }
+        (Means::Memory(bytes), ActionKind::Reconfigure) => {
+            cache.is_some_and(|c| c.memory.is_some_and(|m| m.to_string() == *bytes))
+        }
+        (Means::DeadLetter(entry), ActionKind::Isolate) => {
+            let queue = entry.split_once(' ').and_then(|(key, _)| cache?.queues.get(key));
+            queue.is_some_and(|q| q.dead_letter.is_some())
         }
         (Means::Replay, ActionKind::Reconfigure) => database.is_some_and(|d| d.standby),
         (Means::Migration(_), ActionKind::Rollback) => database.is_some_and(|d| d.undo_migration.is_some()),
@@ -109,10 +127,19 @@ mod tests {
 
     use super::*;
     use crate::testing::{keep, restart};
-    use wellkept_model::keep::{Backup, Command, Credential, Database, Dependency, Network};
+    use wellkept_model::EntityId;
+    use wellkept_model::keep::{
+        Backup, Cache, Command, Credential, Database, DatabaseCare, Dependency, EndingKey, Network, Queue,
+    };
 
-    const ALL: [ActionKind; 4] =
-        [ActionKind::Reconfigure, ActionKind::Rollback, ActionKind::RunBackup, ActionKind::TerminateSession];
+    const ALL: [ActionKind; 6] = [
+        ActionKind::Reconfigure,
+        ActionKind::Rollback,
+        ActionKind::RunBackup,
+        ActionKind::TerminateSession,
+        ActionKind::FreeSpace,
+        ActionKind::Isolate,
+    ];
 
     fn command() -> Option<Command> {
         Some(Command { argv: vec!["/bin/x".to_owned()], within: Duration::from_secs(1) })
@@ -164,10 +191,44 @@ mod tests {
             indexes: vec![],
             undo_migration: command(),
             standby: true,
+            care: DatabaseCare {
+                end_blockers: [("report".to_owned(), second)].into(),
+                vacuum: vec!["orders".to_owned()],
+                ..DatabaseCare::default()
+            },
             every: second,
             may: may.clone(),
         };
         w.databases.insert("db".into(), database);
+        let queue = |dead_letter: Option<&str>| Queue {
+            limit: 1,
+            takes_left: false,
+            stuck: second,
+            consumer: None,
+            dead_letter: dead_letter.map(str::to_owned),
+        };
+        let cache = Cache {
+            service: "cache".into(),
+            redis: "/s".into(),
+            user: None,
+            password_file: None,
+            memory: Some(200),
+            standby: false,
+            queues: [("jobs".to_owned(), queue(Some("dead"))), ("mail".to_owned(), queue(None))].into(),
+            every: second,
+            may: may.clone(),
+        };
+        w.caches.insert("cache".into(), cache);
+        let key = |name: &str, renew: Option<Command>| EndingKey {
+            name: name.to_owned(),
+            file: "/k".into(),
+            before: second,
+            used_by: vec!["app".to_owned()],
+            renew,
+            every: second,
+            may: may.clone(),
+        };
+        w.keys = [("k".to_owned(), key("k", command())), ("l".to_owned(), key("l", None))].into();
         let dependency = Dependency {
             name: "pay".into(),
             http: "http://x/".into(),
@@ -216,6 +277,11 @@ mod tests {
             (ActionKind::Reconfigure, "backup:b", "credential c"),
             (ActionKind::Reconfigure, "service:app", "credential c"),
             (ActionKind::TerminateSession, "service:db", "sessions report"),
+            (ActionKind::TerminateSession, "service:db", "blockers report"),
+            (ActionKind::FreeSpace, "service:db", "vacuum orders"),
+            (ActionKind::Reconfigure, "service:cache", "memory 200"),
+            (ActionKind::Isolate, "service:cache", "dead-letter jobs 0a"),
+            (ActionKind::Reconfigure, "service:app", "renew k"),
             (ActionKind::Reconfigure, "service:db", "replay"),
             (ActionKind::Rollback, "service:db", "migration c7"),
         ]
@@ -270,6 +336,19 @@ mod tests {
             (ActionKind::Reconfigure, "service:db", "credential c"),
             (ActionKind::TerminateSession, "service:db", "sessions app"),
             (ActionKind::TerminateSession, "service:app", "sessions report"),
+            (ActionKind::Reconfigure, "service:cache", "memory 201"),
+            (ActionKind::Reconfigure, "service:db", "memory 200"),
+            (ActionKind::Isolate, "service:cache", "dead-letter mail 0a"),
+            (ActionKind::Reconfigure, "service:app", "renew l"),
+            (ActionKind::Reconfigure, "service:db", "renew k"),
+            (ActionKind::Rollback, "service:app", "renew k"),
+            (ActionKind::Isolate, "service:cache", "dead-letter other 0a"),
+            (ActionKind::Isolate, "service:cache", "dead-letter jobs"),
+            (ActionKind::Isolate, "service:cache", "requeue jobs 0a"),
+            (ActionKind::TerminateSession, "service:db", "blockers app"),
+            (ActionKind::Reconfigure, "service:db", "blockers report"),
+            (ActionKind::FreeSpace, "service:db", "vacuum users"),
+            (ActionKind::FreeSpace, "service:app", "vacuum orders"),
             (ActionKind::Reconfigure, "service:app", "replay"),
             (ActionKind::Rollback, "service:app", "migration c7"),
             (ActionKind::Reconfigure, "service:db", "link eth0"),

@@ -1,6 +1,7 @@
 //! Which steps answer which cause. Every step carries how it is verified and how it is undone.
 
 mod guarded;
+mod inside;
 mod local;
 mod security;
 mod watched;
@@ -43,9 +44,9 @@ pub(super) fn for_cause(
         CauseKind::RunawayFork => Ok(local::end_session(cause)),
         CauseKind::UnexpectedListener => local::isolate_listener(cause, facts),
         CauseKind::BackupMissing | CauseKind::EmptyDump => watched::backup(cause, facts),
-        CauseKind::TlsCertificateExpired | CauseKind::TlsNameMismatch | CauseKind::ConfigDrift => {
-            guarded::certificate(cause, facts)
-        }
+        CauseKind::TlsCertificateExpired | CauseKind::TlsNameMismatch => guarded::certificate(cause, facts),
+        // Named: a certificate; else the configuration of the service itself.
+        CauseKind::ConfigDrift if !cause.subject.is_empty() => guarded::certificate(cause, facts),
         CauseKind::JobMissing => guarded::job(cause, facts),
         CauseKind::JobOverlap => Err(guarded::why("escalate.job_overlap", cause).with("job", &cause.subject)),
         CauseKind::SshBruteforce => security::bruteforce(cause, facts),
@@ -81,6 +82,24 @@ pub(super) fn for_cause(
             Err(Text::new("escalate.no_good_version").with("path", &cause.entity.name))
         }
         CauseKind::WrongAnswers => watched::settings_and_restart(cause, facts),
+        CauseKind::LockContention => inside::blockers(cause, facts),
+        CauseKind::TableBloat => inside::vacuum(cause, facts),
+        CauseKind::CheckpointStorm => inside::settings_and_reload(cause, facts),
+        CauseKind::SchemaMismatch => watched::migration(cause, facts),
+        CauseKind::CacheEviction => inside::memory(cause, facts),
+        CauseKind::PoisonMessage => inside::dead_letter(cause, facts),
+        CauseKind::RateLimited => watched::fallback_on(cause, facts),
+        CauseKind::ConfigDrift => inside::reload(cause, facts).map(|step| vec![step]),
+        CauseKind::WrongUpstream => inside::settings_and_reload(cause, facts),
+        CauseKind::KeyExpired => inside::renew(cause, facts),
+        CauseKind::VersionMismatch
+        | CauseKind::CorruptedData
+        | CauseKind::PersistenceFailed
+        | CauseKind::QueueFull
+        | CauseKind::Deadlock
+        | CauseKind::TransactionWraparound
+        | CauseKind::ReplicationBroken
+        | CauseKind::SplitBrain => Err(inside::for_a_person(cause)),
         CauseKind::Unknown => Err(Text::new("escalate.unknown").with("name", &cause.entity.name)),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use wellkept_model::keep::{Backup, Credential, Database};
+use wellkept_model::keep::{Backup, Credential, Database, Engine};
 use wellkept_model::observe::TableState;
 use wellkept_model::{ActionKind, Cause, FindingKind, Means, PlannedAction, Text, Undo};
 
@@ -18,15 +18,15 @@ const FLAP_WINDOW: Duration = Duration::from_secs(600);
 const FLAPS_MAX: usize = 2;
 
 /// A step by declared means that cannot be taken back.
-fn by(kind: ActionKind, means: &Means, ms: u64, cause: &Cause, reason: Text) -> PlannedAction {
+pub(super) fn by(kind: ActionKind, means: &Means, ms: u64, cause: &Cause, reason: Text) -> PlannedAction {
     step(kind, &cause.entity, &means.to_string(), ms, cause, Undo::Irreversible, reason)
 }
 
-fn reason(key: &str, cause: &Cause) -> Text {
+pub(super) fn reason(key: &str, cause: &Cause) -> Text {
     Text::new(key).with("name", &cause.entity.name)
 }
 
-fn no_means(cause: &Cause) -> Text {
+pub(super) fn no_means(cause: &Cause) -> Text {
     Text::new("escalate.no_means").with("name", &cause.entity.name)
 }
 
@@ -110,12 +110,19 @@ fn sync(credential: &Credential, cause: &Cause) -> Result<PlannedAction, Text> {
     Ok(by(ActionKind::Reconfigure, &Means::Credential(credential.name.clone()), ms(command), cause, why))
 }
 
-fn database<'a>(cause: &Cause, facts: &Facts<'a>) -> Result<&'a Database, Text> {
+pub(super) fn database<'a>(cause: &Cause, facts: &Facts<'a>) -> Result<&'a Database, Text> {
     facts.around.keep.watched.databases.get(&cause.entity.name).ok_or_else(|| no_means(cause))
 }
 
+/// Statements of ours are written for PostgreSQL; another server is looked at and left to a person.
+pub(super) fn postgres<'a>(cause: &Cause, facts: &Facts<'a>) -> Result<&'a Database, Text> {
+    let declared = database(cause, facts)?;
+    let fits = declared.care.engine == Engine::Postgres;
+    fits.then_some(declared).ok_or_else(|| super::inside::for_a_person(cause))
+}
+
 pub(super) fn sessions(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
-    if !database(cause, facts)?.end_sessions.contains_key(&cause.subject) {
+    if !postgres(cause, facts)?.end_sessions.contains_key(&cause.subject) {
         return Err(Text::new("escalate.connections").with("name", &cause.entity.name));
     }
     let why = reason("reason.sessions", cause).with("application", &cause.subject);
@@ -124,7 +131,7 @@ pub(super) fn sessions(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAc
 }
 
 pub(super) fn replay(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
-    database(cause, facts)?;
+    postgres(cause, facts)?;
     Ok(vec![by(ActionKind::Reconfigure, &Means::Replay, SHORT_MS, cause, reason("reason.replay", cause))])
 }
 
@@ -171,7 +178,8 @@ pub(super) fn fallback_on(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<Planne
     let why = reason("reason.fallback_on", cause);
     let mut on = by(ActionKind::Reconfigure, &Means::FallbackOn(name.clone()), ms(command), cause, why);
     on.undo = Undo::Means { subject: Means::FallbackOff(name.clone()).to_string() };
-    on.verify.retain(|key| key.kind != FindingKind::DependencySlow);
+    on.verify
+        .retain(|key| !matches!(key.kind, FindingKind::DependencySlow | FindingKind::DependencyRefusing));
     Ok(vec![on, super::local::hand_over(cause, "reason.hand_over_dependency")])
 }
 
@@ -378,6 +386,7 @@ mod tests {
                 indexes: vec![],
                 undo_migration: None,
                 standby: false,
+                care: wellkept_model::keep::DatabaseCare::default(),
                 every: Duration::from_secs(1),
                 may: vec![],
             };
