@@ -106,9 +106,12 @@ fn first_bytes(mut pipe: impl Read) -> String {
 /// What templates ask of this machine.
 pub struct Machine {
     vault: Rc<Vault>,
-    variable: Box<dyn Fn(&str) -> Option<String>>,
+    variable: Box<Variable>,
     lookup: Box<LookUp>,
 }
+
+/// Gives a variable of the environment.
+type Variable = dyn Fn(&str) -> Option<String>;
 
 /// Answers lookups that are not built in.
 pub type LookUp = dyn Fn(

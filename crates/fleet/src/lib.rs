@@ -14,6 +14,9 @@ pub mod reach;
 pub mod pool;
 pub mod hand;
 pub mod spread;
+pub mod lookups;
+pub mod live;
+pub mod scene;
 pub mod adhoc;
 pub mod records;
 

@@ -4,6 +4,7 @@ pub(crate) mod check;
 mod diagnose;
 mod discover;
 mod doctor;
+pub(crate) mod fleet;
 mod generate;
 mod incidents;
 mod logs;
@@ -66,6 +67,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Diagnose(DiagnoseCommand::Rank { cases }) => diagnose::rank_cases(context, &cases),
         Command::Logs(command) => block_on(logs::run(context, command)),
         Command::Store(command) => store::run(context, command),
+        Command::Run(args) => block_on(fleet::run(context, *args)),
+        Command::Copy(args) => block_on(fleet::copy(context, *args)),
+        Command::Fetch(args) => block_on(fleet::fetch(context, *args)),
+        Command::Script(args) => block_on(fleet::script(context, *args)),
         Command::Discover { to } => discover::run(context, to.as_deref()),
         Command::Doctor { data_dir } => doctor::run(context, &data_dir.unwrap_or_else(default_data_dir)),
         Command::Try => block_on(try_it::run(context)),
