@@ -41,6 +41,7 @@ const PLACES: &[Place] = &[
     does_io("wellkept-logstore", 2),
     does_io("wellkept-doors", 2),
     pure("wellkept-keep", 2),
+    does_io("wellkept-modules", 2),
     pure("wellkept-playbook", 2),
     pure("wellkept-logintake", 2),
     does_io("wellkept-remote", 2),
