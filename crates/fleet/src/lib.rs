@@ -19,5 +19,6 @@ pub mod live;
 pub mod scene;
 pub mod adhoc;
 pub mod records;
+pub mod helper;
 
 pub use error::ReachError;
