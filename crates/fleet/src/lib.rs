@@ -20,5 +20,7 @@ pub mod scene;
 pub mod adhoc;
 pub mod records;
 pub mod helper;
+pub mod journal;
+pub mod play;
 
 pub use error::ReachError;

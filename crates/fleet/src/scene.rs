@@ -12,9 +12,6 @@ use crate::adhoc::Place;
 use crate::error::ReachError;
 use crate::reach::{Defaults, Reach, rights};
 
-/// Names of this machine when no inventory lists it.
-pub(crate) const LOCALHOST: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-
 /// Everything that is known before anything is connected to.
 pub struct Scene {
     /// The hosts.

@@ -7,6 +7,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::fleet::args::{CopyArgs, FetchArgs, RunArgs, ScriptArgs};
+use crate::commands::fleet::inventory::InventoryArgs;
+use crate::commands::fleet::play::PlayArgs;
+use crate::commands::fleet::vault::VaultCommand;
 use crate::commands::store::{Place, What};
 
 /// Keeps Linux machines well: watches, explains, recovers within limits that you set, verifies.
@@ -158,6 +161,18 @@ pub(crate) enum Command {
     Fetch(Box<FetchArgs>),
     /// Run a program of this host on many others.
     Script(Box<ScriptArgs>),
+    /// Run playbooks: the options, output and exit codes of ansible-playbook.
+    Play(Box<PlayArgs>),
+    /// Hosts, groups and variables, as ansible-inventory tells them.
+    Inventory(Box<InventoryArgs>),
+    /// Sealed files and texts, as ansible-vault handles them.
+    #[command(subcommand)]
+    Vault(VaultCommand),
+    #[command(hide = true)]
+    Helper {
+        #[arg(long)]
+        job: Option<String>,
+    },
     /// Write a first keep file from what runs on this host.
     Discover {
         /// Write to this file instead of standard output. An existing file is never overwritten.

@@ -31,6 +31,7 @@ use wellkept_inventory::{Inventory, Value};
 
 pub use options::Options;
 pub use show::Stats;
+pub use tags::chosen as tags_choose;
 pub use work::{Become, Next, Outcome, Work, WorkId};
 
 use crate::book::{Loader, Play, Playbook};
@@ -188,7 +189,7 @@ impl Run {
         set("ansible_check_mode", Value::Bool(options.check));
         set("ansible_diff_mode", Value::Bool(options.diff));
         set("ansible_forks", Value::Int(options.forks as i128));
-        set("ansible_verbosity", Value::Int(0));
+        set("ansible_verbosity", Value::Int(options.verbosity.into()));
         let list = |items: &[String]| Value::List(items.iter().map(|t| Value::Unsafe(t.clone())).collect());
         set("ansible_run_tags", list(&options.tags));
         set("ansible_skip_tags", list(&options.skip_tags));

@@ -2,11 +2,20 @@
 
 mod adhoc;
 pub(crate) mod args;
+mod helper;
+pub(crate) mod inventory;
+pub(crate) mod play;
 mod scene;
 mod show;
+mod show_play;
 mod terminal;
+pub(crate) mod vault;
 
 pub(super) use adhoc::{copy, fetch, run, script};
+pub(super) use helper::run as helper;
+pub(super) use inventory::run as inventory;
+pub(super) use play::run as play;
+pub(super) use vault::run as vault;
 
 use wellkept_model::Text;
 
