@@ -50,8 +50,8 @@ pub(super) fn begin(exe: &Path, order: &Order, seconds: u64, now: SystemTime) ->
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder()).map_err(said)?;
     let told = map([
         ("ansible_job_id", id.clone().into()),
-        ("started", 1.into()),
-        ("finished", 0.into()),
+        ("started", true.into()),
+        ("finished", false.into()),
         ("results_file", path.display().to_string().into()),
     ]);
     write(&path, &told).map_err(said)?;
@@ -81,8 +81,8 @@ pub fn background(id: &str) -> Result<(), String> {
     let mut context = Context::new(temp.path().to_owned(), super::workers::now);
     let mut result = wellkept_modules::run(&order.call, &NoFiles, &mut context);
     result.insert("ansible_job_id".to_owned(), id.into());
-    result.insert("started".to_owned(), 1.into());
-    result.insert("finished".to_owned(), 1.into());
+    result.insert("started".to_owned(), true.into());
+    result.insert("finished".to_owned(), true.into());
     write(&path, &result).map_err(|e| e.to_string())
 }
 
@@ -101,7 +101,7 @@ pub(super) fn status(args: &JsonMap) -> JsonMap {
     }
     let read = std::fs::metadata(&path).and_then(|m| if m.len() > FILE_MAX { Err(std::io::ErrorKind::FileTooLarge.into()) } else { std::fs::read(&path) });
     let Ok(bytes) = read else {
-        let missing = map([("started", 1.into()), ("finished", 1.into())]);
+        let missing = map([("started", true.into()), ("finished", true.into())]);
         return about.into_iter().chain(missing).chain(failed("could not find job")).collect();
     };
     match serde_json::from_slice::<JsonMap>(&bytes) {

@@ -196,7 +196,9 @@ mod tests {
     async fn a_helper_that_goes_leaves_doubt_about_what_it_was_doing() {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let (read, write) = tokio::io::split(theirs);
-        let serving = tokio::spawn(serve(read, write, PathBuf::from("/nonexistent")));
+        // A runtime of its own, which goes as a process would.
+        let there = tokio::runtime::Runtime::new().expect("a runtime");
+        there.spawn(serve(read, write, PathBuf::from("/nonexistent")));
         let (read, write) = tokio::io::split(ours);
         let helper = Arc::new(Helper::greet(read, write, Box::new(())).await.expect("a helper"));
         let asked = Arc::clone(&helper);
@@ -206,7 +208,7 @@ mod tests {
         while asked_none(&helper) {
             tokio::task::yield_now().await;
         }
-        serving.abort();
+        there.shutdown_background();
         assert_eq!(waiting.await.expect("no panic"), Err(Lost::During));
         assert!(helper.is_gone());
         assert_eq!(helper.order(&order("stat", serde_json::json!({})), Arc::default()).await, Err(Lost::Before));
