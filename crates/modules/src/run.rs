@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::base::result::PLAIN;
 use crate::base::task::Environment;
 use crate::base::{Fail, Task, attributes, check, python};
 use crate::call::{Call, Source};
@@ -27,11 +28,19 @@ pub fn run(call: &Call, source: &dyn Source, ctx: &mut Context) -> Map<String, V
     let environment = Environment { call, root: &ctx.root };
     let (args, warnings) = match check::check(spec, &call.args, &environment) {
         Ok(checked) => checked,
-        Err(fail) => return fail.into_map(),
+        Err(fail) => {
+            let mut result = fail.into_map();
+            complete(&mut result);
+            return result;
+        }
     };
+    if call.check && !spec.checks {
+        let msg = format!("remote module ({}) does not support check mode", spec.name);
+        return crate::base::map([("skipped", true.into()), ("msg", msg.into()), ("changed", false.into())]);
+    }
     let mut task = Task { call, args, source, ctx, warnings };
     let mut result = (spec.run)(&mut task).unwrap_or_else(Fail::into_map);
-    if spec.tells_file {
+    if result.remove(PLAIN).is_none() && spec.tells_file {
         attributes::tell(&task, &mut result);
     }
     complete(&mut result);

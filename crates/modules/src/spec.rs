@@ -209,6 +209,8 @@ pub struct ModuleSpec {
     pub rules: &'static [Rule],
     /// Whether results tell owner and mode of the file they name in `path` or `dest`.
     pub(crate) tells_file: bool,
+    /// Whether it can tell what it would change.
+    pub(crate) checks: bool,
     pub(crate) run: fn(&mut Task<'_>) -> Done,
 }
 
@@ -224,7 +226,7 @@ impl ModuleSpec {
         args: &'static [Arg],
         run: fn(&mut Task<'_>) -> Done,
     ) -> Self {
-        Self { name, also: &[], args, file_args: false, rules: &[], tells_file: true, run }
+        Self { name, also: &[], args, file_args: false, rules: &[], tells_file: true, checks: true, run }
     }
 
     pub(crate) const fn also(mut self, names: &'static [&'static str]) -> Self {
@@ -239,6 +241,11 @@ impl ModuleSpec {
 
     pub(crate) const fn rules(mut self, rules: &'static [Rule]) -> Self {
         self.rules = rules;
+        self
+    }
+
+    pub(crate) const fn no_check(mut self) -> Self {
+        self.checks = false;
         self
     }
 

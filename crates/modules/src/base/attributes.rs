@@ -108,7 +108,7 @@ fn set_owner(task: &Task<'_>, path: &Path, owner: &str, sides: &mut Sides) -> Re
     sides.note("owner", now, uid);
     if !task.check() {
         lchown(path, Some(uid), None)
-            .map_err(|error| about(path, format!("chown failed: {}", python::chown_error(&error, path))))?;
+            .map_err(|error| Fail::caused("chown failed", &error).with("path", files::shown(path)))?;
     }
     Ok(true)
 }
@@ -146,21 +146,17 @@ pub(crate) fn set_mode(task: &Task<'_>, path: &Path, wanted: &Value, sides: &mut
     let bits = mode::parse(wanted, meta.mode(), meta.is_dir(), files::umask()).map_err(|why| {
         about(path, "mode must be in octal or symbolic form".to_owned()).with("details", why)
     })?;
-    if bits & !0o7777 != 0 {
-        return Err(about(path, "Invalid mode supplied, only permission info is allowed".to_owned())
-            .with("details", bits));
-    }
     if now == bits {
         return Ok(false);
     }
-    sides.note("mode", mode::shown(now), mode::shown(bits));
+    sides.note("mode", mode::shown(now), format!("0{bits:03o}"));
     if task.check() {
         return Ok(true);
     }
     if meta.is_symlink() {
         return Ok(false);
     }
-    match fs::set_permissions(path, Permissions::from_mode(bits)) {
+    match fs::set_permissions(path, Permissions::from_mode(bits & 0o7777)) {
         Ok(()) => Ok(self::meta(path)?.mode() & 0o7777 != now),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(about(path, "chmod failed".to_owned())
@@ -176,7 +172,7 @@ fn set_flags(task: &Task<'_>, path: &Path, flags: &str, sides: &mut Sides) -> Re
         Some(sign @ ('+' | '-')) => (sign, flags.get(1..).unwrap_or_default()),
         _ => ('=', flags),
     };
-    let now = read_flags(task, path).flags;
+    let now = read_flags(task, path, false).flags;
     if flags.is_empty() || (now == flags && sign != '-') {
         return Ok(false);
     }
@@ -202,9 +198,12 @@ pub(crate) struct Flags {
     pub(crate) flags: String,
 }
 
-pub(crate) fn read_flags(task: &Task<'_>, path: &Path) -> Flags {
+/// Version and flags; without `version` only the flags.
+pub(crate) fn read_flags(task: &Task<'_>, path: &Path, version: bool) -> Flags {
     let Some(lsattr) = task.find("lsattr") else { return Flags::default() };
-    let Ok(ran) = task.run([lsattr.as_os_str(), "-vd".as_ref(), path.as_os_str()]) else {
+    let Ok(ran) =
+        task.run([lsattr.as_os_str(), if version { "-vd" } else { "-d" }.as_ref(), path.as_os_str()])
+    else {
         return Flags::default();
     };
     if ran.rc != 0 {
@@ -212,7 +211,7 @@ pub(crate) fn read_flags(task: &Task<'_>, path: &Path) -> Flags {
     }
     let text = ran.out_text();
     let mut words = text.split_whitespace();
-    let version = words.next().map(str::to_owned);
+    let version = if version { words.next().map(str::to_owned) } else { None };
     Flags { version, flags: words.next().unwrap_or_default().replace('-', "") }
 }
 

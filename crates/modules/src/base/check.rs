@@ -61,8 +61,7 @@ pub(crate) fn check(
 
 /// Accepted names, then their aliases in brackets.
 fn accepted(args: &[&Arg]) -> String {
-    let names: BTreeSet<&str> =
-        args.iter().map(|arg| arg.name).filter(|name| !name.starts_with('_')).collect();
+    let names: BTreeSet<&str> = args.iter().map(|arg| arg.name).collect();
     let aliases: BTreeSet<&str> = args.iter().flat_map(|arg| arg.aliases).copied().collect();
     let join = |set: BTreeSet<&str>| set.into_iter().collect::<Vec<_>>().join(", ");
     if aliases.is_empty() { join(names) } else { format!("{} ({})", join(names), join(aliases)) }

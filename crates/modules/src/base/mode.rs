@@ -113,7 +113,7 @@ mod tests {
             ("g=u", 0o740, false, 0o770),
             ("+w", 0o444, false, 0o644),
             ("u+s,g+s,o+t", 0o755, false, 0o7755),
-            ("u=rw-x+X,g=r-x+X,o=r-x+X", 0o777, false, 0o644),
+            ("u=rw-x+X,g=r-x+X,o=r-x+X", 0o777, false, 0o755),
         ] {
             let wanted = Value::String(wanted.to_owned());
             assert_eq!(parse(&wanted, now, folder, 0o022), Ok(expected), "{wanted}");

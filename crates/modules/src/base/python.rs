@@ -22,11 +22,6 @@ pub(crate) fn strerror(error: &io::Error) -> String {
     }
 }
 
-/// `[Errno 1] Operation not permitted: b'/path'`
-pub(crate) fn chown_error(error: &io::Error, path: &std::path::Path) -> String {
-    format!("{}: b{}", errno(error), quoted(&super::files::shown(path)))
-}
-
 /// `str(value)`
 pub(crate) fn text(value: &Value) -> String {
     match value {

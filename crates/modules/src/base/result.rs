@@ -23,6 +23,18 @@ impl Fail {
         Self { msg: msg.into(), more: Map::new() }
     }
 
+    /// A failure that Ansible would not have foreseen, in the words that it has for such.
+    pub(crate) fn crash(why: impl std::fmt::Display) -> Self {
+        Self::new(format!("Task failed: Module failed: {why}"))
+    }
+
+    /// A failure with what the system said of it, which results keep apart as `exception`.
+    pub(crate) fn caused(msg: impl Into<String>, error: &io::Error) -> Self {
+        let msg = msg.into();
+        let whole = format!("{}: {}", msg.trim_end_matches('.'), python::errno(error));
+        Self::new(msg).with("exception", whole)
+    }
+
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.more.insert(key.to_owned(), value.into());
         self
@@ -45,6 +57,16 @@ pub(crate) fn fail<T>(msg: impl Into<String>) -> Result<T> {
 pub(crate) fn map<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
+
+/// A map that tells nothing of the file it names.
+pub(crate) fn plain<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
+    let mut map = map(pairs);
+    map.insert(PLAIN.to_owned(), true.into());
+    map
+}
+
+/// Marks such maps until they are complete.
+pub(crate) const PLAIN: &str = "_plain";
 
 /// Errors of files, with what was tried.
 pub(crate) trait ResultExt<T> {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::convert::Expand;
 use super::program::{self, Program, Ran};
 use super::result::{Fail, Result};
-use super::{Args, accounts, expand, python};
+use super::{Args, accounts, expand};
 use crate::call::{Call, Source};
 use crate::context::Context;
 
@@ -91,9 +91,7 @@ impl Task<'_> {
                 Fail::new("the program's output is larger than 64 MiB; it was ended").with("cmd", cmd)
             }
             _ => {
-                let named = cmd.get(0).unwrap_or(&cmd).as_str().unwrap_or_default().to_owned();
-                let first = named.split(' ').next().unwrap_or_default();
-                Fail::new(format!("Error executing command.: {}: b{}", python::errno(&error), python::quoted(first)))
+                Fail::new("Error executing command.")
                     .with("rc", error.raw_os_error().unwrap_or(257))
                     .with("stdout", "")
                     .with("stderr", "")

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::base::{Done, Fail, Task, fail, map, python, words};
+use crate::base::{Done, Fail, Task, fail, map, words};
 use crate::spec::{Arg, Kind, ModuleSpec, Rule, flag, list, path, text};
 
 const ARGS: &[Arg] = &[
@@ -41,7 +41,7 @@ fn run(task: &mut Task<'_>, shell: bool) -> Done {
     }
     let line = task.args.filled("_raw_params").or(task.args.filled("cmd")).map(str::to_owned);
     let argv = match &line {
-        Some(line) if !shell => words::split(line).map_err(Fail::new)?,
+        Some(line) if !shell => words::split(line).map_err(Fail::crash)?,
         _ => task.args.list("argv"),
     };
     let cmd: Value = match &line {
@@ -61,10 +61,9 @@ fn run(task: &mut Task<'_>, shell: bool) -> Done {
     ]);
     let folder = task.args.filled("chdir").map(str::to_owned).or_else(|| task.call.cwd.clone());
     if let Some(chdir) = task.args.filled("chdir")
-        && let Err(error) = std::fs::read_dir(chdir)
+        && std::fs::read_dir(chdir).is_err()
     {
-        let why = format!("{}: b{}", python::errno(&error), python::quoted(chdir));
-        let msg = format!("Unable to change directory before execution.: {why}");
+        let msg = "Unable to change directory before execution.".to_owned();
         return Err(Fail { msg, more: result });
     }
     if let Some(reason) = needless(task, folder.as_deref()) {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::copy_place::{Origin, Place, place};
 use super::file::{self, Job};
 use crate::base::attributes::Wanted;
-use crate::base::{Done, Fail, Result, Task, fail, files, hash, map, mode, python};
+use crate::base::{Done, Fail, Result, Task, fail, files, hash, map, mode, plain, python};
 use crate::call::SourceKind;
 use crate::spec::{Arg, ModuleSpec, flag, maybe, path, raw, text};
 
@@ -77,7 +77,10 @@ fn from_content(task: &mut Task<'_>, content: &Value, dest: &str) -> Done {
     let shown = task.args.text("_original_basename").unwrap_or(".content").to_owned();
     match one(task, &text.into_bytes(), &shown, None, dest, Shown::Content)? {
         Some(result) => Ok(result),
-        None => Ok(map([("dest", dest.into()), ("changed", false.into())])),
+        None => {
+            let temp = files::shown(&task.ctx.temp.join(".content"));
+            Ok(plain([("dest", dest.into()), ("src", temp.into()), ("changed", false.into())]))
+        }
     }
 }
 
@@ -91,7 +94,7 @@ fn from_controller(task: &mut Task<'_>, src: &str, dest: &str) -> Done {
         let bytes = task.source.read(src).map_err(|error| not_found(&error, src))?;
         return match one(task, &bytes, &name, Some(only.mode), dest, Shown::Named(src))? {
             Some(result) => Ok(result),
-            None => Ok(map([("dest", dest.into()), ("src", src.into()), ("changed", false.into())])),
+            None => Ok(plain([("dest", dest.into()), ("src", src.into()), ("changed", false.into())])),
         };
     }
     let dest = if dest.ends_with('/') { dest.to_owned() } else { format!("{dest}/") };
@@ -170,7 +173,7 @@ fn folder(task: &mut Task<'_>, src: &str, dest: &str, pieces: &[Piece]) -> Done 
         }
         return Ok(last);
     }
-    Ok(map([("dest", dest.into()), ("src", src.into()), ("changed", changed.into())]))
+    Ok(plain([("dest", dest.into()), ("src", src.into()), ("changed", changed.into())]))
 }
 
 /// How the new text is called in a diff.
@@ -198,7 +201,7 @@ fn one(
     };
     if is_folder(&target) {
         if matches!(shown, Shown::Content) && task.args.text("_original_basename").is_none() {
-            return fail("can not use content with a dir as dest");
+            return Err(Fail::new("can not use content with a dir as dest").with("diff", json!([])));
         }
         target = files::join(&target, name);
     }
@@ -212,18 +215,23 @@ fn one(
     }
     let diff = task.call.diff.then(|| diff(&target, bytes, &shown));
     if task.check() {
-        let mut result = map([("changed", true.into())]);
-        result.extend(diff.map(|diff| ("diff".to_owned(), json!([diff]))));
-        return Ok(Some(result));
+        return Ok(Some(map([("changed", true.into()), ("diff", diff.into_iter().collect())])));
     }
     let suffix =
         Path::new(&target).extension().map_or_else(String::new, |e| format!(".{}", e.to_string_lossy()));
     let shown_src = files::shown(&task.ctx.temp.join(format!(".source{suffix}")));
     let origin = Origin::Bytes(bytes.to_vec(), shown_src);
     let place_at = Place { origin, dest: dest.to_owned(), basename: Some(name.to_owned()), mode: kept };
-    let mut result = place(task, &place_at)?;
-    result.extend(diff.map(|diff| ("diff".to_owned(), json!([diff]))));
+    let mut result = place(task, &place_at).map_err(|fail| told_sum(fail, &checksum))?;
+    result.insert("diff".to_owned(), diff.into_iter().collect());
     Ok(Some(result))
+}
+
+/// Failures tell the checksum of what was to be copied, and that there is no diff.
+fn told_sum(mut fail: Fail, checksum: &str) -> Fail {
+    fail.more.entry("checksum").or_insert(checksum.into());
+    fail.more.entry("diff").or_insert_with(|| json!([]));
+    fail
 }
 
 fn sum(path: &str, follow: bool) -> Option<String> {
@@ -260,7 +268,8 @@ fn same(
         wanted,
         ..Job::default()
     };
-    let mut result = file::execute(task, job)?;
+    let mut result = file::execute(task, job).map_err(|fail| told_sum(fail, checksum))?;
+    result.entry("diff").or_insert_with(|| json!([]));
     result.insert("checksum".to_owned(), checksum.into());
     if let (Some(path), None) = (result.get("path").cloned(), result.get("dest")) {
         result.insert("dest".to_owned(), path);

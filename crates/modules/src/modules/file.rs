@@ -281,8 +281,7 @@ fn absent(task: &Task<'_>, job: &Job) -> Done {
                 ));
             }
             Err(error) => {
-                let why = format!("{}: b{}", python::errno(&error), python::quoted(&job.path));
-                return Err(Fail::new(format!("Unlinking failed.: {why}")).with("path", job.path.clone()));
+                return Err(Fail::caused("Unlinking failed.", &error).with("path", job.path.clone()));
             }
             Ok(()) => {}
         }
@@ -468,8 +467,7 @@ fn touch(task: &Task<'_>, job: &Job, times: &Times) -> Done {
             return Ok(map([("dest", job.path.clone().into()), ("changed", true.into())]));
         }
         fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
-            let why = format!("{}: b{}", python::errno(&error), python::quoted(&job.path));
-            Fail::new(format!("Error, could not touch target.: {why}")).with("path", job.path.clone())
+            Fail::caused("Error, could not touch target.", &error).with("path", job.path.clone())
         })?;
         changed = true;
     }
@@ -481,8 +479,9 @@ fn touch(task: &Task<'_>, job: &Job, times: &Times) -> Done {
         .and_then(|a| Ok(a | times.apply(task, &target, &mut sides)?));
     match applied {
         Ok(applied) => changed |= applied,
-        Err(error) => {
+        Err(mut error) => {
             if before == "absent" {
+                crate::base::attributes::tell(task, &mut error.more);
                 // What was made a moment ago goes again; that it failed is told anyway.
                 let _ = fs::remove_file(path);
             }

@@ -1,15 +1,38 @@
 //! The list of modules; each has a file.
 
+mod assemble;
+mod blockinfile;
 mod command;
 mod copy;
 mod copy_place;
 mod copy_remote;
 mod file;
 mod file_times;
+mod find;
+mod lineinfile;
+mod replace;
+mod script;
+pub(crate) mod slurp;
 mod stat;
+mod tempfile;
 
 use crate::spec::ModuleSpec;
 
 /// All modules.
-pub(crate) const KNOWN: &[ModuleSpec] =
-    &[command::COMMAND, command::SHELL, copy::SPEC, file::SPEC, stat::SPEC];
+pub(crate) const KNOWN: &[ModuleSpec] = &[
+    command::COMMAND,
+    command::SHELL,
+    script::RAW,
+    script::SCRIPT,
+    copy::SPEC,
+    file::SPEC,
+    stat::SPEC,
+    lineinfile::SPEC,
+    blockinfile::SPEC,
+    replace::SPEC,
+    slurp::SLURP,
+    slurp::FETCH,
+    tempfile::SPEC,
+    find::SPEC,
+    assemble::SPEC,
+];

@@ -35,12 +35,7 @@ fn run(task: &mut Task<'_>) -> Done {
             return Ok(map([("changed", false.into()), ("stat", json!({"exists": false}))]));
         }
         Err(error) => {
-            return Err(Fail::new(format!(
-                "{}: {}: b{}",
-                python::strerror(&error),
-                python::errno(&error),
-                python::quoted(&name)
-            )));
+            return Err(Fail::caused(python::strerror(&error), &error));
         }
     };
     let mut stat = facts(&name, &meta);
@@ -71,7 +66,7 @@ fn run(task: &mut Task<'_>) -> Done {
         tell("charset", charset.into());
     }
     if task.args.flag("get_attributes") {
-        let read = attributes::read_flags(task, path);
+        let read = attributes::read_flags(task, path, true);
         tell("version", read.version.into());
         tell("attributes", flag_names(&read.flags).into());
         tell("attr_flags", read.flags.into());
