@@ -187,22 +187,25 @@ const VOLATILE: &[&str] = &[
 static STAMP: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\.\d+\.\d{4}-\d\d-\d\d@\d\d:\d\d:\d\d~").unwrap());
 /// Temporary files.
-static TEMP: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(\$TMP|/tmp/wk-rootfs-\d+/tmp)/[^ '\n]*").unwrap());
+static TEMP: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(\$TMP|/tmp/wk-rootfs-\d+/tmp|/root/\.ansible/tmp/[^/]*)/[^ '\n]*").unwrap()
+});
 /// Python's set of words has no order.
 static BOOLEANS: LazyLock<Regex> = LazyLock::new(|| Regex::new("Valid booleans include: .*").unwrap());
 
 /// A result without times and temporary names; accounts of the recorder (root) become ours.
-fn normal(value: &Value, key: &str) -> Value {
+fn normal(value: &Value, within: &str) -> Value {
     match value {
         Value::Object(map) => {
-            let kept = map.iter().filter(|(key, _)| !VOLATILE.contains(&key.as_str()));
+            let kept = map.iter().filter(|(key, _)| {
+                !VOLATILE.contains(&key.as_str()) && !(within == "extract_results" && *key == "cmd")
+            });
             kept.map(|(key, value)| (STAMP.replace_all(key, ".PID.DATE~").into_owned(), normal(value, key)))
                 .collect()
         }
         Value::Array(items) => {
-            let mut items: Vec<Value> = items.iter().map(|item| normal(item, key)).collect();
-            if matches!(key, "directories" | "files") {
+            let mut items: Vec<Value> = items.iter().map(|item| normal(item, within)).collect();
+            if matches!(within, "directories" | "files") {
                 items.sort_by_key(ToString::to_string);
             }
             items.into()

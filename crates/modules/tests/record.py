@@ -31,7 +31,7 @@ class CallbackModule(CallbackBase):
             record.setup(self.cases[self.now])
             if "server" in self.cases[self.now]:
                 self.server = getattr(self, "server", None) or record.Server()
-                self.server.answers, self.server.asked = self.cases[self.now]["server"], []
+                self.server.answers, self.server.asked = json.loads(json.dumps(self.cases[self.now]["server"])), []
     def result(self, result, how=None):
         case = self.cases[self.now]
         got = record.plain(result._result)

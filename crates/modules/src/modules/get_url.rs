@@ -168,7 +168,9 @@ fn put(
         result.insert("backup_file".into(), backup.into());
     }
     result.insert("msg".into(), msg);
-    result.insert("status_code".into(), info.get("status").cloned().unwrap_or_default());
+    let local = task.args.or_empty("url").starts_with("file:");
+    let status = info.get("status").filter(|_| !local).cloned().unwrap_or_default();
+    result.insert("status_code".into(), status);
     Ok(result)
 }
 
@@ -220,10 +222,14 @@ fn download(task: &Task<'_>, answer: http::Answer, folder: &Path) -> Result<temp
     let expected = answer.header("content-length").and_then(|length| length.parse::<u64>().ok());
     let got = io::copy(&mut url::body(task, answer), file.as_file_mut())
         .or_fail(|| "failed to create temporary content file".to_owned())?;
-    let counts = !task.check() && !(packed && task.args.flag("decompress"));
+    let unpacked = packed && task.args.flag("decompress");
+    let counts = !task.check() && !unpacked;
     match expected.filter(|expected| counts && got != *expected) {
         Some(expected) => {
-            fail(format!("Incomplete read, failed to read remaining {} bytes", expected.saturating_sub(got)))
+            let left = expected.saturating_sub(got);
+            fail(format!(
+                "Incomplete read, (rsp.length={left}, cl={expected}, st.st_size={got}) failed to read remaining {left} bytes"
+            ))
         }
         None => Ok(file),
     }

@@ -6,6 +6,7 @@ mod command;
 mod copy;
 mod copy_place;
 mod copy_remote;
+mod facts;
 mod file;
 mod file_times;
 mod find;
@@ -45,4 +46,6 @@ pub(crate) const KNOWN: &[ModuleSpec] = &[
     uri::SPEC,
     unarchive::SPEC,
     wait_for::SPEC,
+    facts::SPEC,
+    facts::PING,
 ];

@@ -47,12 +47,16 @@ const ARGS: &[Arg] = &[
 ];
 
 pub(crate) const SPEC: ModuleSpec =
-    ModuleSpec::new("uri", ARGS, run).with_file_args().rules(&[Rule::Exclusive(&["body", "src"])]).no_check();
+    ModuleSpec::new("uri", ARGS, run).with_file_args().rules(&[Rule::Exclusive(&["body", "src"])]);
 
 /// Longest answer that is taken into a result, bytes.
 const CONTENT_MAX: u64 = 64 << 20;
 
 fn run(task: &mut Task<'_>) -> Done {
+    if task.check() {
+        let msg = "This action (uri) does not support check mode.";
+        return Ok(map([("skipped", true.into()), ("msg", msg.into())]));
+    }
     let method = task.args.or_empty("method").to_uppercase();
     if method.is_empty() || !method.chars().all(|c| c.is_ascii_uppercase()) {
         return fail("Parameter 'method' needs to be a single word in uppercase, like GET or POST.");
@@ -164,8 +168,11 @@ fn told(task: &mut Task<'_>, answer: http::Answer, address: &str, start: std::ti
         if task.args.flag("return_content") {
             result.insert("content".into(), text.into());
         }
-    } else if task.args.flag("return_content") {
-        result.insert("content".into(), Value::Null);
+    } else if result.get("status").and_then(Value::as_i64).is_some_and(|status| status >= 300) {
+        let mut text = String::new();
+        // What a server says besides an expected error is told as far as it comes.
+        let _ = reader.by_ref().take(1 << 20).read_to_string(&mut text);
+        result.insert("body".into(), text.into());
     }
     if good {
         return Ok(result);

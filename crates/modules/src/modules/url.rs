@@ -21,8 +21,7 @@ pub(crate) fn request(task: &Task<'_>, url: &str, method: &str, changed_since: O
         ask.headers.push(("User-Agent".to_owned(), agent));
     }
     if !given(&ask, "accept-encoding") {
-        let way = if args.flag("decompress") { "gzip" } else { "identity" };
-        ask.headers.push(("Accept-Encoding".to_owned(), way.to_owned()));
+        ask.headers.push(("Accept-Encoding".to_owned(), "identity".to_owned()));
     }
     match changed_since {
         Some(when) if !args.flag("force") => {
