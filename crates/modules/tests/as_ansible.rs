@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -186,22 +187,25 @@ const VOLATILE: &[&str] = &[
 static STAMP: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\.\d+\.\d{4}-\d\d-\d\d@\d\d:\d\d:\d\d~").unwrap());
 /// Temporary files.
-static TEMP: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(\$TMP|/tmp/wk-rootfs-\d+/tmp)/[^ '\n]*").unwrap());
+static TEMP: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(\$TMP|/tmp/wk-rootfs-\d+/tmp|/root/\.ansible/tmp/[^/]*)/[^ '\n]*").unwrap()
+});
 /// Python's set of words has no order.
 static BOOLEANS: LazyLock<Regex> = LazyLock::new(|| Regex::new("Valid booleans include: .*").unwrap());
 
 /// A result without times and temporary names; accounts of the recorder (root) become ours.
-fn normal(value: &Value, key: &str) -> Value {
+fn normal(value: &Value, within: &str) -> Value {
     match value {
         Value::Object(map) => {
-            let kept = map.iter().filter(|(key, _)| !VOLATILE.contains(&key.as_str()));
+            let kept = map.iter().filter(|(key, _)| {
+                !VOLATILE.contains(&key.as_str()) && !(within == "extract_results" && *key == "cmd")
+            });
             kept.map(|(key, value)| (STAMP.replace_all(key, ".PID.DATE~").into_owned(), normal(value, key)))
                 .collect()
         }
         Value::Array(items) => {
-            let mut items: Vec<Value> = items.iter().map(|item| normal(item, key)).collect();
-            if matches!(key, "directories" | "files") {
+            let mut items: Vec<Value> = items.iter().map(|item| normal(item, within)).collect();
+            if matches!(within, "directories" | "files") {
                 items.sort_by_key(ToString::to_string);
             }
             items.into()
@@ -214,6 +218,68 @@ fn normal(value: &Value, key: &str) -> Value {
             BOOLEANS.replace_all(&legacy, "Valid booleans").into_owned().into()
         }
         other => other.clone(),
+    }
+}
+
+/// Answers as a case says, byte for byte, and keeps what was asked.
+struct Server {
+    address: String,
+    asked: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Server {
+    fn start(answers: Map<String, Value>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (kept, own) = (Arc::clone(&asked), address.clone());
+        std::thread::spawn(move || {
+            let mut answers = answers;
+            for peer in listener.incoming() {
+                // A peer that goes away early is part of some cases.
+                let _ = Self::answer(peer.unwrap(), &mut answers, &kept, &own);
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn answer(
+        mut peer: TcpStream,
+        answers: &mut Map<String, Value>,
+        kept: &Mutex<Vec<Value>>,
+        own: &str,
+    ) -> io::Result<()> {
+        let mut reader = io::BufReader::new(peer.try_clone()?);
+        let mut first = String::new();
+        reader.read_line(&mut first)?;
+        let mut headers = BTreeMap::new();
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            headers.insert(name.to_lowercase(), value.trim().to_owned());
+        }
+        let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0u8; length];
+        reader.read_exact(&mut body)?;
+        let mut words = first.split(' ');
+        let line = format!("{} {}", words.next().unwrap(), words.next().unwrap());
+        headers.remove("host");
+        headers.remove("connection");
+        let asked =
+            serde_json::json!({"line": line, "headers": headers, "body": String::from_utf8_lossy(&body)});
+        kept.lock().unwrap().push(asked);
+        let path = line.split(' ').nth(1).unwrap().to_owned();
+        let key = if answers.contains_key(&line) { line.clone() } else { path };
+        let text = match answers.get_mut(&key) {
+            Some(Value::Array(several)) if several.len() > 1 => several.remove(0),
+            Some(Value::Array(several)) => several[0].clone(),
+            Some(one) => one.clone(),
+            None => "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnope".into(),
+        };
+        let text = text.as_str().unwrap().replace("$H", own);
+        let head_only = line.starts_with("HEAD").then(|| text.find("\r\n\r\n").unwrap() + 4);
+        peer.write_all(text.get(..head_only.unwrap_or(text.len())).unwrap().as_bytes())
     }
 }
 
@@ -235,7 +301,10 @@ fn one(case: &Value, problems: &mut Vec<String>) {
     }
     let environment = case.get("env").and_then(Value::as_object).into_iter().flatten();
     let flag = |key: &str| case.get(key).and_then(Value::as_bool).unwrap_or(false);
-    let Value::Object(args) = Place::each(&case["args"], &|text| place.fill(text)) else { panic!("{name}") };
+    let server = case.get("server").and_then(Value::as_object).cloned().map(Server::start);
+    let address = server.as_ref().map(|server| server.address.clone()).unwrap_or_default();
+    let host = |text: &str| place.fill(text).replace("$H", &address);
+    let Value::Object(args) = Place::each(&case["args"], &host) else { panic!("{name}") };
     let call = Call {
         module: case["module"].as_str().unwrap().to_owned(),
         args,
@@ -249,9 +318,12 @@ fn one(case: &Value, problems: &mut Vec<String>) {
     fs::create_dir_all(&temp).unwrap();
     #[expect(clippy::disallowed_methods, reason = "the host's clock")]
     let mut ctx = Context::new(temp, std::time::SystemTime::now);
+    let hide = |text: &str| {
+        let text = place.hide(text);
+        if address.is_empty() { text } else { text.replace(&address, "$H") }
+    };
     let mut compare = |what: &str, got: Value, expected: &Value| {
-        let (got, expected) =
-            (normal(&Place::each(&got, &|text| place.hide(text)), ""), normal(expected, ""));
+        let (got, expected) = (normal(&Place::each(&got, &hide), ""), normal(expected, ""));
         if got != expected {
             let mut lines = format!("{name}: {what}\n");
             let (Value::Object(got), Value::Object(expected)) = (&got, &expected) else {
@@ -268,6 +340,10 @@ fn one(case: &Value, problems: &mut Vec<String>) {
     };
     compare("result", run(&call, &Folder, &mut ctx).into(), &case["result"]);
     compare("files", serde_json::to_value(tree(&place)).unwrap(), &case["tree"]);
+    if let (Some(server), Some(asked)) = (&server, case.get("asked")) {
+        let got: Vec<Value> = server.asked.lock().unwrap().clone();
+        compare("requests", serde_json::json!({"all": got}), &serde_json::json!({"all": asked}));
+    }
     if let Some(again) = case.get("again") {
         compare("result of the second run", run(&call, &Folder, &mut ctx).into(), again);
     }
@@ -309,6 +385,8 @@ recorded! {
     copy_gives_what_ansible_gives: "copy",
     file_gives_what_ansible_gives: "file",
     stat_gives_what_ansible_gives: "stat",
+    unarchive_and_wait_for_give_what_ansible_gives: "archive",
+    get_url_and_uri_give_what_ansible_gives: "http",
     lineinfile_gives_what_ansible_gives: "lineinfile",
     blockinfile_gives_what_ansible_gives: "blockinfile",
     replace_gives_what_ansible_gives: "replace",

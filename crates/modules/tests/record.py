@@ -29,6 +29,9 @@ class CallbackModule(CallbackBase):
         self.now, self.again = int(number), again == "again"
         if not self.again:
             record.setup(self.cases[self.now])
+            if "server" in self.cases[self.now]:
+                self.server = getattr(self, "server", None) or record.Server()
+                self.server.answers, self.server.asked = json.loads(json.dumps(self.cases[self.now]["server"])), []
     def result(self, result, how=None):
         case = self.cases[self.now]
         got = record.plain(result._result)
@@ -39,6 +42,8 @@ class CallbackModule(CallbackBase):
         else:
             case["result"] = got
             case["tree"] = record.tree()
+            if "server" in case:
+                case["asked"] = record.hide(self.server.asked)
         json.dump(self.cases, open(os.environ["WK_CASES"] + ".out", "w"))
     v2_runner_on_ok = result
     def v2_runner_on_failed(self, result, ignore_errors=False):
@@ -51,7 +56,7 @@ class CallbackModule(CallbackBase):
 def fill(value):
     """$W and $S become paths."""
     if isinstance(value, str):
-        return value.replace("$W", W).replace("$S", S)
+        return value.replace("$W", W).replace("$S", S).replace("$H", "http://127.0.0.1:%d" % PORT)
     if isinstance(value, list):
         return [fill(v) for v in value]
     if isinstance(value, dict):
@@ -64,7 +69,7 @@ def hide(value):
     if isinstance(value, str):
         value = re.sub(r"/root/\.ansible/tmp/ansible-tmp[^/]*", "$TMP", value)
         value = re.sub(r"/root/\.ansible/tmp/ansible-local[^ ']*", "$TMP/local", value)
-        return value.replace(W, "$W").replace(S, "$S")
+        return value.replace(W, "$W").replace(S, "$S").replace("http://127.0.0.1:%d" % PORT, "$H")
     if isinstance(value, (list, tuple)):
         return [hide(v) for v in value]
     if isinstance(value, dict):
@@ -96,6 +101,19 @@ def make(root, entries):
         if "hard" in what:
             os.link(os.path.join(root, what["hard"]), path)
             continue
+        if "tar" in what:
+            import tarfile, io
+            with tarfile.open(path, "w:gz" if what.get("gz") else "w") as out:
+                for member, about in what["tar"].items():
+                    info = tarfile.TarInfo(member.rstrip("/"))
+                    info.mtime, info.mode = 1000000000, int(str(about["mode"]), 8)
+                    data = about.get("content", "").encode()
+                    info.size = len(data)
+                    if member.endswith("/"):
+                        info.type = tarfile.DIRTYPE
+                    out.addfile(info, io.BytesIO(data))
+            what["hex"] = open(path, "rb").read().hex()
+            entries[name] = what
         if name.endswith("/"):
             os.makedirs(path, exist_ok=True)
         else:
@@ -143,7 +161,49 @@ def tree():
     return out
 
 
-KEYS = ("name", "setup", "files", "bin", "check", "diff", "twice", "env", "root")
+class Server:
+    """Answers as the case says, byte for byte, and keeps what was asked."""
+    def __init__(self):
+        import socket, threading
+        self.socket = socket.create_server(("127.0.0.1", PORT))
+        self.answers, self.asked = {}, []
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            peer, _ = self.socket.accept()
+            try:
+                self.one(peer)
+            except OSError:
+                pass
+            peer.close()
+
+    def one(self, peer):
+        peer.settimeout(5)
+        data = b""
+        while b"\r\n\r\n" not in data:
+            piece = peer.recv(65536)
+            if not piece:
+                return
+            data += piece
+        head, body = data.split(b"\r\n\r\n", 1)
+        lines = head.decode().split("\r\n")
+        headers = {k.lower(): v.strip() for k, v in (line.split(":", 1) for line in lines[1:])}
+        while len(body) < int(headers.get("content-length", 0)):
+            body += peer.recv(65536)
+        method, path, _ = lines[0].split(" ")
+        for gone in ("host", "connection"):
+            headers.pop(gone, None)
+        self.asked.append({"line": method + " " + path, "headers": headers, "body": body.decode("utf-8", "replace")})
+        answer = self.answers.get(method + " " + path, self.answers.get(path))
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        answer = answer or "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnope"
+        peer.sendall(fill(answer).encode() if method != "HEAD" else fill(answer).encode().split(b"\r\n\r\n")[0] + b"\r\n\r\n")
+
+
+PORT = 18080
+KEYS = ("name", "server", "setup", "files", "bin", "check", "diff", "twice", "env", "root")
 
 
 def record(name):

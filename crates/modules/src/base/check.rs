@@ -13,6 +13,9 @@ use crate::spec::{Arg, Kind, ModuleSpec, Preset, Rule};
 /// Names in a task that are for the engine, not for the module.
 const ENGINES: &str = "_ansible_";
 
+/// Whether vaulted files are opened: the controller has done that.
+const DECRYPT: &str = "decrypt";
+
 /// Arguments in their types, presets filled in, and warnings.
 ///
 /// # Errors
@@ -26,7 +29,7 @@ pub(crate) fn check(
     let mut warnings = Vec::new();
     let mut values = Map::new();
     let mut unknown = BTreeSet::new();
-    for (name, value) in given.iter().filter(|(name, _)| !name.starts_with(ENGINES)) {
+    for (name, value) in given.iter().filter(|(name, _)| !name.starts_with(ENGINES) && *name != DECRYPT) {
         match args.iter().find(|arg| arg.name == name) {
             Some(_) => {
                 values.insert(name.clone(), value.clone());

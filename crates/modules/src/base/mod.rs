@@ -9,6 +9,7 @@ pub(crate) mod edit;
 pub(crate) mod expand;
 pub(crate) mod files;
 pub(crate) mod hash;
+pub(crate) mod http;
 pub(crate) mod mode;
 pub(crate) mod pattern;
 pub(crate) mod program;
@@ -16,6 +17,7 @@ pub(crate) mod python;
 pub(crate) mod replace;
 pub(crate) mod result;
 pub(crate) mod task;
+pub(crate) mod tls;
 pub(crate) mod words;
 
 pub(crate) use args::Args;

@@ -73,6 +73,11 @@ impl Pattern {
         self.regex.captures(text).map_err(|error| error.to_string())
     }
 
+    /// Names of its groups.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.regex.capture_names().flatten().map(str::to_owned).collect()
+    }
+
     /// Replaces all matches by a template with Python's escapes; how many there were.
     pub(crate) fn replace_all(&self, text: &str, template: &str) -> Result<(String, usize), String> {
         let parts = template_parts(template)?;

@@ -30,7 +30,6 @@ pub(crate) const ARGS: &[Arg] = &[
     maybe("local_follow"),
     text("checksum"),
     flag("follow", false),
-    flag("decrypt", true),
 ];
 
 pub(crate) const SPEC: ModuleSpec = ModuleSpec::new("copy", ARGS, run).with_file_args();

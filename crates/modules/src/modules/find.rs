@@ -142,7 +142,7 @@ fn names(task: &Task<'_>) -> Result<Names> {
 }
 
 /// Shell wildcards as a regular expression.
-fn wildcard(pattern: &str) -> String {
+pub(crate) fn wildcard(pattern: &str) -> String {
     let chars: Vec<char> = pattern.chars().collect();
     let (mut out, mut at) = (String::from("(?s)"), 0);
     while let Some(c) = chars.get(at).copied() {

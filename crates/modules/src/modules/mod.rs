@@ -6,15 +6,22 @@ mod command;
 mod copy;
 mod copy_place;
 mod copy_remote;
+mod facts;
 mod file;
 mod file_times;
 mod find;
+mod get_url;
 mod lineinfile;
 mod replace;
 mod script;
 pub(crate) mod slurp;
 mod stat;
 mod tempfile;
+mod unarchive;
+mod unzip;
+mod uri;
+mod url;
+mod wait_for;
 
 use crate::spec::ModuleSpec;
 
@@ -35,4 +42,10 @@ pub(crate) const KNOWN: &[ModuleSpec] = &[
     tempfile::SPEC,
     find::SPEC,
     assemble::SPEC,
+    get_url::SPEC,
+    uri::SPEC,
+    unarchive::SPEC,
+    wait_for::SPEC,
+    facts::SPEC,
+    facts::PING,
 ];
