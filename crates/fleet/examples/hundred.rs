@@ -72,7 +72,7 @@ async fn play(folder: &Path, home: &Path, plain: bool) {
     let caller = Caller { user: bed::me(), home: home.to_owned(), ..Caller::default() };
     let pool = Arc::new(Pool::new(caller, Arc::new(Nobody), bed::now).expect("a pool"));
     let exe = std::env::current_exe().expect("our path");
-    let hands = Arc::new(Hands::new(pool, Arc::new(Nobody), &exe, plain).expect("hands"));
+    let hands = Arc::new(Hands::new(pool, Arc::new(Nobody), &exe, plain));
     let assigner = Assigner { engine: Rc::clone(&scene.engine), defaults: scene.defaults };
     let run = Run::new(scene.engine, loader, book, scene.inventory, Options::default());
     let now =

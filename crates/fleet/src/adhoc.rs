@@ -7,10 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
+use wellkept_playbook::run::Outcome;
 use wellkept_ssh::{Become, Bounds, Command, CommandLine, End, Input, Piece, Placing, Ran};
 
 use crate::error::chain;
+use crate::expect::{Dialogue, Held};
 use crate::hand::Hand;
+use crate::helper::protocol::Order;
+use crate::play::Hands;
 use crate::pool::Pool;
 use crate::reach::Reach;
 
@@ -60,6 +64,19 @@ pub enum Deed {
         /// Bounds.
         bounds: Bounds,
     },
+    /// Prompts are answered by a script.
+    Expect(Dialogue),
+    /// A module is run by the helper; its result is told as JSON.
+    Module(Asking),
+}
+
+/// A module that the helper is to run.
+#[derive(Clone)]
+pub struct Asking {
+    /// Starts helpers.
+    pub hands: Arc<Hands>,
+    /// The module.
+    pub order: Box<Order>,
 }
 
 /// How it went.
@@ -159,6 +176,10 @@ pub async fn perform(
 ) -> Row {
     let begun = Instant::now();
     let host = place.reach.name.as_str();
+    if let Deed::Module(asking) = deed {
+        let outcome = asking.hands.module(&place.reach, place.who.as_ref(), &asking.order, &Arc::default()).await;
+        return Row { took: begun.elapsed(), ..of_outcome(host, outcome) };
+    }
     let hand = if place.reach.local {
         Hand::Here
     } else {
@@ -177,6 +198,11 @@ pub async fn perform(
             Ok(command) => Row::of(host, hand.exec(who, &command, live).await),
             Err(why) => Row::bare(host, Status::Failed, Some(why)),
         },
+        Deed::Expect(dialogue) => match &hand {
+            Hand::There(connection) => of_dialogue(host, dialogue.hold(connection).await),
+            Hand::Here => Row::bare(host, Status::Failed, Some("prompts are answered over SSH only".to_owned())),
+        },
+        Deed::Module(_) => Row::bare(host, Status::NotBegun, None),
         Deed::Copy { source, to, mode, verify } => {
             told(host, copy(&hand, who, source, to, *mode, *verify).await)
         }
@@ -185,6 +211,34 @@ pub async fn perform(
         }
     };
     Row { took: begun.elapsed(), ..row }
+}
+
+fn of_dialogue(host: &str, held: Held) -> Row {
+    let mut row = match held.end {
+        Some(end) => {
+            let mut ran = crate::hand::ended(end);
+            ran.stdout.bytes = held.heard;
+            Row::of(host, ran)
+        }
+        None => Row { stdout: held.heard, ..Row::bare(host, Status::Ok, None) },
+    };
+    if let Some(why) = held.failure {
+        row.status = Status::Failed;
+        row.note = Some(why);
+    }
+    row
+}
+
+fn of_outcome(host: &str, outcome: Outcome) -> Row {
+    let result = match outcome {
+        Outcome::Unreachable(why) => return Row::bare(host, Status::Unreached, Some(why)),
+        Outcome::Unknown(why) => return Row::bare(host, Status::Unknown, Some(why)),
+        Outcome::Done(result) => crate::values::to_json(&result),
+    };
+    let failed = result.get("failed").is_some_and(|failed| failed == true);
+    let note = result.get("msg").and_then(|msg| msg.as_str()).filter(|_| failed).map(str::to_owned);
+    let status = if failed { Status::Failed } else { Status::Ok };
+    Row { stdout: result.to_string().into_bytes(), ..Row::bare(host, status, note) }
 }
 
 fn told(host: &str, done: Result<String, Row>) -> Row {

@@ -19,6 +19,8 @@ pub mod live;
 pub mod scene;
 pub mod adhoc;
 pub mod records;
+pub mod shell;
+pub mod expect;
 pub mod helper;
 pub mod journal;
 pub mod play;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::fleet::args::{CopyArgs, FetchArgs, RunArgs, ScriptArgs};
+use crate::commands::fleet::args::{CopyArgs, ExpectArgs, FactsArgs, FetchArgs, RunArgs, ScriptArgs};
 use crate::commands::fleet::inventory::InventoryArgs;
 use crate::commands::fleet::play::PlayArgs;
+use crate::commands::fleet::shell::ShellArgs;
 use crate::commands::fleet::vault::VaultCommand;
 use crate::commands::store::{Place, What};
 
@@ -161,6 +162,12 @@ pub(crate) enum Command {
     Fetch(Box<FetchArgs>),
     /// Run a program of this host on many others.
     Script(Box<ScriptArgs>),
+    /// What is known of many hosts: their facts.
+    Facts(Box<FactsArgs>),
+    /// A terminal on one host, recorded in the data directory.
+    Shell(Box<ShellArgs>),
+    /// Answer prompts on many hosts by a declared script.
+    Expect(Box<ExpectArgs>),
     /// Run playbooks: the options, output and exit codes of ansible-playbook.
     Play(Box<PlayArgs>),
     /// Hosts, groups and variables, as ansible-inventory tells them.

@@ -69,7 +69,7 @@ fn results_failures_and_delegation_are_told_as_ansible_tells_them() {
         "...ignoring",
         "ok: [h1 -> localhost]",
         "fatal: [h2]: FAILED! => {",
-        "h1                         : ok=6    changed=3    unreachable=0    failed=0    skipped=1    rescued=0    ignored=1",
+        "h1                         : ok=6    changed=4    unreachable=0    failed=0    skipped=1    rescued=0    ignored=1",
     ] {
         assert!(ended.out.contains(line), "{line}: {ended:?}");
     }

@@ -1,11 +1,11 @@
 //! Does assignments: starts helpers where they are first wanted, and says what became of each step.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 use wellkept_playbook::run::Outcome;
 use wellkept_ssh::Become;
@@ -40,7 +40,9 @@ enum Slot {
 pub struct Hands {
     pub(super) pool: Arc<Pool>,
     pub(super) desk: Arc<dyn Desk>,
-    binary: Arc<Binary>,
+    exe: PathBuf,
+    /// Read and hashed when a helper is first wanted.
+    binary: OnceCell<Binary>,
     workers: Arc<Workers>,
     helpers: Mutex<HashMap<Where, Arc<Mutex<Slot>>>>,
     /// Never the helper: plain commands only.
@@ -49,13 +51,20 @@ pub struct Hands {
 
 impl Hands {
     /// `exe`: our own binary, which is the helper; `plain`: it is never sent.
-    ///
-    /// # Errors
-    /// The binary cannot be read.
-    pub fn new(pool: Arc<Pool>, desk: Arc<dyn Desk>, exe: &Path, plain: bool) -> std::io::Result<Self> {
+    pub fn new(pool: Arc<Pool>, desk: Arc<dyn Desk>, exe: &Path, plain: bool) -> Self {
         let workers = Arc::new(Workers::new(exe.to_owned()));
-        let binary = Arc::new(Binary::read(exe)?);
-        Ok(Self { pool, desk, binary, workers, helpers: Mutex::default(), plain })
+        let (exe, binary) = (exe.to_owned(), OnceCell::new());
+        Self { pool, desk, exe, binary, workers, helpers: Mutex::default(), plain }
+    }
+
+    async fn binary(&self) -> Result<&Binary, NoHelper> {
+        let reading = async {
+            let exe = self.exe.clone();
+            let read = tokio::task::spawn_blocking(move || Binary::read(&exe)).await;
+            read.map_err(std::io::Error::other)?
+        };
+        let binary = self.binary.get_or_try_init(|| reading).await;
+        binary.map_err(|e| NoHelper::Unfit(format!("our own program cannot be read: {e}")))
     }
 
     /// Does one assignment.
@@ -97,7 +106,8 @@ impl Hands {
         connection.map(Hand::There).map_err(|error| unreachable(&error))
     }
 
-    async fn module(
+    /// Runs a module: by ourselves here, by the helper elsewhere, by plain commands where neither can be.
+    pub async fn module(
         &self,
         reach: &Reach,
         who: Option<&Become>,
@@ -160,10 +170,11 @@ impl Hands {
             Slot::Unfit(why) => return Err(NoHelper::Unfit(why.clone())),
             Slot::New | Slot::Runs(_) => {}
         }
+        let binary = self.binary().await?;
         let started = match (reach.local, who) {
-            (true, Some(who)) => start_here(who, &self.binary).await,
+            (true, Some(who)) => start_here(who, binary).await,
             _ => match self.pool.connection(reach).await {
-                Ok(connection) => start_there(&connection, who, &self.binary).await,
+                Ok(connection) => start_there(&connection, who, binary).await,
                 Err(error) => return Err(NoHelper::Lost(chain(&error))),
             },
         };

@@ -6,15 +6,17 @@ mod helper;
 pub(crate) mod inventory;
 pub(crate) mod play;
 mod scene;
+pub(crate) mod shell;
 mod show;
 mod show_play;
 mod terminal;
 pub(crate) mod vault;
 
-pub(super) use adhoc::{copy, fetch, run, script};
+pub(super) use adhoc::{copy, expect, facts, fetch, run, script};
 pub(super) use helper::run as helper;
 pub(super) use inventory::run as inventory;
 pub(super) use play::run as play;
+pub(super) use shell::run as shell;
 pub(super) use vault::run as vault;
 
 use wellkept_model::Text;

@@ -6,16 +6,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use wellkept_fleet::adhoc::{Deed, Place, Row, Status, exit_code, perform};
+use wellkept_fleet::adhoc::{Asking, Deed, Place, Row, Status, exit_code, perform};
+use wellkept_fleet::desk::Desk as _;
+use wellkept_fleet::expect::Script;
+use wellkept_fleet::helper::protocol::Order;
+use wellkept_fleet::play::Hands;
 use wellkept_fleet::records::{HostRecord, Records, record};
 use wellkept_fleet::scene::Scene;
 use wellkept_fleet::spread::Spread;
 use wellkept_model::Text;
 use wellkept_ssh::{Bounds, Command, CommandLine};
+use zeroize::Zeroizing;
 
-use super::args::{Bounding, CopyArgs, FetchArgs, Reaching, RunArgs, ScriptArgs, Spreading};
+use super::args::{Bounding, CopyArgs, ExpectArgs, FactsArgs, FetchArgs, Reaching, RunArgs, ScriptArgs, Spreading};
 use super::scene::{Stage, me};
 use super::show::{self, Event, Live};
+use super::terminal::Terminal;
 use super::{bad, text, word};
 use crate::cli::Output;
 use crate::commands::{Context, default_data_dir};
@@ -102,6 +108,52 @@ pub(in crate::commands) async fn script(context: Context, args: ScriptArgs) -> a
         spreading: &args.spreading,
     };
     job.over(context, deed).await
+}
+
+pub(in crate::commands) async fn expect(context: Context, args: ExpectArgs) -> anyhow::Result<u8> {
+    let named = |why: String| bad(format!("{}: {why}", args.script.display()));
+    let text = std::fs::read_to_string(&args.script).map_err(|e| named(e.to_string()))?;
+    let place = wellkept_inventory::Place::file(&args.script.display().to_string());
+    let node = wellkept_inventory::read_yaml(&text, &place).map_err(bad)?;
+    let json = node.map(|node| wellkept_fleet::values::to_json(&node.into_value())).unwrap_or_default();
+    let script: Script = serde_json::from_value(json).map_err(|e| named(e.to_string()))?;
+    let terminal = Terminal::new(context.language);
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+    };
+    let dialogue = script.ready(&read, &|question| terminal.secret(question)).map_err(named)?;
+    let job = Job {
+        kind: "expect",
+        what: vec![args.script.display().to_string()],
+        pattern: &args.pattern,
+        reaching: &args.reaching,
+        spreading: &args.spreading,
+    };
+    job.over(context, Deed::Expect(dialogue)).await
+}
+
+pub(in crate::commands) async fn facts(context: Context, args: FactsArgs) -> anyhow::Result<u8> {
+    let stage = Stage::new(context, &args.reaching)?;
+    let desk = Arc::clone(&stage.terminal);
+    let exe = std::env::current_exe()?;
+    let hands = Arc::new(Hands::new(Arc::new(stage.pool()?), desk, &exe, false));
+    let mut order = Order::default();
+    order.call.module = "setup".to_owned();
+    if !args.filter.is_empty() {
+        order.call.args.insert("filter".to_owned(), args.filter.clone().into());
+    }
+    let job = Job {
+        kind: "facts",
+        what: args.filter.clone(),
+        pattern: &args.pattern,
+        reaching: &args.reaching,
+        spreading: &args.spreading,
+    };
+    let asking = Asking { hands: Arc::clone(&hands), order: Box::new(order) };
+    let code = job.over(context, Deed::Module(asking)).await;
+    hands.close().await;
+    code
 }
 
 fn bounds(given: &Bounding) -> Bounds {

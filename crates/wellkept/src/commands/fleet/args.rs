@@ -163,6 +163,31 @@ pub(crate) struct ScriptArgs {
     pub(crate) bounding: Bounding,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ExpectArgs {
+    /// Hosts.
+    pub(crate) pattern: String,
+    /// The script (YAML): command, steps with expect and send, send_file, ask or fail.
+    pub(crate) script: PathBuf,
+    #[command(flatten)]
+    pub(crate) reaching: Reaching,
+    #[command(flatten)]
+    pub(crate) spreading: Spreading,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FactsArgs {
+    /// Hosts.
+    pub(crate) pattern: String,
+    /// Only facts whose names fit these shell patterns.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) filter: Vec<String>,
+    #[command(flatten)]
+    pub(crate) reaching: Reaching,
+    #[command(flatten)]
+    pub(crate) spreading: Spreading,
+}
+
 fn octal(text: &str) -> Result<u32, String> {
     let bits = u32::from_str_radix(text.trim_start_matches("0o"), 8).ok().filter(|bits| *bits <= 0o7777);
     bits.ok_or_else(|| "octal permission bits such as 0644 are accepted".to_owned())

@@ -30,10 +30,6 @@ impl Terminal {
         Self { language, tty: tty.map(Mutex::new) }
     }
 
-    pub(crate) fn attended(&self) -> bool {
-        self.tty.is_some()
-    }
-
     fn ask(&self, question: &str, echo: bool) -> Option<Zeroizing<String>> {
         use std::io::Read as _;
         let mut tty = self.tty.as_ref()?.lock().ok()?;
