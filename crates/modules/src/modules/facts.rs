@@ -4,6 +4,8 @@ mod hardware;
 mod network;
 mod system;
 
+pub(crate) use system::{package_manager, service_manager};
+
 use serde_json::{Map, Value, json};
 
 use super::find::wildcard;

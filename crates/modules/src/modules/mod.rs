@@ -6,21 +6,25 @@ mod command;
 mod copy;
 mod copy_place;
 mod copy_remote;
+mod cron;
 mod facts;
 mod file;
 mod file_times;
 mod find;
 mod get_url;
+mod group;
 mod lineinfile;
 mod replace;
 mod script;
 pub(crate) mod slurp;
 mod stat;
+mod systemd;
 mod tempfile;
 mod unarchive;
 mod unzip;
 mod uri;
 mod url;
+mod user;
 mod wait_for;
 
 use crate::spec::ModuleSpec;
@@ -48,4 +52,10 @@ pub(crate) const KNOWN: &[ModuleSpec] = &[
     wait_for::SPEC,
     facts::SPEC,
     facts::PING,
+    systemd::SPEC,
+    systemd::SERVICE,
+    group::SPEC,
+    group::GETENT,
+    user::SPEC,
+    cron::SPEC,
 ];
