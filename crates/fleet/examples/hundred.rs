@@ -3,7 +3,11 @@
 //! Workload: `command: /bin/true`, one after the other, as `strategy: linear` has it. Unit: seconds of the clock, from
 //! reading the playbook to the recap, the best of five; the helper is there already from the second round on. Baseline:
 //! ansible-core with pipelining takes 20.5 s, with mitogen 5.8 s on the machine where this was measured first.
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a bench reads the clock and prints its figures")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a bench reads the clock and prints its figures"
+)]
 
 #[path = "../../ssh/tests/bed/mod.rs"]
 mod bed;
@@ -75,8 +79,7 @@ async fn play(folder: &Path, home: &Path, plain: bool) {
     let hands = Arc::new(Hands::new(pool, Arc::new(Nobody), &exe, plain));
     let assigner = Assigner { engine: Rc::clone(&scene.engine), defaults: scene.defaults };
     let run = Run::new(scene.engine, loader, book, scene.inventory, Options::default());
-    let now =
-        || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let mut last = String::new();
     let mut say = |line: &str| {
         if line.contains("ok=") {

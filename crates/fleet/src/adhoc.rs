@@ -152,7 +152,13 @@ impl Row {
             End::Unknown(doubt) => (Status::Unknown, None, Some(doubt.to_string())),
         };
         let dropped = ran.stdout.dropped + ran.stderr.dropped;
-        Self { exit, dropped, stdout: ran.stdout.bytes, stderr: ran.stderr.bytes, ..Self::bare(host, status, note) }
+        Self {
+            exit,
+            dropped,
+            stdout: ran.stdout.bytes,
+            stderr: ran.stderr.bytes,
+            ..Self::bare(host, status, note)
+        }
     }
 }
 
@@ -177,7 +183,8 @@ pub async fn perform(
     let begun = Instant::now();
     let host = place.reach.name.as_str();
     if let Deed::Module(asking) = deed {
-        let outcome = asking.hands.module(&place.reach, place.who.as_ref(), &asking.order, &Arc::default()).await;
+        let outcome =
+            asking.hands.module(&place.reach, place.who.as_ref(), &asking.order, &Arc::default()).await;
         return Row { took: begun.elapsed(), ..of_outcome(host, outcome) };
     }
     let hand = if place.reach.local {
@@ -200,7 +207,9 @@ pub async fn perform(
         },
         Deed::Expect(dialogue) => match &hand {
             Hand::There(connection) => of_dialogue(host, dialogue.hold(connection).await),
-            Hand::Here => Row::bare(host, Status::Failed, Some("prompts are answered over SSH only".to_owned())),
+            Hand::Here => {
+                Row::bare(host, Status::Failed, Some("prompts are answered over SSH only".to_owned()))
+            }
         },
         Deed::Module(_) => Row::bare(host, Status::NotBegun, None),
         Deed::Copy { source, to, mode, verify } => {
@@ -256,7 +265,9 @@ fn failure(why: impl Into<String>) -> Row {
 fn script(program: &Bytes, args: &[String], bounds: Bounds) -> Result<Command, String> {
     let text = r#"d=$(umask 077; mktemp -d) && cat >"$d/script" && chmod 700 "$d/script" || exit 125
 "$d/script" "$@" </dev/null; s=$?; rm -rf "$d"; exit $s"#;
-    let words = [&["/bin/sh", "-c", text, "script"][..], &args.iter().map(String::as_str).collect::<Vec<_>>()].concat();
+    let words =
+        [&["/bin/sh", "-c", text, "script"][..], &args.iter().map(String::as_str).collect::<Vec<_>>()]
+            .concat();
     let line = CommandLine::argv(&words).map_err(|e| e.to_string())?;
     Ok(Command { input: Input::Bytes(program.clone()), bounds, ..Command::new(line) })
 }
@@ -309,7 +320,8 @@ t=$d.wellkept.$$; trap 'rm -f "$t"' EXIT
 if test -n "$2"; then m=$2; elif test -e "$d"; then m=$(stat -c %a "$d"); else m=644; fi
 (umask 077; cat >"$t") && chmod "$m" "$t" && mv -f "$t" "$d""#;
     let mode = mode.map(|mode| format!("{mode:o}")).unwrap_or_default();
-    let line = CommandLine::argv(&["/bin/sh", "-c", text, "sh", to, &mode]).map_err(|e| failure(e.to_string()))?;
+    let line =
+        CommandLine::argv(&["/bin/sh", "-c", text, "sh", to, &mode]).map_err(|e| failure(e.to_string()))?;
     let length = bytes.len();
     let command = Command { input: Input::Bytes(bytes), ..Command::new(line) };
     let row = Row::of("", hand.exec(who, &command, &mut |_| {}).await);

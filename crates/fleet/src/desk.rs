@@ -49,7 +49,9 @@ impl Prompts for Answers {
         if attempt > 2 {
             return None;
         }
-        self.desk.secret(&format!("Enter passphrase for key '{}': ", key.display())).map(|s| Secret::new(s.as_str()))
+        self.desk
+            .secret(&format!("Enter passphrase for key '{}': ", key.display()))
+            .map(|s| Secret::new(s.as_str()))
     }
 
     fn password(&self, _who: &str, attempt: u32) -> Option<Secret> {
@@ -58,7 +60,13 @@ impl Prompts for Answers {
         Some(Secret::new(password.as_str()))
     }
 
-    fn answers(&self, who: &str, instructions: &str, questions: &[Question], attempt: u32) -> Option<Vec<Secret>> {
+    fn answers(
+        &self,
+        who: &str,
+        instructions: &str,
+        questions: &[Question],
+        attempt: u32,
+    ) -> Option<Vec<Secret>> {
         let _ = instructions;
         match questions {
             [] => Some(Vec::new()),

@@ -40,7 +40,9 @@ impl Files for Disk {
     fn stat(&self, path: &str) -> Result<Option<Meta>, String> {
         match std::fs::metadata(path) {
             Ok(about) => Ok(Some(meta(&about))),
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            Err(e)
+                if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+            {
                 Ok(None)
             }
             // A list of hosts that is longer than any path is no path.

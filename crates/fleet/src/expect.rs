@@ -104,7 +104,8 @@ impl Script {
         if self.steps.is_empty() || self.steps.len() > STEPS_MAX {
             return Err(format!("steps: 1 to {STEPS_MAX} are accepted"));
         }
-        let command = self.command.as_ref().map(CommandLine::line).transpose().map_err(|e| format!("command: {e}"))?;
+        let command =
+            self.command.as_ref().map(CommandLine::line).transpose().map_err(|e| format!("command: {e}"))?;
         let mut steps = Vec::new();
         for (at, step) in self.steps.iter().enumerate() {
             let said = |why: String| format!("step {}: {why}", at + 1);
@@ -252,7 +253,8 @@ mod tests {
 
     #[test]
     fn wrong_scripts_are_refused_with_the_step() {
-        let ready = |steps| script(steps).ready(&|_| Err("no file".into()), &|_| None).err().unwrap_or_default();
+        let ready =
+            |steps| script(steps).ready(&|_| Err("no file".into()), &|_| None).err().unwrap_or_default();
         assert!(ready(vec![]).contains("1 to 100"));
         assert!(ready(vec![step("a"), step("(")]).starts_with("step 2: expect"));
         let both = Step { send: Some("x".into()), ask: Some("y".into()), ..step("a") };

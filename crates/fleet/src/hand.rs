@@ -63,7 +63,12 @@ async fn here(who: Option<&Become>, command: &Command, live: &mut (dyn FnMut(&Pi
     };
     let mut words = words.into_iter();
     let mut program = tokio::process::Command::new(words.next().unwrap_or_default());
-    program.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    program
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let mut child = match program.spawn() {
         Ok(child) => child,
         Err(e) => return ended(End::NotRun(NotRun::Refused(e.to_string()))),
@@ -164,7 +169,10 @@ mod tests {
         let long = Duration::from_secs(20);
         let ran = sh("cat; echo x >&2; exit 3", b"hello world", long).await;
         assert_eq!(ran.end, End::Exited { status: 3 });
-        assert_eq!((ran.stdout.text().as_str(), ran.stdout.dropped, ran.stderr.text().as_str()), ("hello wo", 3, "x\n"));
+        assert_eq!(
+            (ran.stdout.text().as_str(), ran.stdout.dropped, ran.stderr.text().as_str()),
+            ("hello wo", 3, "x\n")
+        );
         assert_eq!(sh("kill -9 $$", b"", long).await.end, End::Signalled { signal: "9".into(), core: false });
         assert_eq!(sh("sleep 60", b"", Duration::from_millis(50)).await.end, End::Unknown(Doubt::TimeLimit));
         assert_eq!(sh("yes", b"", long).await.end, End::Unknown(Doubt::OutputLimit));

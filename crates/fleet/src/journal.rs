@@ -112,7 +112,9 @@ impl Journal {
         let number = self.numbers.entry(work.host.clone()).or_default();
         *number += 1;
         let mut hash = Sha256::new();
-        for part in [work.module.as_str(), &work.target].into_iter().chain(work.args.iter().map(|(n, _)| n.as_str())) {
+        for part in
+            [work.module.as_str(), &work.target].into_iter().chain(work.args.iter().map(|(n, _)| n.as_str()))
+        {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
@@ -124,9 +126,10 @@ impl Journal {
     pub fn known(&mut self, step: &Step) -> Option<Outcome> {
         let known = self.known.remove(&(step.host.clone(), step.number))?;
         let (digest, outcome) = match known {
-            Known::Begun(digest) => {
-                (digest, Outcome::Unknown("this step was begun in the run that stopped, and has no end".to_owned()))
-            }
+            Known::Begun(digest) => (
+                digest,
+                Outcome::Unknown("this step was begun in the run that stopped, and has no end".to_owned()),
+            ),
             Known::Ended(digest, outcome) => (digest, outcome),
         };
         if digest != step.digest {

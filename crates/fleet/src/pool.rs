@@ -87,7 +87,8 @@ impl Pool {
         let route = self.route(reach)?;
         // One for each host on the way may be unknown.
         for _ in 0..route.len() {
-            let prompts = Arc::new(Answers { password: reach.password.clone(), desk: Arc::clone(&self.desk) });
+            let prompts =
+                Arc::new(Answers { password: reach.password.clone(), desk: Arc::clone(&self.desk) });
             match Connection::open(&route, prompts, (self.now)()).await {
                 Err(ConnectError::HostKey(refusal)) => self.accept(&route, *refusal).await?,
                 other => return Ok(other?),
@@ -140,7 +141,8 @@ impl Pool {
 /// `user@host:port`, as `ProxyJump` writes it.
 fn jump_host(text: &str) -> Asked {
     let text = text.trim().trim_start_matches("ssh://");
-    let (user, rest) = text.rsplit_once('@').map_or((None, text), |(user, rest)| (Some(user.to_owned()), rest));
+    let (user, rest) =
+        text.rsplit_once('@').map_or((None, text), |(user, rest)| (Some(user.to_owned()), rest));
     let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, port)) => (host, port.strip_prefix(':').and_then(|p| p.parse().ok())),
         None => match rest.rsplit_once(':') {

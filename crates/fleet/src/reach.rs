@@ -98,7 +98,9 @@ impl Reach {
             Some("local" | "ansible.builtin.local") => true,
             Some("ssh" | "smart" | "paramiko" | "paramiko_ssh" | "ansible.builtin.ssh") | None => false,
             Some(other) => {
-                return Err(format!("{name}: the connection {other:?} is not supported; accepted: ssh, local"));
+                return Err(format!(
+                    "{name}: the connection {other:?} is not supported; accepted: ssh, local"
+                ));
             }
         };
         let mut reach = Self { local, ..Self::here(name) };
@@ -123,7 +125,8 @@ impl Reach {
             .and_then(|t| t.trim().parse().ok())
             .map(Duration::from_secs)
             .or(defaults.connect_timeout);
-        let said = ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"].map(|n| text(&[n]));
+        let said =
+            ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"].map(|n| text(&[n]));
         for args in defaults.ssh_args.iter().chain(said.iter().flatten()) {
             reach.ssh_args(args);
         }
@@ -189,7 +192,8 @@ pub fn rights(
     if !wanted {
         return Ok(None);
     }
-    let (asked_method, asked_user) = asked.map_or((None, None), |(m, u)| (Some(m.to_owned()), Some(u.to_owned())));
+    let (asked_method, asked_user) =
+        asked.map_or((None, None), |(m, u)| (Some(m.to_owned()), Some(u.to_owned())));
     let method = text("ansible_become_method").or(asked_method).or_else(|| defaults.become_method.clone());
     let user = text("ansible_become_user").or(asked_user).or_else(|| defaults.become_user.clone());
     let method = method.unwrap_or_else(|| "sudo".to_owned());
@@ -199,7 +203,8 @@ pub fn rights(
         "doas" => Method::Doas,
         other => return Err(format!("become_method {other:?} is not supported; accepted: sudo, su, doas")),
     };
-    let names = [format!("ansible_{method}_pass"), "ansible_become_password".into(), "ansible_become_pass".into()];
+    let names =
+        [format!("ansible_{method}_pass"), "ansible_become_password".into(), "ansible_become_pass".into()];
     let password = names.iter().find_map(|name| text(name)).map(Zeroizing::new);
     let password = password.or_else(|| defaults.become_password.clone());
     let user = user.unwrap_or_else(|| "root".to_owned());
@@ -221,9 +226,13 @@ mod tests {
 
     #[test]
     fn variables_win_over_the_command_line() {
-        let reach = resolve(&[("ansible_user", "me"), ("ansible_host", "10.0.0.1"), ("ansible_port", "2222")]);
+        let reach =
+            resolve(&[("ansible_user", "me"), ("ansible_host", "10.0.0.1"), ("ansible_port", "2222")]);
         let reach = reach.expect("a way");
-        assert_eq!((reach.host.as_str(), reach.port, reach.user.as_deref()), ("10.0.0.1", Some(2222), Some("me")));
+        assert_eq!(
+            (reach.host.as_str(), reach.port, reach.user.as_deref()),
+            ("10.0.0.1", Some(2222), Some("me"))
+        );
         assert_eq!(resolve(&[]).expect("a way").user.as_deref(), Some("d"));
     }
 

@@ -83,7 +83,10 @@ impl Scene {
             Selected::Host(id) => self.inventory.hosts().get(*id).map(|host| host.name.clone()),
             Selected::Localhost(name) => Some((*name).to_owned()),
         };
-        Ok(Chosen { hosts: selection.hosts.iter().filter_map(name).collect(), unmatched: selection.unmatched })
+        Ok(Chosen {
+            hosts: selection.hosts.iter().filter_map(name).collect(),
+            unmatched: selection.unmatched,
+        })
     }
 
     /// The variables of a host, with what the command line says over them.
@@ -110,7 +113,8 @@ impl Scene {
         let scope = self.scope(name);
         let get = getter(&self.engine, &scope);
         let reach = Reach::resolve(name, &get, &self.defaults).map_err(ReachError::Variables)?;
-        let who = rights(None, &get, &self.defaults).map_err(|e| ReachError::Variables(format!("{name}: {e}")))?;
+        let who =
+            rights(None, &get, &self.defaults).map_err(|e| ReachError::Variables(format!("{name}: {e}")))?;
         Ok(Place { reach, who })
     }
 }
@@ -122,7 +126,9 @@ pub(crate) fn getter<'e>(engine: &'e Engine, scope: &ScopeRef) -> impl Fn(&str) 
         let value = scope.get(name)?;
         match &*value {
             plain @ (Value::Bool(_) | Value::Int(_) | Value::Unsafe(_)) => Some(plain.clone()),
-            Value::Text(text) if !text.contains("{{") && !text.contains("{%") => Some(Value::Text(text.clone())),
+            Value::Text(text) if !text.contains("{{") && !text.contains("{%") => {
+                Some(Value::Text(text.clone()))
+            }
             other => engine.session(Rc::clone(&scope)).value(other).ok().flatten(),
         }
     }
@@ -152,7 +158,8 @@ mod tests {
 
     #[test]
     fn variables_for_connecting_are_rendered() {
-        let (_folder, scene) = scene("[web]\nw[1:2] ansible_host='10.0.0.{{ n }}' n=7\n[web:vars]\nansible_become=yes\n");
+        let (_folder, scene) =
+            scene("[web]\nw[1:2] ansible_host='10.0.0.{{ n }}' n=7\n[web:vars]\nansible_become=yes\n");
         let place = scene.place("w1").expect("a place");
         assert_eq!((place.reach.host.as_str(), place.reach.local), ("10.0.0.7", false));
         assert_eq!(place.who.map(|who| who.user.to_string()).as_deref(), Some("root"));

@@ -38,7 +38,12 @@ const KEYS: &[Key] = &[
     Key("force_handlers", "defaults", &["force_handlers"], &["ANSIBLE_FORCE_HANDLERS"]),
     Key("inject_facts_as_vars", "defaults", &["inject_facts_as_vars"], &["ANSIBLE_INJECT_FACT_VARS"]),
     Key("executable", "defaults", &["executable"], &["ANSIBLE_EXECUTABLE"]),
-    Key("broken_conditionals", "defaults", &["allow_broken_conditionals"], &["ANSIBLE_ALLOW_BROKEN_CONDITIONALS"]),
+    Key(
+        "broken_conditionals",
+        "defaults",
+        &["allow_broken_conditionals"],
+        &["ANSIBLE_ALLOW_BROKEN_CONDITIONALS"],
+    ),
     Key("become", "privilege_escalation", &["become"], &["ANSIBLE_BECOME"]),
     Key("become_method", "privilege_escalation", &["become_method"], &["ANSIBLE_BECOME_METHOD"]),
     Key("become_user", "privilege_escalation", &["become_user"], &["ANSIBLE_BECOME_USER"]),
@@ -187,9 +192,8 @@ mod tests {
     fn read(cfg: &str, variables: &[(&str, &str)]) -> (tempfile::TempDir, Settings) {
         let folder = tempfile::tempdir().expect("temp");
         std::fs::write(folder.path().join("ansible.cfg"), cfg).expect("write");
-        let variable = |name: &str| {
-            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        };
+        let variable =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let settings = Settings::read(folder.path(), Path::new("/home/u"), &variable).expect("read");
         (folder, settings)
     }

@@ -33,7 +33,8 @@ impl Cast {
     /// The disk.
     pub fn new(folder: &Path, host: &str, who: &str, size: PtySize, now_ms: i64) -> io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let name: String = host.chars().map(|c| if c.is_alphanumeric() || c == '.' { c } else { '_' }).collect();
+        let name: String =
+            host.chars().map(|c| if c.is_alphanumeric() || c == '.' { c } else { '_' }).collect();
         let path = folder.join(format!("{now_ms:015}-{name}.cast"));
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let head = json!({

@@ -92,7 +92,10 @@ fn without_the_helper_plain_commands_do_what_they_can() {
         ),
     );
     let ended = fleet.cli(&["play", "-i", "hosts", "site.yml", "--no-helper"]);
-    assert!(ended.out.contains("\"r.stdout\": \"a  b\"") && ended.out.contains("\"s.stdout\": \"ENV\""), "{ended:?}");
+    assert!(
+        ended.out.contains("\"r.stdout\": \"a  b\"") && ended.out.contains("\"s.stdout\": \"ENV\""),
+        "{ended:?}"
+    );
     assert_eq!((fleet.read("plain").as_str(), fleet.read("got").as_str()), ("text", "text"), "{ended:?}");
     assert!(ended.out.contains("The module file needs the helper"), "{ended:?}");
     assert_eq!(ended.code, Some(2));
@@ -141,10 +144,24 @@ fn a_killed_run_goes_on_where_it_stopped_and_no_step_is_done_twice() {
     let fleet = Fleet::new(2).with_data();
     let (log, go) = (fleet.home.path("log"), fleet.home.path("go"));
     let step = |n: u8| {
-        format!("    - {{shell: 'echo {n} {{{{ inventory_hostname }}}} >> {0}; echo out{n}', register: r{n}}}\n", log.display())
+        format!(
+            "    - {{shell: 'echo {n} {{{{ inventory_hostname }}}} >> {0}; echo out{n}', register: r{n}}}\n",
+            log.display()
+        )
     };
-    let gate = format!("    - shell: while ! test -e {}; do sleep 0.1; done\n      delegate_to: localhost\n      run_once: true\n", go.display());
-    site(&fleet, &format!("{}{}{gate}{}    - {{debug: {{msg: '{{{{ r1.stdout }}}}-{{{{ r3.stdout }}}}'}}}}\n", step(1), step(2), step(3)));
+    let gate = format!(
+        "    - shell: while ! test -e {}; do sleep 0.1; done\n      delegate_to: localhost\n      run_once: true\n",
+        go.display()
+    );
+    site(
+        &fleet,
+        &format!(
+            "{}{}{gate}{}    - {{debug: {{msg: '{{{{ r1.stdout }}}}-{{{{ r3.stdout }}}}'}}}}\n",
+            step(1),
+            step(2),
+            step(3)
+        ),
+    );
     let data = fleet.home.data().display().to_string();
     let args = ["play", "-i", "hosts", "site.yml", "--data-dir", &data];
     let mut child = fleet.command(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -174,7 +191,10 @@ fn journal_lines(fleet: &Fleet, mark: &str) -> usize {
 #[test]
 fn listings_and_mistakes_come_without_touching_a_host() {
     let fleet = Fleet::new(1);
-    site(&fleet, "    - {name: one, command: id, tags: [a, b]}\n    - {name: two, command: id, tags: never}\n");
+    site(
+        &fleet,
+        "    - {name: one, command: id, tags: [a, b]}\n    - {name: two, command: id, tags: never}\n",
+    );
     let tasks = fleet.cli(&["play", "-i", "hosts", "site.yml", "--list-tasks"]);
     assert_eq!(
         tasks.out,

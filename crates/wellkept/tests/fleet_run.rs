@@ -12,7 +12,8 @@ const WHERE: [&str; 4] = ["web", "-i", "hosts", "--data-dir"];
 #[test]
 fn a_command_runs_on_all_hosts_and_everything_is_told() {
     let fleet = Fleet::new(3);
-    let ended = fleet.cli(&["run", "web", "-i", "hosts", "--shell", "--", "echo from $SSH_CONNECTION; echo bad >&2"]);
+    let ended =
+        fleet.cli(&["run", "web", "-i", "hosts", "--shell", "--", "echo from $SSH_CONNECTION; echo bad >&2"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     for n in 1..=3 {
         assert!(ended.out.contains(&format!("h{n} | from 127.0.0.1")), "{ended:?}");
@@ -22,7 +23,8 @@ fn a_command_runs_on_all_hosts_and_everything_is_told() {
     let line = "case $SSH_CONNECTION in *127.0.0.2*) exit 7;; esac";
     let ended = fleet.cli(&["run", "web", "-i", "hosts", "--output", "json", "--shell", "--", line]);
     let told: Value = serde_json::from_str(&ended.out).unwrap();
-    let exits: Vec<_> = told["hosts"].as_array().unwrap().iter().map(|h| h["exit"].as_u64().unwrap()).collect();
+    let exits: Vec<_> =
+        told["hosts"].as_array().unwrap().iter().map(|h| h["exit"].as_u64().unwrap()).collect();
     assert_eq!((ended.code, exits), (Some(2), vec![0, 7, 0]), "{told}");
 }
 
@@ -69,11 +71,23 @@ fn a_second_try_takes_only_the_hosts_that_failed() {
 fn batches_stop_when_too_many_fail() {
     let fleet = Fleet::new(3);
     let ended = fleet.cli(&[
-        "run", "web", "-i", "hosts", "--serial", "1", "--max-fail", "0", "--output", "json", "--shell", "--",
+        "run",
+        "web",
+        "-i",
+        "hosts",
+        "--serial",
+        "1",
+        "--max-fail",
+        "0",
+        "--output",
+        "json",
+        "--shell",
+        "--",
         "case $SSH_CONNECTION in *127.0.0.2*) exit 1;; esac",
     ]);
     let told: Value = serde_json::from_str(&ended.out).unwrap();
-    let status: Vec<_> = told["hosts"].as_array().unwrap().iter().map(|h| h["status"].as_str().unwrap()).collect();
+    let status: Vec<_> =
+        told["hosts"].as_array().unwrap().iter().map(|h| h["status"].as_str().unwrap()).collect();
     assert_eq!((ended.code, status), (Some(2), vec!["ok", "failed", "not_begun"]));
 }
 

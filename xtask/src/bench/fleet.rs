@@ -60,9 +60,14 @@ pub(super) fn run(bed: &Bed) -> Result<Report> {
     let stage = stage(bed)?;
     let mut players = vec![ours(&product, &stage)];
     match peers(bed)? {
-        None => report.skipped.push("ansible-core is not there; `cargo xtask bench fleet --install`".to_owned()),
+        None => {
+            report.skipped.push("ansible-core is not there; `cargo xtask bench fleet --install`".to_owned())
+        }
         Some(venv) => {
-            report.versions.extend(process::version(&venv.join("bin/ansible-playbook").display().to_string(), "--version"));
+            report.versions.extend(process::version(
+                &venv.join("bin/ansible-playbook").display().to_string(),
+                "--version",
+            ));
             players.extend(theirs(&venv, &stage)?);
         }
     }
@@ -157,10 +162,14 @@ fn ours(product: &Path, stage: &Stage) -> Player {
 
 fn theirs(venv: &Path, stage: &Stage) -> Result<Vec<Player>> {
     let home = stage.folder.join("home").display().to_string();
-    let known = format!("-o UserKnownHostsFile={home}/.ssh/known_hosts -o ControlMaster=auto -o ControlPersist=60s");
+    let known =
+        format!("-o UserKnownHostsFile={home}/.ssh/known_hosts -o ControlMaster=auto -o ControlPersist=60s");
     let player = |name, more: &[(&'static str, String)], rounds| {
-        let mut settings =
-            vec![("HOME", home.clone()), ("ANSIBLE_SSH_ARGS", known.clone()), ("ANSIBLE_NOCOLOR", "1".to_owned())];
+        let mut settings = vec![
+            ("HOME", home.clone()),
+            ("ANSIBLE_SSH_ARGS", known.clone()),
+            ("ANSIBLE_NOCOLOR", "1".to_owned()),
+        ];
         settings.extend_from_slice(more);
         Player { name, program: venv.join("bin/ansible-playbook"), arguments: Vec::new(), settings, rounds }
     };

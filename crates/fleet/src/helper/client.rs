@@ -55,7 +55,11 @@ impl Helper {
     ///
     /// # Errors
     /// [`FrameError`] when none answers.
-    pub async fn greet<R, W>(reader: R, writer: W, keep: Box<dyn Any + Send + Sync>) -> Result<Self, FrameError>
+    pub async fn greet<R, W>(
+        reader: R,
+        writer: W,
+        keep: Box<dyn Any + Send + Sync>,
+    ) -> Result<Self, FrameError>
     where
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,

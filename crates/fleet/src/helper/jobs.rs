@@ -97,9 +97,14 @@ pub(super) fn status(args: &JsonMap) -> JsonMap {
     if args.get("mode").and_then(Json::as_str) == Some("cleanup") {
         // A file that is gone already is what is wanted.
         let _ = std::fs::remove_file(&path);
-        return about.into_iter().chain(map([("changed", true.into()), ("erased", path.display().to_string().into())])).collect();
+        return about
+            .into_iter()
+            .chain(map([("changed", true.into()), ("erased", path.display().to_string().into())]))
+            .collect();
     }
-    let read = std::fs::metadata(&path).and_then(|m| if m.len() > FILE_MAX { Err(std::io::ErrorKind::FileTooLarge.into()) } else { std::fs::read(&path) });
+    let read = std::fs::metadata(&path).and_then(|m| {
+        if m.len() > FILE_MAX { Err(std::io::ErrorKind::FileTooLarge.into()) } else { std::fs::read(&path) }
+    });
     let Ok(bytes) = read else {
         let missing = map([("started", true.into()), ("finished", true.into())]);
         return about.into_iter().chain(missing).chain(failed("could not find job")).collect();

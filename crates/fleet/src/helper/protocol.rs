@@ -136,13 +136,17 @@ mod tests {
         let sent = Down::Order(Box::new(order)).encode(7);
         assert!(matches!(Down::decode(&sent), Some((7, Down::Order(o))) if o.background_seconds == Some(3)));
         let sent = Down::Piece { last: true, bytes: vec![0, 255] }.encode(u64::MAX);
-        assert!(matches!(Down::decode(&sent), Some((u64::MAX, Down::Piece { last: true, bytes })) if bytes == [0, 255]));
+        assert!(
+            matches!(Down::decode(&sent), Some((u64::MAX, Down::Piece { last: true, bytes })) if bytes == [0, 255])
+        );
         assert!(matches!(Up::decode(&Up::Read("a".into()).encode(1)), Some((1, Up::Read(n))) if n == "a"));
     }
 
     #[test]
     fn bytes_that_are_no_frame_are_nothing() {
-        for bytes in [&b""[..], b"\x01", b"\x01\0\0\0\0\0\0\0", b"\x01\0\0\0\0\0\0\0\x01{", b"\x09\0\0\0\0\0\0\0\x01"] {
+        for bytes in
+            [&b""[..], b"\x01", b"\x01\0\0\0\0\0\0\0", b"\x01\0\0\0\0\0\0\0\x01{", b"\x09\0\0\0\0\0\0\0\x01"]
+        {
             assert!(Down::decode(bytes).is_none() && Up::decode(bytes).is_none(), "{bytes:?}");
         }
     }

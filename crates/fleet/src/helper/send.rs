@@ -25,7 +25,8 @@ const OTHER_MACHINE: u32 = 97;
 const ABSENT: u32 = 98;
 
 /// Folders that are tried, as the shell writes them.
-const FOLDERS: &str = r#""${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/wellkept" "/var/tmp/wellkept-$(id -u)""#;
+const FOLDERS: &str =
+    r#""${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/wellkept" "/var/tmp/wellkept-$(id -u)""#;
 
 /// Our binary.
 #[derive(Debug, Clone)]
@@ -175,7 +176,12 @@ pub async fn start_here(who: &Become, binary: &Binary) -> Result<Helper, NoHelpe
     let line = CommandLine::argv(&["exec", &path, "helper"]).map_err(|e| NoHelper::Unfit(e.to_string()))?;
     let mut words = become_here(who, &line).into_iter();
     let mut command = tokio::process::Command::new(words.next().unwrap_or_default());
-    command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let mut child = command.spawn().map_err(|e| NoHelper::NotBecome(e.to_string()))?;
     let (Some(reader), Some(writer)) = (child.stdout.take(), child.stdin.take()) else {
         return Err(NoHelper::Unfit("it has no pipes".to_owned()));

@@ -52,7 +52,13 @@ where
     Ok(())
 }
 
-async fn begin(id: u64, order: Box<Order>, workers: &Arc<Workers>, asking: &Asking, out: &mpsc::Sender<Vec<u8>>) {
+async fn begin(
+    id: u64,
+    order: Box<Order>,
+    workers: &Arc<Workers>,
+    asking: &Asking,
+    out: &mpsc::Sender<Vec<u8>>,
+) {
     let (answers, inbox) = blocking::channel();
     {
         let mut asking = asking.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,7 +178,11 @@ mod tests {
             .collect();
         for (n, one) in all.into_iter().enumerate() {
             let result = one.await.expect("no panic").expect("an answer");
-            assert_eq!(result.get("stdout").and_then(|v| v.as_str()), Some(n.to_string().as_str()), "{result:?}");
+            assert_eq!(
+                result.get("stdout").and_then(|v| v.as_str()),
+                Some(n.to_string().as_str()),
+                "{result:?}"
+            );
         }
     }
 
@@ -203,7 +213,9 @@ mod tests {
         let helper = Arc::new(Helper::greet(read, write, Box::new(())).await.expect("a helper"));
         let asked = Arc::clone(&helper);
         let waiting = tokio::spawn(async move {
-            asked.order(&order("command", serde_json::json!({"_raw_params": "sleep 1"})), Arc::default()).await
+            asked
+                .order(&order("command", serde_json::json!({"_raw_params": "sleep 1"})), Arc::default())
+                .await
         });
         while asked_none(&helper) {
             tokio::task::yield_now().await;
@@ -211,7 +223,10 @@ mod tests {
         there.shutdown_background();
         assert_eq!(waiting.await.expect("no panic"), Err(Lost::During));
         assert!(helper.is_gone());
-        assert_eq!(helper.order(&order("stat", serde_json::json!({})), Arc::default()).await, Err(Lost::Before));
+        assert_eq!(
+            helper.order(&order("stat", serde_json::json!({})), Arc::default()).await,
+            Err(Lost::Before)
+        );
     }
 
     fn asked_none(helper: &Helper) -> bool {

@@ -46,7 +46,9 @@ impl Workers {
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(context);
                 result
             }
-            Err(_) => failed(format!("the module {} died; what it did until then is unknown", order.call.module)),
+            Err(_) => {
+                failed(format!("the module {} died; what it did until then is unknown", order.call.module))
+            }
         }
     }
 

@@ -208,7 +208,10 @@ impl Assigner {
             }),
             "reboot" => {
                 if work.check {
-                    return Ok(Deed::Answer(crate::values::map([("changed", true.into()), ("rebooted", true.into())])));
+                    return Ok(Deed::Answer(crate::values::map([
+                        ("changed", true.into()),
+                        ("rebooted", true.into()),
+                    ])));
                 }
                 Ok(Deed::Reboot {
                     line: text(args, "reboot_command").unwrap_or_else(|| "shutdown -r now".to_owned()),
@@ -241,7 +244,8 @@ impl Assigner {
             timeout_seconds: work.timeout.or((work.async_seconds > 0).then_some(work.async_seconds)),
             cwd: None,
         };
-        let background = (work.async_seconds > 0 && work.poll == 0 && !work.check).then_some(work.async_seconds);
+        let background =
+            (work.async_seconds > 0 && work.poll == 0 && !work.check).then_some(work.async_seconds);
         let order = Order { call, background_seconds: background };
         Ok(Deed::Module { order: Box::new(order), files: Arc::new(allowed) })
     }

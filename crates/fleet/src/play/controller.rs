@@ -66,7 +66,10 @@ pub(super) async fn wait(
     let begun = Instant::now();
     sleep(delay).await;
     if until_up(hands, reach, "true", pause, within.saturating_sub(delay)).await {
-        return done::outcome(map([("changed", false.into()), ("elapsed", begun.elapsed().as_secs().into())]));
+        return done::outcome(map([
+            ("changed", false.into()),
+            ("elapsed", begun.elapsed().as_secs().into()),
+        ]));
     }
     let mut result = failed(format!("timed out waiting for ping module test: no answer within {within:?}"));
     result.insert("elapsed".to_owned(), begun.elapsed().as_secs().into());
@@ -163,7 +166,8 @@ fn destination(fetch: &Fetch) -> PathBuf {
         let name = Path::new(&fetch.source).file_name().unwrap_or_default();
         return if fetch.dest.ends_with('/') { dest.join(name) } else { dest.to_owned() };
     }
-    let normal = |part: Component<'_>| matches!(part, Component::Normal(_)).then(|| part.as_os_str().to_owned());
+    let normal =
+        |part: Component<'_>| matches!(part, Component::Normal(_)).then(|| part.as_os_str().to_owned());
     let mut to = dest.join(fetch.host.replace('/', "_"));
     to.extend(Path::new(&fetch.source).components().filter_map(normal));
     to
@@ -173,7 +177,9 @@ fn destination(fetch: &Fetch) -> PathBuf {
 pub(super) async fn fetch(hand: &Hand, who: Option<&Become>, fetch: &Fetch) -> Outcome {
     let bytes = match slurp(hand, who, &fetch.source, FETCH_MAX).await {
         Ok(bytes) => bytes,
-        Err(row) if row.status == Status::Unknown => return Outcome::Unreachable(row.note.unwrap_or_default()),
+        Err(row) if row.status == Status::Unknown => {
+            return Outcome::Unreachable(row.note.unwrap_or_default());
+        }
         Err(_) if !fetch.fail_on_missing => {
             return done::outcome(map([
                 ("changed", false.into()),

@@ -22,9 +22,9 @@ pub(super) fn no_result(ran: &Ran) -> Option<Outcome> {
         End::Exited { .. } | End::Signalled { .. } => None,
         End::NotRun(NotRun::NotBecome(why)) => Some(outcome(failed(why.clone()))),
         End::NotRun(why) => Some(Outcome::Unreachable(why.to_string())),
-        End::Unknown(Doubt::TimeLimit) => {
-            Some(outcome(failed("Timed out: the command did not end within its time limit and may still run")))
-        }
+        End::Unknown(Doubt::TimeLimit) => Some(outcome(failed(
+            "Timed out: the command did not end within its time limit and may still run",
+        ))),
         End::Unknown(why) => Some(Outcome::Unknown(why.to_string())),
     }
 }

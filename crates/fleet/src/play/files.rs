@@ -57,7 +57,8 @@ pub(super) fn resolve(work: &Work, args: &mut JsonMap) -> Result<Allowed, JsonMa
     let kind = if work.module == "template" { "templates" } else { "files" };
     let path = find(work, kind, &name)?;
     // A slash at the end says that what is in the folder is meant.
-    let end = if name.ends_with('/') && !path.as_os_str().to_string_lossy().ends_with('/') { "/" } else { "" };
+    let end =
+        if name.ends_with('/') && !path.as_os_str().to_string_lossy().ends_with('/') { "/" } else { "" };
     args.insert("src".to_owned(), Json::String(format!("{}{end}", path.display())));
     let keep_links = !flag(args, "follow", false) && flag(args, "local_follow", true).eq(&false);
     Ok(Allowed { roots: vec![path], keep_links })

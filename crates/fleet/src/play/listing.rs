@@ -14,7 +14,9 @@ fn words(tags: &[Value], into: &mut BTreeSet<String>) {
     for tag in tags {
         match tag {
             Value::List(items) => words(items, into),
-            one => into.extend(key_text(one).split(',').map(|t| t.trim().to_owned()).filter(|t| !t.is_empty())),
+            one => {
+                into.extend(key_text(one).split(',').map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()))
+            }
         }
     }
 }
@@ -73,9 +75,7 @@ fn chosen<'p>(play: &'p Play, only: &[String], skip: &[String]) -> Vec<(&'p Rc<T
         tasks(items, &mut all);
     }
     let tagged = all.into_iter().map(|task| (task, tags_of(&task.within)));
-    tagged
-        .filter(|(_, tags)| tags_choose(&tags.iter().cloned().collect::<Vec<_>>(), only, skip))
-        .collect()
+    tagged.filter(|(_, tags)| tags_choose(&tags.iter().cloned().collect::<Vec<_>>(), only, skip)).collect()
 }
 
 /// `--list-tasks`.

@@ -81,7 +81,8 @@ pub(super) async fn script(hand: &Hand, who: Option<&Become>, script: &Script) -
          {by}\"$d/script\" {} </dev/null; s=$?; rm -rf \"$d\"; exit $s",
         script.rest
     );
-    let line = CommandLine::argv(&["/bin/sh", "-c", &line]).and_then(|line| with_env(&line, &script.environment));
+    let line =
+        CommandLine::argv(&["/bin/sh", "-c", &line]).and_then(|line| with_env(&line, &script.environment));
     let line = match line {
         Ok(line) => line,
         Err(why) => return done::outcome(failed(why.to_string())),
@@ -182,7 +183,9 @@ async fn command(hand: &Hand, who: Option<&Become>, order: &Order) -> Outcome {
     };
     match run.await {
         Err(result) => done::outcome(result),
-        Ok((ran, shown)) => done::no_result(&ran).unwrap_or_else(|| done::outcome(of_command(args, &ran, shown))),
+        Ok((ran, shown)) => {
+            done::no_result(&ran).unwrap_or_else(|| done::outcome(of_command(args, &ran, shown)))
+        }
     }
 }
 
@@ -218,7 +221,9 @@ async fn copy(hand: &Hand, who: Option<&Become>, args: &JsonMap, files: &Arc<All
     };
     let odd = ["owner", "group", "backup", "validate", "directory_mode"];
     if let Some(name) = odd.iter().find(|name| args.contains_key(**name)) {
-        return done::outcome(failed(format!("copy with {name} needs the helper, which cannot run on this host")));
+        return done::outcome(failed(format!(
+            "copy with {name} needs the helper, which cannot run on this host"
+        )));
     }
     let (bytes, base) = match (args.get("content"), text(args, "src")) {
         (Some(Json::String(content)), _) => (content.clone().into_bytes(), String::new()),
@@ -266,7 +271,9 @@ mod tests {
 
     #[test]
     fn words_lose_their_quotes_and_keep_what_is_in_them() {
-        for (written, word) in [("a", "a"), ("'a b'", "a b"), ("x=\"a 'b'\"", "x=a 'b'"), ("a\\ b", "a b"), ("'\\'", "\\")] {
+        for (written, word) in
+            [("a", "a"), ("'a b'", "a b"), ("x=\"a 'b'\"", "x=a 'b'"), ("a\\ b", "a b"), ("'\\'", "\\")]
+        {
             assert_eq!(unquoted(written), word, "{written}");
         }
     }

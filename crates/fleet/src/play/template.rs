@@ -80,9 +80,9 @@ pub(super) fn render(engine: &Engine, work: &Work, args: &mut JsonMap) -> Result
     let source = String::from_utf8(bytes).map_err(|_| said("it is not UTF-8 text".to_owned()))?;
     let scope = Rc::new(Over { inner: Rc::clone(&work.scope), names: names(&path, args) });
     let session = engine.session(scope);
-    let rendered = session.file(&source, &syntax(args)).map_err(|error| {
-        failed(format!("{error} (template {shown}, line {})", session.line()))
-    })?;
+    let rendered = session
+        .file(&source, &syntax(args))
+        .map_err(|error| failed(format!("{error} (template {shown}, line {})", session.line())))?;
     let ends = text(args, "newline_sequence").map(|s| s.replace("\\n", "\n").replace("\\r", "\r"));
     let rendered = match ends.as_deref() {
         None | Some("\n") => rendered,

@@ -18,7 +18,9 @@ use wellkept_model::Text;
 use wellkept_ssh::{Bounds, Command, CommandLine};
 use zeroize::Zeroizing;
 
-use super::args::{Bounding, CopyArgs, ExpectArgs, FactsArgs, FetchArgs, Reaching, RunArgs, ScriptArgs, Spreading};
+use super::args::{
+    Bounding, CopyArgs, ExpectArgs, FactsArgs, FetchArgs, Reaching, RunArgs, ScriptArgs, Spreading,
+};
 use super::scene::{Stage, me};
 use super::show::{self, Event, Live};
 use super::terminal::Terminal;
@@ -49,11 +51,8 @@ pub(in crate::commands) async fn run(context: Context, mut args: RunArgs) -> any
         let last = records.as_ref().map(|records| records.last("run")).transpose()?.flatten();
         args.command = last.map(|last| last.what).ok_or_else(|| bad(word(context, "fleet.retry.none")))?;
     }
-    let line = if args.shell {
-        CommandLine::line(args.command.join(" "))
-    } else {
-        CommandLine::argv(&args.command)
-    };
+    let line =
+        if args.shell { CommandLine::line(args.command.join(" ")) } else { CommandLine::argv(&args.command) };
     let command = Command { bounds: bounds(&args.bounding), ..Command::new(line.map_err(bad)?) };
     let job = Job {
         kind: "run",
@@ -80,7 +79,8 @@ pub(in crate::commands) async fn copy(context: Context, args: CopyArgs) -> anyho
 
 pub(in crate::commands) async fn fetch(context: Context, args: FetchArgs) -> anyhow::Result<u8> {
     let what = vec![args.path.clone(), args.into.display().to_string()];
-    let deed = Deed::Fetch { path: args.path, into: args.into, max_bytes: args.max_mib.saturating_mul(1 << 20) };
+    let deed =
+        Deed::Fetch { path: args.path, into: args.into, max_bytes: args.max_mib.saturating_mul(1 << 20) };
     let job = Job {
         kind: "fetch",
         what,
@@ -225,7 +225,9 @@ impl Job<'_> {
             }
         }
         if names.is_empty() {
-            return Err(bad(text(context, &Text::new("fleet.pattern.nobody").with("pattern", self.pattern))).into());
+            return Err(
+                bad(text(context, &Text::new("fleet.pattern.nobody").with("pattern", self.pattern))).into()
+            );
         }
         Ok(names)
     }
@@ -268,9 +270,8 @@ async fn all(
     let mut live = Live::new(context, ways.len());
     let closing = Arc::clone(&pool);
     let working = async move {
-        let rows = spread
-            .over(&ways, |way| one(Arc::clone(&pool), way, Arc::clone(&deed), events.clone()))
-            .await;
+        let rows =
+            spread.over(&ways, |way| one(Arc::clone(&pool), way, Arc::clone(&deed), events.clone())).await;
         drop(events);
         rows
     };
@@ -331,7 +332,8 @@ pub(super) fn limits(given: &[String]) -> anyhow::Result<Vec<String>> {
             None => all.push(limit.clone()),
             Some(path) => {
                 let path = PathBuf::from(path);
-                let text = std::fs::read_to_string(&path).map_err(|e| bad(format!("{}: {e}", path.display())))?;
+                let text =
+                    std::fs::read_to_string(&path).map_err(|e| bad(format!("{}: {e}", path.display())))?;
                 all.extend(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned));
             }
         }

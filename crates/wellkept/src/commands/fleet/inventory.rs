@@ -54,8 +54,10 @@ pub(in crate::commands) fn run(context: Context, args: InventoryArgs) -> anyhow:
         let id = inventory.host_id(host);
         let id = id.ok_or_else(|| bad(format!("Could not match supplied host pattern: {host}")))?;
         let vars = inventory.host_vars(id);
-        let map: serde_json::Map<_, _> =
-            vars.iter().map(|(name, var)| (name.clone(), wellkept_fleet::values::to_json(&var.value))).collect();
+        let map: serde_json::Map<_, _> = vars
+            .iter()
+            .map(|(name, var)| (name.clone(), wellkept_fleet::values::to_json(&var.value)))
+            .collect();
         serde_json::to_string_pretty(&map)?.replace("\n  ", "\n    ")
     } else if args.graph {
         inventory.to_graph(args.group.as_deref().unwrap_or("all")).map_err(bad)?

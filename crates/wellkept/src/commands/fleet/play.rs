@@ -115,7 +115,8 @@ async fn one(context: Context, stage: &Stage, args: &PlayArgs, path: &Path) -> a
         return Ok(listing(args, &read));
     }
     for (place, name) in &read.book.unsupported {
-        let said = wellkept_model::Text::new("fleet.play.unsupported").with("place", place).with("module", name);
+        let said =
+            wellkept_model::Text::new("fleet.play.unsupported").with("place", place).with("module", name);
         say::error(&text(context, &said));
     }
     perform(context, stage, args, read).await
@@ -142,11 +143,13 @@ fn read(context: Context, stage: &Stage, args: &PlayArgs, path: &Path) -> anyhow
     };
     loader.roles_path =
         said("roles_path", &["~/.ansible/roles", "/usr/share/ansible/roles", "/etc/ansible/roles"]);
-    loader.collections_path = said("collections_path", &["~/.ansible/collections", "/usr/share/ansible/collections"]);
+    loader.collections_path =
+        said("collections_path", &["~/.ansible/collections", "/usr/share/ansible/collections"]);
     loader.lookups = vec!["pipe".to_owned()];
     loader.extra.clone_from(&scene.extra);
     let book = loader.playbook(&full.display().to_string());
-    let book = book.map_err(|error| Failure::new(PARSER, wellkept_catalogue::harmless(&format!("[ERROR]: {error}"))))?;
+    let book = book
+        .map_err(|error| Failure::new(PARSER, wellkept_catalogue::harmless(&format!("[ERROR]: {error}"))))?;
     Ok(Read { path: path.display().to_string(), scene, loader, book, options })
 }
 
@@ -269,7 +272,13 @@ fn keep(
             exit: None,
             note: Some(format!(
                 "ok={} changed={} unreachable={} failed={} skipped={} rescued={} ignored={}",
-                stats.ok, stats.changed, stats.unreachable, stats.failed, stats.skipped, stats.rescued, stats.ignored
+                stats.ok,
+                stats.changed,
+                stats.unreachable,
+                stats.failed,
+                stats.skipped,
+                stats.rescued,
+                stats.ignored
             )),
             stdout: String::new(),
             stderr: String::new(),

@@ -110,7 +110,13 @@ impl Live {
 
 /// The rows as a table, and how many went how.
 pub(super) fn table(context: Context, rows: &[Row]) {
-    let head = ["fleet.column.host", "fleet.column.result", "fleet.column.exit", "fleet.column.time", "fleet.column.note"];
+    let head = [
+        "fleet.column.host",
+        "fleet.column.result",
+        "fleet.column.exit",
+        "fleet.column.time",
+        "fleet.column.note",
+    ];
     let head: Vec<String> = head.iter().map(|key| word(context, key)).collect();
     let body = rows.iter().map(|row| {
         let exit = row.exit.map_or_else(|| "-".to_owned(), |exit| exit.to_string());
