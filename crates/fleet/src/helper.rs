@@ -12,7 +12,9 @@ mod send;
 mod serve;
 mod workers;
 
-pub use client::{Helper, Lost};
+mod chain;
+
+pub use client::{Helper, Lost, Ticket};
 pub use files::Allowed;
 pub use jobs::background;
 pub use send::{Binary, NoHelper, start_here, start_there};

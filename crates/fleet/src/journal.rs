@@ -44,6 +44,8 @@ enum Line {
     Begun { host: String, n: u64, digest: String },
     #[serde(rename = "e")]
     Ended { host: String, n: u64, how: String, result: Json },
+    #[serde(rename = "v")]
+    Void { host: String, n: u64 },
     #[serde(rename = "over")]
     Over { exit: u8 },
 }
@@ -141,6 +143,11 @@ impl Journal {
         (!matches!(outcome, Outcome::Unreachable(_))).then_some(outcome)
     }
 
+    /// Whether steps of the run that is resumed are still to come.
+    pub fn is_replaying(&self) -> bool {
+        !self.known.is_empty()
+    }
+
     /// Written down and on disk before it begins.
     ///
     /// # Errors
@@ -170,6 +177,17 @@ impl Journal {
         };
         let line = Line::Ended { host: step.host.clone(), n: step.number, how: how.to_owned(), result };
         self.write(&line)
+    }
+
+    /// The newest step of its host was not begun after all; its number is given to the next one.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn void(&mut self, step: &Step) -> io::Result<()> {
+        if let Some(number) = self.numbers.get_mut(&step.host).filter(|number| **number == step.number) {
+            *number -= 1;
+        }
+        self.write(&Line::Void { host: step.host.clone(), n: step.number })
     }
 
     /// The run is over and is not gone on with.
@@ -223,6 +241,9 @@ fn read(path: &Path, name: &str) -> io::Result<Option<HashMap<(String, u64), Kno
                     known.insert((host, n), Known::Ended(digest, outcome));
                 }
             }
+            Ok(Line::Void { host, n }) => {
+                known.remove(&(host, n));
+            }
             Ok(Line::Over { .. }) => return Ok(None),
             Ok(Line::Head { .. }) | Err(_) => {}
         }
@@ -261,6 +282,12 @@ mod tests {
         assert!(matches!(again.known(&step("h", 3)), Some(Outcome::Unknown(_))));
         assert_eq!(again.known(&step("h", 4)), None);
         again.begin(&step("h", 4)).expect("begun");
+        again.begin(&step("h", 5)).expect("begun");
+        again.void(&step("h", 5)).expect("void");
+        again.end(&step("h", 4), &done(false)).expect("ended");
+        drop(again);
+        let mut again = Journal::resume(folder.path(), "site.yml").expect("still stopped");
+        assert_eq!((again.known(&step("h", 4)), again.known(&step("h", 5))), (Some(done(false)), None));
         again.over(0).expect("over");
         assert!(Journal::resume(folder.path(), "site.yml").is_err());
     }

@@ -182,6 +182,58 @@ fn a_killed_run_goes_on_where_it_stopped_and_no_step_is_done_twice() {
     assert_eq!(over.code, Some(2), "nothing is left to go on with: {over:?}");
 }
 
+#[test]
+fn tasks_are_sent_ahead_up_to_a_border_and_not_done_after_a_failure() {
+    let fleet = Fleet::new(1).with_data();
+    let log = fleet.home.path("log");
+    let step = |what: &str| format!("    - shell: echo {what} >> {}\n", log.display());
+    let many: String = (0..100).map(|n| step(&n.to_string())).collect();
+    let block = format!(
+        "    - block:\n        - shell: echo b1 >> {0}\n        - command: 'false'\n        - shell: echo never >> {0}\n\
+         \x20     rescue:\n        - shell: echo saved >> {0}\n",
+        log.display()
+    );
+    let last = format!(
+        "    - {{shell: echo r, register: r}}\n    - shell: 'echo {{{{ r.stdout }}}} {{{{ r.rc }}}} >> {}'\n",
+        log.display()
+    );
+    site(&fleet, &format!("{many}{block}{last}"));
+    let data = fleet.home.data().display().to_string();
+    let ended = fleet.cli(&["play", "-i", "hosts", "site.yml", "--data-dir", &data]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let mut wanted: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    wanted.extend(["b1", "saved", "r 0"].map(str::to_owned));
+    assert_eq!(fleet.read("log").lines().collect::<Vec<_>>(), wanted);
+    assert!(ended.out.contains("h1                         : ok=104  changed=104  unreachable=0    failed=0    skipped=0    rescued=1"), "{ended:?}");
+    assert_eq!(ended.out.matches("changed: [h1]").count(), 104, "in order, one line each");
+}
+
+#[test]
+fn prompts_are_answered_and_a_shell_is_recorded() {
+    let fleet = Fleet::new(1).with_data();
+    let data = fleet.home.data().display().to_string();
+    fleet.file("word", "open sesame\n");
+    fleet.file(
+        "talk.yml",
+        "command: \"printf 'Word: '; read w; printf 'Again: '; read x; test \\\"$w\\\" = \\\"$x\\\" && echo same\"\n\
+         steps:\n  - {expect: 'yes/no', send: 'yes', optional: true}\n  - {expect: 'Word: $', send_file: word}\n  - {expect: 'Again: $', send: open sesame}\n",
+    );
+    let ended = fleet.cli(&["expect", "web", "talk.yml", "-i", "hosts", "--output", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(ended.code, Some(0), "{told}");
+    assert!(told["hosts"][0]["stdout"].as_str().unwrap().contains("same"), "{told}");
+    fleet.file("wrong.yml", "command: echo no\ntimeout: 5\nsteps:\n  - {expect: 'never said', send: x}\n");
+    assert_eq!(fleet.cli(&["expect", "web", "wrong.yml", "-i", "hosts"]).code, Some(2));
+    let ended = fleet.cli(&["shell", "h1", "-i", "hosts", "--data-dir", &data, "--", "sh", "-c", "echo seen; exit 7"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(7), "seen\n"), "{ended:?}");
+    let cast = std::fs::read_dir(fleet.home.data().join("fleet/shells")).unwrap().next().unwrap().unwrap();
+    assert!(std::fs::read_to_string(cast.path()).unwrap().contains("\"o\",\"seen"));
+    let facts = fleet.cli(&["facts", "web", "-i", "hosts", "--output", "json", "--filter", "ansible_kernel"]);
+    let told: serde_json::Value = serde_json::from_str(&facts.out).unwrap();
+    let result: serde_json::Value = serde_json::from_str(told["hosts"][0]["stdout"].as_str().unwrap()).unwrap();
+    assert!(result["ansible_facts"]["ansible_kernel"].is_string(), "{result}");
+}
+
 fn journal_lines(fleet: &Fleet, mark: &str) -> usize {
     let Ok(entries) = std::fs::read_dir(fleet.home.data().join("fleet/journal")) else { return 0 };
     let texts = entries.flatten().filter_map(|entry| std::fs::read_to_string(entry.path()).ok());

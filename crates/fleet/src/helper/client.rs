@@ -31,7 +31,7 @@ pub enum Lost {
 
 /// What an order waits with.
 struct Waiting {
-    done: oneshot::Sender<JsonMap>,
+    done: oneshot::Sender<Option<JsonMap>>,
     files: Arc<Allowed>,
 }
 
@@ -103,6 +103,15 @@ impl Helper {
     /// # Errors
     /// [`Lost`].
     pub async fn order(&self, order: &Order, files: Arc<Allowed>) -> Result<JsonMap, Lost> {
+        let done = self.submit(order, files).await?.done().await?;
+        done.ok_or(Lost::Before)
+    }
+
+    /// Hands an order over; [`Ticket::done`] waits for it.
+    ///
+    /// # Errors
+    /// [`Lost::Before`].
+    pub async fn submit(&self, order: &Order, files: Arc<Allowed>) -> Result<Ticket, Lost> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (done, answer) = oneshot::channel();
         match locked(&self.orders).as_mut() {
@@ -113,13 +122,34 @@ impl Helper {
         if self.out.send(frame).await.is_err() {
             return Err(Lost::Before);
         }
-        answer.await.map_err(|_| Lost::During)
+        Ok(Ticket { id, answer })
+    }
+}
+
+/// An order that was handed over.
+pub struct Ticket {
+    /// Its number, for orders after it.
+    pub id: u64,
+    answer: oneshot::Receiver<Option<JsonMap>>,
+}
+
+impl Ticket {
+    /// Waits for the result; `None` when it was not begun, because the order before it did not succeed.
+    ///
+    /// # Errors
+    /// [`Lost::During`].
+    pub async fn done(self) -> Result<Option<JsonMap>, Lost> {
+        self.answer.await.map_err(|_| Lost::During)
     }
 }
 
 fn take(id: u64, up: Up, orders: &Orders, out: &mpsc::WeakSender<Vec<u8>>) {
+    let result = match &up {
+        Up::Result(result) => Some(result.clone()),
+        _ => None,
+    };
     match up {
-        Up::Result(result) => {
+        Up::Result(_) | Up::NotRun => {
             let waiting = locked(orders).as_mut().and_then(|orders| orders.remove(&id));
             if let Some(waiting) = waiting {
                 // Who no longer waits wants no answer.

@@ -57,7 +57,7 @@ pub(super) fn begin(exe: &Path, order: &Order, seconds: u64, now: SystemTime) ->
     write(&path, &told).map_err(said)?;
     let mut call = order.call.clone();
     call.timeout_seconds = Some(seconds);
-    let order = serde_json::to_vec(&Order { call, background_seconds: None }).map_err(|e| e.to_string())?;
+    let order = serde_json::to_vec(&Order { call, ..Order::default() }).map_err(|e| e.to_string())?;
     let mut command = Command::new(exe);
     command.args(["helper", "--job", &id]);
     // It outlives the connection that it was begun by.

@@ -20,6 +20,9 @@ pub struct Order {
     /// It goes on by itself for so many seconds, and the answer says under which name it is looked after.
     #[serde(default)]
     pub background_seconds: Option<u64>,
+    /// Only when the order of this number has succeeded, and after it.
+    #[serde(default)]
+    pub after: Option<u64>,
 }
 
 /// From the controller.
@@ -49,6 +52,14 @@ pub enum Up {
     Read(String),
     /// A folder is wanted.
     List(String),
+    /// The order was not begun, because the one before it did not succeed.
+    NotRun,
+}
+
+/// Whether a result lets the order after it begin: the same that the run calls success where nothing else is said.
+pub fn succeeded(result: &JsonMap) -> bool {
+    let rc = result.get("rc").and_then(serde_json::Value::as_i64).unwrap_or(0);
+    rc == 0 && result.get("failed").is_none_or(|failed| failed == false)
 }
 
 fn frame(kind: u8, id: u64, body: &[u8]) -> Vec<u8> {
@@ -109,6 +120,7 @@ impl Up {
             }
             Self::Read(name) => frame(2, id, name.as_bytes()),
             Self::List(name) => frame(3, id, name.as_bytes()),
+            Self::NotRun => frame(4, id, &[]),
         }
     }
 
@@ -120,6 +132,7 @@ impl Up {
             1 => Self::Result(serde_json::from_slice(body).ok()?),
             2 => Self::Read(name()?),
             3 => Self::List(name()?),
+            4 => Self::NotRun,
             _ => return None,
         };
         Some((id, up))

@@ -1,6 +1,6 @@
 //! The helper's own side: `wellkept helper` on the target.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 use wellkept_modules::{Source, SourceEntry};
 use wellkept_ssh::{FrameError, Frames};
 
-use super::protocol::{Down, FRAME_MAX, Order, Up, VERSION};
+use super::chain::{Chain, Turn};
+use super::protocol::{Down, FRAME_MAX, Order, Up, VERSION, succeeded};
 use super::workers::Workers;
 use crate::values::failed;
 
@@ -39,47 +40,89 @@ where
             }
         }
     });
-    let workers = Arc::new(Workers::new(exe));
-    let asking: Asking = Arc::default();
+    let there = Arc::new(There { workers: Workers::new(exe), asking: Asking::default(), chain: Mutex::default(), out });
     while let Some(frame) = inward.receive().await? {
         let Some((id, down)) = Down::decode(&frame) else { return Ok(()) };
         let Down::Order(order) = down else {
-            answer(&asking, id, down);
+            answer(&there.asking, id, down);
             continue;
         };
-        begin(id, order, &workers, &asking, &out).await;
+        let turn = there.chain().come(id, &order);
+        match turn {
+            Turn::Now => there.begin(id, order).await,
+            Turn::Later => {}
+            // The line being gone is heard by this very loop.
+            Turn::Never => drop(there.out.send(Up::NotRun.encode(id)).await),
+        }
     }
+    // Orders that wait are not begun any more: nobody is there who would hear of them.
+    there.chain().close();
     Ok(())
 }
 
-async fn begin(
-    id: u64,
-    order: Box<Order>,
-    workers: &Arc<Workers>,
-    asking: &Asking,
-    out: &mpsc::Sender<Vec<u8>>,
-) {
-    let (answers, inbox) = blocking::channel();
-    {
-        let mut asking = asking.lock().unwrap_or_else(PoisonError::into_inner);
-        if asking.len() < ORDERS_MAX {
-            asking.insert(id, answers);
+/// What orders run with.
+struct There {
+    workers: Workers,
+    asking: Asking,
+    chain: Mutex<Chain>,
+    out: mpsc::Sender<Vec<u8>>,
+}
+
+impl There {
+    fn chain(&self) -> std::sync::MutexGuard<'_, Chain> {
+        self.chain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for answers to the order's questions; `None` when too much is going on.
+    fn listen(&self, id: u64) -> Option<blocking::Receiver<Down>> {
+        let (answers, inbox) = blocking::channel();
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if asking.len() >= ORDERS_MAX {
+            return None;
+        }
+        asking.insert(id, answers);
+        Some(inbox)
+    }
+
+    async fn begin(self: &Arc<Self>, id: u64, order: Box<Order>) {
+        let Some(inbox) = self.listen(id) else {
+            // The line being gone is heard by the loop that reads.
+            let _ = self.out.send(Up::Result(failed("the helper has too much to do")).encode(id)).await;
+            let (_, never) = self.chain().ended(id, false);
+            for id in never {
+                let _ = self.out.send(Up::NotRun.encode(id)).await;
+            }
+            return;
+        };
+        let there = Arc::clone(self);
+        tokio::task::spawn_blocking(move || there.work(id, order, inbox));
+    }
+
+    /// Does an order and, on the same thread, those that waited for it.
+    fn work(self: &Arc<Self>, id: u64, order: Box<Order>, inbox: blocking::Receiver<Down>) {
+        let mut next = VecDeque::from([(id, order, inbox)]);
+        while let Some((id, order, inbox)) = next.pop_front() {
+            let source = Remote { id, out: self.out.clone(), inbox: Mutex::new(inbox) };
+            let result = self.workers.run(&order, &source);
+            self.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            let success = succeeded(&result);
+            // The line being gone is heard by the loop that reads.
+            let _ = self.out.blocking_send(Up::Result(result).encode(id));
+            let (begin, mut never) = self.chain().ended(id, success);
+            for (id, order) in begin {
+                match self.listen(id) {
+                    Some(inbox) => next.push_back((id, order, inbox)),
+                    None => {
+                        never.push(id);
+                        never.extend(self.chain().ended(id, false).1);
+                    }
+                }
+            }
+            for id in never {
+                let _ = self.out.blocking_send(Up::NotRun.encode(id));
+            }
         }
     }
-    let known = asking.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id);
-    if !known {
-        // The line being gone is heard by the loop that reads.
-        let _ = out.send(Up::Result(failed("the helper has too much to do")).encode(id)).await;
-        return;
-    }
-    let (workers, asking, out) = (Arc::clone(workers), Arc::clone(asking), out.clone());
-    tokio::task::spawn_blocking(move || {
-        let source = Remote { id, out: out.clone(), inbox: Mutex::new(inbox) };
-        let result = workers.run(&order, &source);
-        asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        // As above.
-        let _ = out.blocking_send(Up::Result(result).encode(id));
-    });
 }
 
 fn answer(asking: &Asking, id: u64, down: Down) {
@@ -161,7 +204,7 @@ mod tests {
 
     fn order(module: &str, args: serde_json::Value) -> Order {
         let args = args.as_object().cloned().unwrap_or_default();
-        Order { call: Call { module: module.to_owned(), args, ..Call::default() }, background_seconds: None }
+        Order { call: Call { module: module.to_owned(), args, ..Call::default() }, ..Order::default() }
     }
 
     #[tokio::test]

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, mpsc};
 use tokio::time::timeout;
-use wellkept_playbook::run::Outcome;
+use wellkept_playbook::run::{Outcome, WorkId};
 use wellkept_ssh::Become;
 
 use super::assign::{Assignment, Deed};
@@ -16,7 +16,7 @@ use crate::desk::Desk;
 use crate::error::{ReachError, chain};
 use crate::hand::Hand;
 use crate::helper::protocol::Order;
-use crate::helper::{Allowed, Binary, Helper, Lost, NoHelper, Workers, start_here, start_there};
+use crate::helper::{Allowed, Binary, Helper, Lost, NoHelper, Ticket, Workers, start_here, start_there};
 use crate::pool::Pool;
 use crate::reach::{Key, Reach};
 use crate::values::failed;
@@ -94,6 +94,45 @@ impl Hands {
                 Ok(hand) => controller::fetch(&hand, who.as_ref(), fetch).await,
                 Err(unreached) => unreached,
             },
+        }
+    }
+
+    /// Whether an assignment can be sent before the one in front of it has ended: a module for a helper, with no limit
+    /// of time that would have to be counted from its own beginning.
+    pub fn can_follow(&self, assignment: &Assignment) -> bool {
+        let Deed::Module { order, .. } = &assignment.deed else { return false };
+        let plain = order.call.timeout_seconds.is_none() && order.background_seconds.is_none();
+        plain && !assignment.reach.local && !self.plain
+    }
+
+    /// Does assignments of one host one after the other, each only when the one before it has succeeded; all of them are
+    /// handed over at once.
+    pub async fn chain(&self, all: &[Assignment], answers: &mpsc::Sender<(WorkId, Answer)>) {
+        // A run that is over wants no answers.
+        let tell = async |id, answer| drop(answers.send((id, answer)).await);
+        let Some((first, rest)) = all.split_first() else { return };
+        let tickets = match self.helper(&first.reach, first.who.as_ref()).await {
+            Ok(helper) => submit(&helper, all).await,
+            Err(_) => Vec::new(),
+        };
+        if tickets.is_empty() {
+            tell(first.id, Answer::Outcome(self.perform(first).await)).await;
+            for one in rest {
+                tell(one.id, Answer::NotRun).await;
+            }
+            return;
+        }
+        let mut tickets = tickets.into_iter();
+        for one in all {
+            let answer = match tickets.next() {
+                None => Answer::NotRun,
+                Some(ticket) => match ticket.done().await {
+                    Ok(Some(result)) => Answer::Outcome(done::outcome(result)),
+                    Ok(None) => Answer::NotRun,
+                    Err(lost) => Answer::Outcome(Outcome::Unknown(lost.to_string())),
+                },
+            };
+            tell(one.id, answer).await;
         }
     }
 
@@ -204,6 +243,29 @@ impl Hands {
         self.helpers.lock().await.clear();
         self.pool.close().await;
     }
+}
+
+/// What became of an assignment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// It was done, or it is told why not.
+    Outcome(Outcome),
+    /// It was not begun, because the one before it did not succeed.
+    NotRun,
+}
+
+/// Hands all over, each after the one before it.
+async fn submit(helper: &Helper, all: &[Assignment]) -> Vec<Ticket> {
+    let mut tickets: Vec<Ticket> = Vec::new();
+    for one in all {
+        let Deed::Module { order, files } = &one.deed else { break };
+        let order = Order { after: tickets.last().map(|ticket| ticket.id), ..(**order).clone() };
+        match helper.submit(&order, Arc::clone(files)).await {
+            Ok(ticket) => tickets.push(ticket),
+            Err(_) => break,
+        }
+    }
+    tickets
 }
 
 fn unreachable(error: &ReachError) -> Outcome {

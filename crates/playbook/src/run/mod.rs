@@ -4,6 +4,7 @@
 //! of it. Each piece of work is handed out once; the caller journals it before it is done.
 
 mod actions;
+mod ahead;
 mod ask;
 mod batch;
 mod diff;
@@ -65,6 +66,8 @@ pub struct Run {
     pub(crate) out: Vec<String>,
     pub(crate) now_ms: i64,
     next_id: u64,
+    /// Work that was told of before its turn, by task.
+    pub(crate) promised: Vec<(Rc<crate::book::Task>, Work)>,
     /// `--start-at-task` has been reached.
     pub(crate) started: bool,
     exit: u8,
@@ -102,6 +105,7 @@ impl Run {
             out: Vec::new(),
             now_ms: 0,
             next_id: 0,
+            promised: Vec::new(),
             started,
             exit: 0,
             done: false,
