@@ -1,5 +1,6 @@
 //! The list of modules; each has a file.
 
+mod apt;
 mod assemble;
 mod blockinfile;
 mod command;
@@ -12,8 +13,11 @@ mod file;
 mod file_times;
 mod find;
 mod get_url;
+mod git;
 mod group;
 mod lineinfile;
+mod package;
+mod pip;
 mod replace;
 mod script;
 pub(crate) mod slurp;
@@ -58,4 +62,9 @@ pub(crate) const KNOWN: &[ModuleSpec] = &[
     group::GETENT,
     user::SPEC,
     cron::SPEC,
+    git::SPEC,
+    pip::SPEC,
+    apt::SPEC,
+    package::PACKAGE,
+    package::DNF,
 ];
