@@ -4,6 +4,7 @@
 //! that is not installed is named and counted as skipped; its column then says so.
 
 mod build;
+mod fleet;
 mod idle;
 mod logs;
 mod machine;
@@ -25,11 +26,12 @@ use machine::Machine;
 type Bench = fn(&Bed) -> Result<Report>;
 
 /// All benches in the order in which they run.
-const BENCHES: [(&str, Bench); 5] = [
+const BENCHES: [(&str, Bench); 6] = [
     ("idle", idle::run),
     ("store", store::run),
     ("logs", logs::run),
     ("recovery", recovery::run),
+    ("fleet", fleet::run),
     ("build", build::run),
 ];
 
@@ -181,7 +183,7 @@ mod tests {
     #[test]
     fn without_a_name_all_benches_run() {
         let names = Options::parse(&[]).unwrap().names;
-        assert_eq!(names, ["idle", "store", "logs", "recovery", "build"]);
+        assert_eq!(names, ["idle", "store", "logs", "recovery", "fleet", "build"]);
     }
 
     #[test]

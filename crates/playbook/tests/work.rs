@@ -249,3 +249,50 @@ fn a_diff_stands_before_the_line_of_its_task() {
     let lines = run.output().join("\n");
     assert!(lines.contains("--- before\n+++ after\n@@ -1 +1 @@\n-a\n+b\n\nchanged: [h1]"), "{lines}");
 }
+
+const PLAIN: &str = "  vars: {v: 1}\n  tasks:\n    - command: a\n    - {command: b, when: v == 2}\n    - command: 'c {{ v }}'\n    - {command: d, register: r}\n    - {command: 'e {{ r.rc }}'}\n    - {command: f, failed_when: false}\n    - command: g\n";
+
+#[test]
+fn what_cannot_depend_on_a_result_is_promised_up_to_the_next_border() {
+    let mut run = run(&format!("{HEAD}{PLAIN}"), Options::default());
+    let first = work(run.poll(0));
+    let ahead = run.ahead("h1", 10);
+    let told: Vec<_> = ahead.iter().filter_map(|w| arg(w, "_raw_params")).collect();
+    // The task that registers can be promised itself only if nothing it leaves is needed: it is a border.
+    assert_eq!(told, [text("c 1")]);
+    assert!(run.ahead("h1", 10).is_empty(), "promised once");
+    run.handle(0, first[0].id, done(&[("rc", Value::Int(0))]));
+    let next = work(run.poll(0));
+    assert_eq!(next[0].id, ahead[0].id);
+    assert_eq!(arg(&next[0], "_raw_params"), Some(text("c 1")));
+    assert!(run.ahead("h1", 10).is_empty(), "the next one registers");
+    run.handle(0, next[0].id, done(&[("rc", Value::Int(0))]));
+    let d = work(run.poll(0));
+    assert!(run.ahead("h1", 10).is_empty(), "what follows sees what was registered");
+    run.handle(0, d[0].id, done(&[("rc", Value::Int(7))]));
+    assert!(work(run.poll(0)).is_empty(), "it failed");
+}
+
+#[test]
+fn a_promise_is_void_when_the_task_before_it_fails() {
+    let site = format!(
+        "{HEAD}  tasks:\n    - block:\n        - command: a\n        - command: b\n      rescue:\n        - command: saved\n"
+    );
+    let mut run = run(&site, Options::default());
+    let first = work(run.poll(0));
+    let ahead = run.ahead("h1", 10);
+    assert_eq!(ahead.len(), 1);
+    run.handle(0, first[0].id, done(&[("failed", Value::Bool(true))]));
+    let next = work(run.poll(0));
+    assert_eq!(arg(&next[0], "_raw_params"), Some(text("saved")));
+    assert_ne!(next[0].id, ahead[0].id);
+    assert!(!run.is_promised(ahead[0].id));
+}
+
+#[test]
+fn hosts_that_go_in_step_are_promised_nothing() {
+    let site = "- hosts: all\n  gather_facts: false\n  tasks:\n    - command: a\n    - command: b\n";
+    let mut run = run(site, Options::default());
+    assert_eq!(work(run.poll(0)).len(), 3);
+    assert!(run.ahead("h1", 10).is_empty());
+}

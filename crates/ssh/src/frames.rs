@@ -129,6 +129,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Frames<R, W> {
         Ok(Some(frame))
     }
 
+    /// Both directions apart, for who sends and receives at once.
+    pub fn split(self) -> (Frames<R, tokio::io::Sink>, Frames<tokio::io::Empty, W>) {
+        let frame_max = self.frame_max;
+        (
+            Frames { reader: self.reader, writer: tokio::io::sink(), frame_max },
+            Frames { reader: tokio::io::empty(), writer: self.writer, frame_max },
+        )
+    }
+
     /// The streams, for who ends the program.
     pub fn into_parts(self) -> (R, W) {
         (self.reader, self.writer)

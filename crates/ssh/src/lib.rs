@@ -35,7 +35,7 @@ pub use escalate::{Become, Method};
 pub use exec::{Bounds, Command, Input, Output, Ran};
 pub use frames::{FrameError, Frames};
 pub use name::{HostName, NameError, UserName};
-pub use pipe::Pipe;
+pub use pipe::{Pipe, Rest};
 pub use process::{Doubt, End, NotRun, Piece, Process, PtySize, Stream};
 pub use prompts::{Prompts, Question, Unattended};
 pub use quote::{CommandLine, LineError, quote};

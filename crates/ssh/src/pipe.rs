@@ -28,7 +28,7 @@ pub struct Pipe {
 }
 
 /// What holds a pipe's program while its streams are in use elsewhere. Dropping it ends the program.
-pub(crate) struct Rest {
+pub struct Rest {
     pump: JoinHandle<Ran>,
     _stop: oneshot::Sender<()>,
 }
@@ -60,7 +60,8 @@ impl Pipe {
         Self { reader, writer, rest }
     }
 
-    pub(crate) fn into_parts(self) -> (DuplexStream, Box<dyn AsyncWrite + Send + Unpin>, Rest) {
+    /// The streams by themselves, and what holds the program while they are in use.
+    pub fn into_parts(self) -> (DuplexStream, Box<dyn AsyncWrite + Send + Unpin>, Rest) {
         (self.reader, self.writer, self.rest)
     }
 
@@ -69,7 +70,14 @@ impl Pipe {
         // The program may be waiting for the end of its input.
         let _ = self.writer.shutdown().await;
         drop(self.reader);
-        self.rest.pump.await.unwrap_or_else(|_| Ran::ended(End::Unknown(Doubt::NoStatus)))
+        self.rest.finish().await
+    }
+}
+
+impl Rest {
+    /// Waits until the program has ended; whoever has the streams ends its input.
+    pub async fn finish(self) -> Ran {
+        self.pump.await.unwrap_or_else(|_| Ran::ended(End::Unknown(Doubt::NoStatus)))
     }
 }
 

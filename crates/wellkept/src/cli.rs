@@ -7,6 +7,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::drill::Wish;
+use crate::commands::fleet::args::{CopyArgs, ExpectArgs, FactsArgs, FetchArgs, RunArgs, ScriptArgs};
+use crate::commands::fleet::inventory::InventoryArgs;
+use crate::commands::fleet::play::PlayArgs;
+use crate::commands::fleet::shell::ShellArgs;
+use crate::commands::fleet::vault::VaultCommand;
 use crate::commands::store::{Place, What};
 
 /// Keeps Linux machines well: watches, explains, recovers within limits that you set, verifies.
@@ -163,6 +168,32 @@ pub(crate) enum Command {
     /// The store of samples: look into it, verify, repair, copy, export, import.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Run one command on many hosts over SSH.
+    Run(Box<RunArgs>),
+    /// Put a file on many hosts.
+    Copy(Box<CopyArgs>),
+    /// Get a file from many hosts.
+    Fetch(Box<FetchArgs>),
+    /// Run a program of this host on many others.
+    Script(Box<ScriptArgs>),
+    /// What is known of many hosts: their facts.
+    Facts(Box<FactsArgs>),
+    /// A terminal on one host, recorded in the data directory.
+    Shell(Box<ShellArgs>),
+    /// Answer prompts on many hosts by a declared script.
+    Expect(Box<ExpectArgs>),
+    /// Run playbooks: the options, output and exit codes of ansible-playbook.
+    Play(Box<PlayArgs>),
+    /// Hosts, groups and variables, as ansible-inventory tells them.
+    Inventory(Box<InventoryArgs>),
+    /// Sealed files and texts, as ansible-vault handles them.
+    #[command(subcommand)]
+    Vault(VaultCommand),
+    #[command(hide = true)]
+    Helper {
+        #[arg(long)]
+        job: Option<String>,
+    },
     /// Write a first keep file from what runs on this host.
     Discover {
         /// Write to this file instead of standard output. An existing file is never overwritten.
@@ -244,7 +275,7 @@ pub(crate) struct WhichLines {
 }
 
 /// A time such as 15m, 1h30m or 2d.
-fn back(text: &str) -> Result<Duration, String> {
+pub(crate) fn back(text: &str) -> Result<Duration, String> {
     let span = text.parse::<jiff::Span>().ok();
     let duration = span.and_then(|s| s.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
     let duration = duration.and_then(|d| Duration::try_from(d).ok()).filter(|d| !d.is_zero());

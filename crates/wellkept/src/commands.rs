@@ -5,6 +5,7 @@ mod diagnose;
 mod discover;
 mod doctor;
 pub(crate) mod drill;
+pub(crate) mod fleet;
 mod generate;
 mod incidents;
 mod learned;
@@ -71,6 +72,17 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Diagnose(DiagnoseCommand::Rank { cases }) => diagnose::rank_cases(context, &cases),
         Command::Logs(command) => block_on(logs::run(context, command)),
         Command::Store(command) => store::run(context, command),
+        Command::Run(args) => block_on(fleet::run(context, *args)),
+        Command::Copy(args) => block_on(fleet::copy(context, *args)),
+        Command::Fetch(args) => block_on(fleet::fetch(context, *args)),
+        Command::Script(args) => block_on(fleet::script(context, *args)),
+        Command::Facts(args) => block_on(fleet::facts(context, *args)),
+        Command::Shell(args) => block_on(fleet::shell(context, *args)),
+        Command::Expect(args) => block_on(fleet::expect(context, *args)),
+        Command::Play(args) => block_on(fleet::play(context, *args)),
+        Command::Inventory(args) => fleet::inventory(context, *args),
+        Command::Vault(command) => fleet::vault(context, command),
+        Command::Helper { job } => block_on(fleet::helper(job)),
         Command::Discover { to } => discover::run(context, to.as_deref()),
         Command::Doctor { data_dir } => doctor::run(context, &data_dir.unwrap_or_else(default_data_dir)),
         Command::Drill(wish) => block_on(drill::run(context, wish)),

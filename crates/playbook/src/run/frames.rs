@@ -13,6 +13,7 @@ pub(crate) enum Part {
 }
 
 /// A block that has begun.
+#[derive(Clone)]
 pub(crate) struct Frame {
     block: Rc<Block>,
     part: Part,
@@ -24,7 +25,7 @@ pub(crate) struct Frame {
 }
 
 /// The blocks that a host is in, innermost last.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Frames(Vec<Frame>);
 
 /// What a failure led to.

@@ -62,14 +62,19 @@ impl Run {
             format!("skipping: [{who}] => (item={label}) ")
         } else {
             let word = if flag(result, "changed") { "changed" } else { "ok" };
-            let more = if verbose(result) && !no_log {
-                format!(" => {}", show::result(&value, true, no_log))
-            } else {
-                String::new()
-            };
+            let more = self.more(result, &value, no_log);
             format!("{word}: [{who}] => (item={label}){more}")
         };
         self.say(line);
+    }
+
+    /// The result behind a line, where it is shown.
+    fn more(&self, result: &Named, value: &Value, no_log: bool) -> String {
+        let always = verbose(result) && !no_log;
+        if !always && self.options.verbosity == 0 {
+            return String::new();
+        }
+        format!(" => {}", show::result(value, always, no_log))
     }
 
     /// The line of a whole task.
@@ -89,11 +94,7 @@ impl Run {
             format!("fatal: [{who}]: FAILED! => {}", show::result(&value, verbose(result), no_log))
         } else {
             let word = if flag(result, "changed") { "changed" } else { "ok" };
-            let more = if verbose(result) && !no_log {
-                format!(" => {}", show::result(&value, true, no_log))
-            } else {
-                String::new()
-            };
+            let more = self.more(result, &value, no_log);
             format!("{word}: [{who}]{more}")
         };
         self.say(line);

@@ -4,6 +4,7 @@
 //! of it. Each piece of work is handed out once; the caller journals it before it is done.
 
 mod actions;
+mod ahead;
 mod ask;
 mod batch;
 mod diff;
@@ -31,6 +32,7 @@ use wellkept_inventory::{Inventory, Value};
 
 pub use options::Options;
 pub use show::Stats;
+pub use tags::chosen as tags_choose;
 pub use work::{Become, Next, Outcome, Work, WorkId};
 
 use crate::book::{Loader, Play, Playbook};
@@ -64,6 +66,8 @@ pub struct Run {
     pub(crate) out: Vec<String>,
     pub(crate) now_ms: i64,
     next_id: u64,
+    /// Work that was told of before its turn, by task.
+    pub(crate) promised: Vec<(Rc<crate::book::Task>, Work)>,
     /// `--start-at-task` has been reached.
     pub(crate) started: bool,
     exit: u8,
@@ -101,6 +105,7 @@ impl Run {
             out: Vec::new(),
             now_ms: 0,
             next_id: 0,
+            promised: Vec::new(),
             started,
             exit: 0,
             done: false,
@@ -188,7 +193,7 @@ impl Run {
         set("ansible_check_mode", Value::Bool(options.check));
         set("ansible_diff_mode", Value::Bool(options.diff));
         set("ansible_forks", Value::Int(options.forks as i128));
-        set("ansible_verbosity", Value::Int(0));
+        set("ansible_verbosity", Value::Int(options.verbosity.into()));
         let list = |items: &[String]| Value::List(items.iter().map(|t| Value::Unsafe(t.clone())).collect());
         set("ansible_run_tags", list(&options.tags));
         set("ansible_skip_tags", list(&options.skip_tags));

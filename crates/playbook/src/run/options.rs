@@ -38,6 +38,8 @@ pub struct Options {
     pub gather: bool,
     /// Facts are seen as `ansible_<fact>` too.
     pub inject_facts: bool,
+    /// `-v`: so many; from one on each line tells the whole result.
+    pub verbosity: u8,
     /// What `ansible_version.full` says.
     pub version: String,
 }
@@ -61,6 +63,7 @@ impl Default for Options {
             forks: 5,
             gather: true,
             inject_facts: true,
+            verbosity: 0,
             version: "2.19.14".to_owned(),
         }
     }

@@ -1,7 +1,7 @@
 //! Which tasks `--tags` and `--skip-tags` choose.
 
-/// Whether a task with these tags runs.
-pub(crate) fn chosen(tags: &[String], only: &[String], skip: &[String]) -> bool {
+/// Whether a task with these tags runs. `only`: `--tags`; `skip`: `--skip-tags`.
+pub fn chosen(tags: &[String], only: &[String], skip: &[String]) -> bool {
     let has = |list: &[String], tag: &str| list.iter().any(|t| t == tag);
     let untagged = ["untagged".to_owned()];
     let own: &[String] = if tags.is_empty() { &untagged } else { tags };

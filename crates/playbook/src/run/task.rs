@@ -281,6 +281,10 @@ impl Run {
             }
         }
         running.attempt += 1;
+        if let Some(work) = self.take_promised(&running.host, &running.task) {
+            running.waiting = Some(work.id);
+            return Tried::Asked(Box::new(work));
+        }
         if let Some(result) = self.raw_action(running) {
             return Tried::Result(result);
         }

@@ -1,0 +1,204 @@
+//! Brings the helper to where it is to run, and starts it.
+//!
+//! It lies in a folder that only its user may enter, under a name that holds its hash; each start compares the hash
+//! anew. All of that is done as the user that the helper is to run as, so that rights never have to be passed on.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+use wellkept_ssh::{Become, Bounds, Command, CommandLine, Connection, End, Input, NotRun, Ran};
+
+use super::client::Helper;
+use crate::hand::become_here;
+
+/// How long a helper may take to answer.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long sending may take.
+const SENDING: Duration = Duration::from_secs(900);
+/// What the script says when the binary is not for this machine.
+const OTHER_MACHINE: u32 = 97;
+/// What it says when the binary is not there yet.
+const ABSENT: u32 = 98;
+
+/// Folders that are tried, as the shell writes them.
+const FOLDERS: &str =
+    r#""${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/wellkept" "/var/tmp/wellkept-$(id -u)""#;
+
+/// Our binary.
+#[derive(Debug, Clone)]
+pub struct Binary {
+    /// Where it is here.
+    pub path: PathBuf,
+    bytes: Bytes,
+    hash: String,
+    machine: String,
+}
+
+/// There is no helper there.
+#[derive(Debug)]
+pub enum NoHelper {
+    /// It cannot run there; plain commands may do.
+    Unfit(String),
+    /// We could not become the other user: nothing else will do either.
+    NotBecome(String),
+    /// The connection is gone; nothing has run.
+    Lost(String),
+}
+
+impl Binary {
+    /// Reads our binary. Debug information and all, as it is.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn read(path: &Path) -> std::io::Result<Self> {
+        let bytes = std::fs::read(path)?;
+        let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let machine = rustix::system::uname();
+        let word = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+        let machine = format!("{} {}", word(machine.sysname()), word(machine.machine()));
+        Ok(Self { path: path.to_owned(), bytes: Bytes::from(bytes), hash, machine })
+    }
+
+    /// Starts what is there already.
+    fn start_line(&self) -> Result<CommandLine, NoHelper> {
+        let script = format!(
+            r#"test "$(uname -s) $(uname -m)" = "$2" || exit {OTHER_MACHINE}
+for d in {FOLDERS}; do p=$d/helper-$1
+if test -O "$d" && test -f "$p" && test "$(sha256sum <"$p" | cut -c1-64)" = "$1"; then exec "$p" helper; fi
+done; exit {ABSENT}"#
+        );
+        line(&script, &[&self.hash, &self.machine])
+    }
+
+    /// Takes the binary from standard input into the first folder in which programs may be run.
+    fn store_line(&self) -> Result<CommandLine, NoHelper> {
+        let script = format!(
+            r#"umask 077
+for d in {FOLDERS}; do
+mkdir -p "$d" 2>/dev/null && test ! -L "$d" && test -O "$d" && chmod 700 "$d" || continue
+t=$d/.part-$$; printf '#!/bin/sh\nexit 0\n' >"$t" && chmod 700 "$t" && "$t" 2>/dev/null || {{ rm -f "$t"; continue; }}
+cat >"$t" && test "$(sha256sum <"$t" | cut -c1-64)" = "$1" && mv -f "$t" "$d/helper-$1" && {{
+find "$d" -name 'helper-*' -mtime +30 -exec rm -f {{}} + 2>/dev/null; exit 0; }}
+rm -f "$t"; echo "the helper did not arrive as it was sent" >&2; exit 96
+done; echo "no folder in which programs may be run" >&2; exit 95"#
+        );
+        line(&script, &[&self.hash])
+    }
+}
+
+fn line(script: &str, args: &[&str]) -> Result<CommandLine, NoHelper> {
+    let words = [&["/bin/sh", "-c", script, "sh"][..], args].concat();
+    CommandLine::argv(&words).map_err(|e| NoHelper::Unfit(e.to_string()))
+}
+
+/// Starts the helper over a connection; sends it before when it is not there.
+///
+/// # Errors
+/// [`NoHelper`].
+pub async fn start_there(
+    connection: &Connection,
+    who: Option<&Become>,
+    binary: &Binary,
+) -> Result<Helper, NoHelper> {
+    match start(connection, who, binary).await? {
+        Ok(helper) => return Ok(helper),
+        Err(ABSENT) => {}
+        Err(OTHER_MACHINE) => return Err(NoHelper::Unfit("another processor or system".to_owned())),
+        Err(other) => return Err(NoHelper::Unfit(format!("it ends with status {other}"))),
+    }
+    let command = Command {
+        input: Input::Bytes(binary.bytes.clone()),
+        bounds: Bounds { time: SENDING, ..Bounds::default() },
+        ..Command::new(binary.store_line()?)
+    };
+    let ran = match who {
+        None => connection.exec(&command).await,
+        Some(who) => connection.exec_as(who, &command, &mut |_| {}).await,
+    };
+    if !ran.end.success() {
+        return Err(of_end(&ran));
+    }
+    match start(connection, who, binary).await? {
+        Ok(helper) => Ok(helper),
+        Err(status) => Err(NoHelper::Unfit(format!("it ends with status {status}"))),
+    }
+}
+
+fn of_end(ran: &Ran) -> NoHelper {
+    match &ran.end {
+        End::NotRun(NotRun::NotBecome(why)) => NoHelper::NotBecome(why.clone()),
+        End::NotRun(why) => NoHelper::Lost(why.to_string()),
+        End::Unknown(why) => NoHelper::Lost(why.to_string()),
+        _ => NoHelper::Unfit(ran.stderr.text().trim().to_owned()),
+    }
+}
+
+/// The helper, or the status that the script ended with.
+async fn start(
+    connection: &Connection,
+    who: Option<&Become>,
+    binary: &Binary,
+) -> Result<Result<Helper, u32>, NoHelper> {
+    let line = binary.start_line()?;
+    let pipe = match who {
+        None => connection.pipe(&line).await,
+        Some(who) => connection.pipe_as(who, &line).await,
+    };
+    let pipe = pipe.map_err(|end| of_end(&crate::hand::ended(end)))?;
+    let (reader, writer, rest) = pipe.into_parts();
+    let holder = std::sync::Arc::new(std::sync::Mutex::new(Some(rest)));
+    let greeting = Helper::greet(reader, writer, Box::new(std::sync::Arc::clone(&holder)));
+    let why = match timeout(ANSWER, greeting).await {
+        Ok(Ok(helper)) => return Ok(Ok(helper)),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => return Err(NoHelper::Unfit("it does not answer".to_owned())),
+    };
+    let rest = holder.lock().ok().and_then(|mut holder| holder.take());
+    let Some(rest) = rest else { return Err(NoHelper::Unfit(why)) };
+    let ran = timeout(ANSWER, rest.finish()).await.map_err(|_| NoHelper::Unfit(why.clone()))?;
+    match ran.end {
+        End::Exited { status: 0 } => Err(NoHelper::Unfit(why)),
+        End::Exited { status } => Ok(Err(status)),
+        _ => Err(of_end(&ran)),
+    }
+}
+
+/// Starts the helper on this machine as another user.
+///
+/// # Errors
+/// [`NoHelper`].
+pub async fn start_here(who: &Become, binary: &Binary) -> Result<Helper, NoHelper> {
+    let path = binary.path.display().to_string();
+    let line = CommandLine::argv(&["exec", &path, "helper"]).map_err(|e| NoHelper::Unfit(e.to_string()))?;
+    let mut words = become_here(who, &line).into_iter();
+    let mut command = tokio::process::Command::new(words.next().unwrap_or_default());
+    command
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn().map_err(|e| NoHelper::NotBecome(e.to_string()))?;
+    let (Some(reader), Some(writer)) = (child.stdout.take(), child.stdin.take()) else {
+        return Err(NoHelper::Unfit("it has no pipes".to_owned()));
+    };
+    let complaints = child.stderr.take();
+    match timeout(ANSWER, Helper::greet(reader, writer, Box::new(child))).await {
+        Ok(Ok(helper)) => Ok(helper),
+        Ok(Err(error)) => {
+            use tokio::io::AsyncReadExt;
+            let mut said = Vec::new();
+            if let Some(pipe) = complaints {
+                // What it complained about helps; that it cannot be read changes nothing.
+                let _ = timeout(ANSWER, pipe.take(4096).read_to_end(&mut said)).await;
+            }
+            let said = String::from_utf8_lossy(&said);
+            Err(NoHelper::NotBecome(format!("cannot become {}: {} ({error})", who.user, said.trim())))
+        }
+        Err(_) => Err(NoHelper::Unfit("it does not answer".to_owned())),
+    }
+}

@@ -1,0 +1,260 @@
+//! The loop: asks the run what is next, has it done, tells it what became of it.
+//!
+//! What the run promises is sent to the helper together with what stands before it, so that a line that is far away costs
+//! one round trip for many tasks. The order of everything that people see stays that of the run.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use wellkept_inventory::Value;
+use wellkept_playbook::book::Prompt;
+use wellkept_playbook::run::{Next, Outcome, Run, Work, WorkId};
+
+use super::assign::{Assigner, Assignment};
+use super::hands::{Answer, Hands};
+use crate::journal::{Journal, Step};
+
+/// How many answers wait for the run.
+const ANSWERS_MAX: usize = 256;
+/// How many pieces of work are sent ahead of their turn.
+const AHEAD_MAX: usize = 64;
+/// The longest wait between two looks at the clock.
+const LOOK: Duration = Duration::from_secs(3600);
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// With this exit code.
+    Done(u8),
+    /// A person broke it off.
+    Interrupted,
+}
+
+/// Work that was sent ahead of its turn.
+struct Early {
+    assignment: Assignment,
+    step: Option<Step>,
+    /// The run has handed it out.
+    wanted: bool,
+    answer: Option<Answer>,
+}
+
+/// What is on its way.
+struct Line {
+    answers: mpsc::Sender<(WorkId, Answer)>,
+    steps: HashMap<WorkId, Step>,
+    early: HashMap<WorkId, Early>,
+}
+
+/// A run with everything that it is done with.
+pub struct Player<'a> {
+    /// What is next.
+    pub run: Run,
+    /// Makes assignments of work.
+    pub assigner: Assigner,
+    /// Does them.
+    pub hands: Arc<Hands>,
+    /// Where steps are written down, when they are.
+    pub journal: Option<Journal>,
+    /// Milliseconds since the epoch.
+    pub now_ms: &'a dyn Fn() -> i64,
+    /// Takes lines for people.
+    pub say: &'a mut dyn FnMut(&str),
+}
+
+impl Player<'_> {
+    /// To the end.
+    ///
+    /// # Errors
+    /// A step that cannot be written down is not begun.
+    pub async fn play(&mut self) -> std::io::Result<Ended> {
+        let (answers, mut inbox) = mpsc::channel(ANSWERS_MAX);
+        let mut line = Line { answers, steps: HashMap::new(), early: HashMap::new() };
+        loop {
+            let next = self.run.poll((self.now_ms)());
+            self.tell();
+            let wait = match next {
+                Next::Done(code) => {
+                    self.hands.close().await;
+                    return Ok(Ended::Done(code));
+                }
+                Next::Ask(prompt) => {
+                    let answer = self.ask(&prompt).await;
+                    self.run.answer(answer);
+                    continue;
+                }
+                Next::Work(all) => {
+                    for work in all {
+                        self.begin(&work, &mut line)?;
+                    }
+                    continue;
+                }
+                Next::Wait => LOOK,
+                Next::Until(due) => {
+                    Duration::from_millis(u64::try_from(due - (self.now_ms)()).unwrap_or(0)).min(LOOK)
+                }
+            };
+            let arrived = tokio::select! {
+                arrived = timeout(wait, inbox.recv()) => arrived,
+                _ = tokio::signal::ctrl_c() => {
+                    (self.say)(" [ERROR]: User interrupted execution");
+                    self.hands.close().await;
+                    return Ok(Ended::Interrupted);
+                }
+            };
+            if let Ok(Some((id, answer))) = arrived {
+                self.arrived(id, answer, &mut line)?;
+                // Others that came meanwhile are taken in the same breath.
+                while let Ok((id, answer)) = inbox.try_recv() {
+                    self.arrived(id, answer, &mut line)?;
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self) {
+        for line in self.run.output() {
+            (self.say)(&line);
+        }
+    }
+
+    fn begin(&mut self, work: &Work, line: &mut Line) -> std::io::Result<()> {
+        if let Some(early) = line.early.get_mut(&work.id) {
+            early.wanted = true;
+            return match early.answer.take() {
+                None => Ok(()),
+                Some(answer) => self.arrived(work.id, answer, line),
+            };
+        }
+        self.void(line)?;
+        if let Some(journal) = &mut self.journal {
+            let step = journal.step(work);
+            if let Some(known) = journal.known(&step) {
+                self.run.handle((self.now_ms)(), work.id, known);
+                return Ok(());
+            }
+            journal.begin(&step)?;
+            line.steps.insert(work.id, step);
+        }
+        match self.assigner.assign(work) {
+            Err(outcome) => self.end(work.id, outcome, line),
+            Ok(assignment) => {
+                let mut all = self.follow(work, &assignment, line)?;
+                all.insert(0, assignment);
+                self.send(all, line);
+                Ok(())
+            }
+        }
+    }
+
+    /// What was sent ahead and is not handed out any more, because something before it did not succeed: it was not run.
+    fn void(&mut self, line: &mut Line) -> std::io::Result<()> {
+        let is_void = |(id, early): (&WorkId, &Early)| (!early.wanted && !self.run.is_promised(*id)).then_some(*id);
+        let mut void: Vec<WorkId> = line.early.iter().filter_map(is_void).collect();
+        // The last one first: their numbers are given again.
+        void.sort_unstable_by(|a, b| b.cmp(a));
+        for id in void {
+            let step = line.early.remove(&id).and_then(|early| early.step);
+            if let (Some(journal), Some(step)) = (&mut self.journal, step) {
+                journal.void(&step)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What can be sent together with an assignment.
+    fn follow(&mut self, work: &Work, first: &Assignment, line: &mut Line) -> std::io::Result<Vec<Assignment>> {
+        let mut all = Vec::new();
+        if !self.hands.can_follow(first) || self.journal.as_ref().is_some_and(Journal::is_replaying) {
+            return Ok(all);
+        }
+        let user = |one: &Assignment| one.who.as_ref().map(|who| (who.method, who.user.clone()));
+        for next in self.run.ahead(&work.host, AHEAD_MAX) {
+            let Ok(assignment) = self.assigner.assign(&next) else { break };
+            let same = assignment.reach.key() == first.reach.key() && user(&assignment) == user(first);
+            if !same || !self.hands.can_follow(&assignment) {
+                break;
+            }
+            let mut step = None;
+            if let Some(journal) = &mut self.journal {
+                let next = journal.step(&next);
+                journal.begin(&next)?;
+                step = Some(next);
+            }
+            let early = Early { assignment: assignment.clone(), step, wanted: false, answer: None };
+            line.early.insert(next.id, early);
+            all.push(assignment);
+        }
+        Ok(all)
+    }
+
+    fn send(&self, all: Vec<Assignment>, line: &Line) {
+        let (hands, answers) = (Arc::clone(&self.hands), line.answers.clone());
+        tokio::spawn(async move {
+            if let [one] = all.as_slice() {
+                let answer = Answer::Outcome(hands.perform(one).await);
+                // A run that is over wants no answers.
+                let _ = answers.send((one.id, answer)).await;
+            } else {
+                hands.chain(&all, &answers).await;
+            }
+        });
+    }
+
+    fn arrived(&mut self, id: WorkId, answer: Answer, line: &mut Line) -> std::io::Result<()> {
+        if let Some(early) = line.early.get_mut(&id) {
+            if !early.wanted {
+                // What is known is written down at once, also before its turn.
+                if let (Some(journal), Some(step), Answer::Outcome(outcome)) =
+                    (&mut self.journal, &early.step, &answer)
+                {
+                    journal.end(step, outcome)?;
+                    early.step = None;
+                }
+                early.answer = Some(answer);
+                return Ok(());
+            }
+            let Some(early) = line.early.remove(&id) else { return Ok(()) };
+            line.steps.extend(early.step.map(|step| (id, step)));
+            if answer == Answer::NotRun {
+                self.send(vec![early.assignment], line);
+                return Ok(());
+            }
+        }
+        match answer {
+            Answer::Outcome(outcome) => self.end(id, outcome, line),
+            Answer::NotRun => Ok(()),
+        }
+    }
+
+    fn end(&mut self, id: WorkId, outcome: Outcome, line: &mut Line) -> std::io::Result<()> {
+        if let (Some(journal), Some(step)) = (&mut self.journal, line.steps.remove(&id)) {
+            journal.end(&step, &outcome)?;
+        }
+        self.run.handle((self.now_ms)(), id, outcome);
+        Ok(())
+    }
+
+    async fn ask(&self, prompt: &Prompt) -> Value {
+        let (desk, asked) = (Arc::clone(&self.hands.desk), prompt.clone());
+        let default = prompt.default.as_ref().map(crate::values::key_text);
+        let shown = default.as_ref().map(|default| format!(" [{default}]")).unwrap_or_default();
+        let answer = tokio::task::spawn_blocking(move || {
+            let one = |question: &str| match asked.private {
+                true => desk.secret(question).map(|answer| answer.to_string()),
+                false => desk.line(question),
+            };
+            loop {
+                let answer = one(&format!("{}{shown}: ", asked.prompt))?;
+                if !asked.confirm || one(&format!("confirm {}{shown}: ", asked.prompt))? == answer {
+                    return Some(answer);
+                }
+            }
+        });
+        let answer = answer.await.ok().flatten().filter(|answer| !answer.is_empty());
+        Value::Unsafe(answer.or(default).unwrap_or_default())
+    }
+}

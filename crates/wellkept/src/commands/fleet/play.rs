@@ -1,0 +1,291 @@
+//! `wellkept play`: ansible-playbook's options, output and exit codes.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use clap::Args;
+use wellkept_fleet::journal::{self, Journal};
+use wellkept_fleet::play::{Assigner, Ended, Hands, Player, list_hosts, list_tags, list_tasks, supported};
+use wellkept_fleet::records::{HostRecord, Records, record};
+use wellkept_fleet::scene::Scene;
+use wellkept_playbook::book::{Loader, Playbook};
+use wellkept_playbook::run::{Options, Run, Stats};
+
+use super::adhoc::limits;
+use super::args::Reaching;
+use super::scene::{Stage, me};
+use super::show_play::line;
+use super::{bad, text};
+use crate::commands::{Context, default_data_dir};
+use crate::exit::Failure;
+use crate::say;
+
+/// ansible-playbook's code for a playbook with mistakes.
+const PARSER: u8 = 4;
+/// Its code for a file that is not there, and for others.
+const ERROR: u8 = 1;
+/// Its code for a run that a person broke off.
+const INTERRUPTED: u8 = 99;
+/// Hosts at once when nobody says.
+const FORKS: usize = 5;
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of ansible-playbook")]
+pub(crate) struct PlayArgs {
+    /// Playbooks.
+    #[arg(required = true)]
+    playbooks: Vec<PathBuf>,
+    #[command(flatten)]
+    reaching: Reaching,
+    /// Only tasks with these tags.
+    #[arg(short, long, value_name = "TAGS")]
+    tags: Vec<String>,
+    /// Not the tasks with these tags.
+    #[arg(long, value_name = "TAGS")]
+    skip_tags: Vec<String>,
+    /// Only say what would change.
+    #[arg(short = 'C', long)]
+    check: bool,
+    /// Show how files change.
+    #[arg(short = 'D', long)]
+    diff: bool,
+    /// Hosts at once. Default: 5, or what ansible.cfg says.
+    #[arg(short, long)]
+    forks: Option<usize>,
+    /// Begin at the task of this name.
+    #[arg(long, value_name = "NAME")]
+    start_at_task: Option<String>,
+    /// Run handlers even when a task has failed.
+    #[arg(long)]
+    force_handlers: bool,
+    /// Say which hosts are meant, and stop.
+    #[arg(long)]
+    list_hosts: bool,
+    /// Say which tasks would run, and stop.
+    #[arg(long)]
+    list_tasks: bool,
+    /// Say which tags there are, and stop.
+    #[arg(long)]
+    list_tags: bool,
+    /// Read everything and stop.
+    #[arg(long)]
+    syntax_check: bool,
+    /// Tell more; may be given again.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Facts are never kept between runs, so there is nothing to flush; taken for ansible-playbook's sake.
+    #[arg(long)]
+    flush_cache: bool,
+    /// Go on with the newest run of these playbooks that was stopped or killed; no step is done twice.
+    #[arg(long)]
+    resume: bool,
+    /// Never send the helper: plain commands only.
+    #[arg(long)]
+    no_helper: bool,
+    /// Where steps and results are recorded, when it is there. Default: as for `up`.
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+}
+
+pub(in crate::commands) async fn run(context: Context, args: PlayArgs) -> anyhow::Result<u8> {
+    let stage = Stage::new(context, &args.reaching)?;
+    let mut worst = 0;
+    for path in &args.playbooks {
+        let code = one(context, &stage, &args, path).await?;
+        if code != 0 {
+            worst = code;
+            break;
+        }
+    }
+    Ok(worst)
+}
+
+struct Read {
+    path: String,
+    scene: Scene,
+    loader: Loader,
+    book: Playbook,
+    options: Options,
+}
+
+async fn one(context: Context, stage: &Stage, args: &PlayArgs, path: &Path) -> anyhow::Result<u8> {
+    let read = read(context, stage, args, path)?;
+    if args.syntax_check || args.list_hosts || args.list_tasks || args.list_tags {
+        return Ok(listing(args, &read));
+    }
+    for (place, name) in &read.book.unsupported {
+        let said =
+            wellkept_model::Text::new("fleet.play.unsupported").with("place", place).with("module", name);
+        say::error(&text(context, &said));
+    }
+    perform(context, stage, args, read).await
+}
+
+fn read(context: Context, stage: &Stage, args: &PlayArgs, path: &Path) -> anyhow::Result<Read> {
+    if !path.exists() {
+        let shown = path.display();
+        return Err(Failure::new(ERROR, format!("[ERROR]: the playbook: {shown} could not be found")).into());
+    }
+    let full = std::path::absolute(path)?;
+    let folder = full.parent().unwrap_or(Path::new("/")).display().to_string();
+    let scene = stage.scene(context, &args.reaching, Some(folder))?;
+    let options = options(stage, args, &scene)?;
+    let mut loader = Loader::new(Rc::clone(&scene.engine), supported);
+    let said = |name: &str, usual: &[&str]| -> Vec<String> {
+        let said = stage.settings.files_of(name, ':');
+        let usual = usual.iter().map(|path| match path.strip_prefix("~/") {
+            Some(rest) => stage.home.join(rest),
+            None => PathBuf::from(path),
+        });
+        let all: Vec<PathBuf> = if said.is_empty() { usual.collect() } else { said };
+        all.iter().map(|path| path.display().to_string()).collect()
+    };
+    loader.roles_path =
+        said("roles_path", &["~/.ansible/roles", "/usr/share/ansible/roles", "/etc/ansible/roles"]);
+    loader.collections_path =
+        said("collections_path", &["~/.ansible/collections", "/usr/share/ansible/collections"]);
+    loader.lookups = vec!["pipe".to_owned()];
+    loader.extra.clone_from(&scene.extra);
+    let book = loader.playbook(&full.display().to_string());
+    let book = book
+        .map_err(|error| Failure::new(PARSER, wellkept_catalogue::harmless(&format!("[ERROR]: {error}"))))?;
+    Ok(Read { path: path.display().to_string(), scene, loader, book, options })
+}
+
+fn options(stage: &Stage, args: &PlayArgs, scene: &Scene) -> anyhow::Result<Options> {
+    let settings = &stage.settings;
+    let list = |given: &[String], name: &str| -> Vec<String> {
+        let said: Vec<String> = settings.get(name).map(str::to_owned).into_iter().collect();
+        let given = if given.is_empty() { &said } else { given };
+        let parts = given.iter().flat_map(|text| text.split(',')).map(|tag| tag.trim().to_owned());
+        parts.filter(|tag| !tag.is_empty()).collect()
+    };
+    let tags = list(&args.tags, "run_tags");
+    let defaults = Options::default();
+    let forks = args.forks.or_else(|| settings.number("forks").map(|n| n as usize));
+    Ok(Options {
+        check: args.check,
+        diff: args.diff || settings.flag("diff") == Some(true),
+        tags: if tags.is_empty() { defaults.tags.clone() } else { tags },
+        skip_tags: list(&args.skip_tags, "skip_tags"),
+        limit: limits(&args.reaching.limit)?,
+        start_at_task: args.start_at_task.clone(),
+        extra: scene.extra.clone(),
+        becomes: scene.defaults.becomes,
+        become_user: scene.defaults.become_user.clone(),
+        become_method: scene.defaults.become_method.clone(),
+        force_handlers: args.force_handlers || settings.flag("force_handlers") == Some(true),
+        forks: forks.unwrap_or(FORKS).max(1),
+        gather: settings.get("gathering") != Some("explicit"),
+        inject_facts: settings.flag("inject_facts_as_vars") != Some(false),
+        verbosity: args.verbose,
+        ..defaults
+    })
+}
+
+fn listing(args: &PlayArgs, read: &Read) -> u8 {
+    let Read { path, scene, book, options, .. } = read;
+    let mut lines = Vec::new();
+    if args.syntax_check {
+        lines.push(format!("\nplaybook: {path}"));
+    }
+    if args.list_hosts {
+        lines.extend(list_hosts(path, book, scene, &options.limit));
+    }
+    if args.list_tasks {
+        lines.extend(list_tasks(path, book, &options.tags, &options.skip_tags));
+    }
+    if args.list_tags {
+        lines.extend(list_tags(path, book, &options.tags, &options.skip_tags));
+    }
+    lines.iter().for_each(|text| line(text));
+    0
+}
+
+async fn perform(context: Context, stage: &Stage, args: &PlayArgs, read: Read) -> anyhow::Result<u8> {
+    let Read { path, scene, loader, book, options } = read;
+    let began = crate::clock::now().0;
+    let data_dir = args.data_dir.clone().unwrap_or_else(default_data_dir);
+    let named = std::path::absolute(&path)?.display().to_string();
+    // A look is no change: there is nothing to go on with.
+    let folder = journal::folder(&data_dir).filter(|_| !options.check);
+    let journal = match (folder, args.resume) {
+        (Some(folder), true) => Some(Journal::resume(&folder, &named).map_err(bad)?),
+        (Some(folder), false) => Some(Journal::new(&folder, &named, began)?),
+        (None, true) => return Err(bad(super::word(context, "fleet.resume.no_data_dir")).into()),
+        (None, false) => None,
+    };
+    let exe = std::env::current_exe()?;
+    let pool = Arc::new(stage.pool()?);
+    let hands = Arc::new(Hands::new(pool, Arc::clone(&stage.terminal) as _, &exe, args.no_helper));
+    let engine = Rc::clone(&scene.engine);
+    seed(&engine);
+    let assigner = Assigner { engine: Rc::clone(&engine), defaults: scene.defaults };
+    let run = Run::new(engine, loader, book, scene.inventory, options);
+    let mut say = |text: &str| line(text);
+    let now = || crate::clock::now().0;
+    let mut player = Player { run, assigner, hands, journal, now_ms: &now, say: &mut say };
+    let code = match player.play().await? {
+        Ended::Interrupted => INTERRUPTED,
+        Ended::Done(code) => {
+            if let Some(journal) = &mut player.journal {
+                journal.over(code)?;
+            }
+            code
+        }
+    };
+    keep(&data_dir, &path, player.run.stats(), code, began);
+    Ok(code)
+}
+
+/// Lets `random` and its like differ from run to run.
+fn seed(engine: &wellkept_playbook::template::Engine) {
+    let mut random = [0; 8];
+    // Without random numbers of the system the clock has to do: nothing secret hangs on it.
+    let fresh = getrandom::fill(&mut random).map(|()| u64::from_ne_bytes(random));
+    engine.randomness.set(fresh.unwrap_or_else(|_| crate::clock::now_ns().unsigned_abs()) | 1);
+}
+
+/// A run is recorded where a data directory is; that it cannot be does not change what was done.
+fn keep(
+    data_dir: &Path,
+    path: &str,
+    stats: &std::collections::BTreeMap<String, Stats>,
+    code: u8,
+    began: i64,
+) {
+    let Some(records) = Records::of(data_dir) else { return };
+    let mut kept = record("play", &[path.to_owned()], "", &me(), began);
+    kept.ended_ms = crate::clock::now().0;
+    kept.exit = code;
+    kept.hosts = stats
+        .iter()
+        .map(|(host, stats)| HostRecord {
+            host: host.clone(),
+            status: match (stats.unreachable, stats.failed) {
+                (0, 0) => "ok",
+                (0, _) => "failed",
+                _ => "unreachable",
+            }
+            .to_owned(),
+            exit: None,
+            note: Some(format!(
+                "ok={} changed={} unreachable={} failed={} skipped={} rescued={} ignored={}",
+                stats.ok,
+                stats.changed,
+                stats.unreachable,
+                stats.failed,
+                stats.skipped,
+                stats.rescued,
+                stats.ignored
+            )),
+            stdout: String::new(),
+            stderr: String::new(),
+            took_ms: 0,
+        })
+        .collect();
+    if let Err(error) = records.put(&kept) {
+        say::error(&error.to_string());
+    }
+}
