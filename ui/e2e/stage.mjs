@@ -16,7 +16,7 @@ import { launch } from "./browser.mjs";
 import { until } from "./harness.mjs";
 
 /** How long the product may take for something that we wait for. */
-export const PATIENCE_MS = 40_000;
+export const PATIENCE_MS = 90_000;
 /** As long as the name of a service may be. */
 export const LONG = "warehouse-synchronisation-worker-with-the-longest-name-possible";
 const SETTING = "GREETING=hello\n";
