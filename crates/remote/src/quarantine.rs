@@ -57,6 +57,7 @@ fn aside(path: &str, sha256: &str, data_dir: &Path) -> Result<bool, PlaceError> 
     DirBuilder::new().recursive(true).mode(0o700).create(data_dir.join(FOLDER))?;
     write(&content, &copy.content)?;
     write(&owner, format!("{} {} {:o}\n{path}\n", copy.uid, copy.gid, copy.mode).as_bytes())?;
+    fs::File::open(data_dir.join(FOLDER))?.sync_all()?;
     place.remove()?;
     Ok(true)
 }
