@@ -15,12 +15,18 @@ mod find;
 mod get_url;
 mod git;
 mod group;
+mod ini_file;
+mod inventory;
+mod iptables;
+mod known_hosts;
 mod lineinfile;
 mod package;
 mod pip;
 mod replace;
+mod repository;
 mod script;
 pub(crate) mod slurp;
+mod settings;
 mod stat;
 mod systemd;
 mod tempfile;
@@ -67,4 +73,23 @@ pub(crate) const KNOWN: &[ModuleSpec] = &[
     apt::SPEC,
     package::PACKAGE,
     package::DNF,
+    known_hosts::SPEC,
+    known_hosts::AUTHORIZED,
+    ini_file::SPEC,
+    settings::SYSCTL,
+    settings::MODPROBE,
+    settings::HOSTNAME,
+    settings::TIMEZONE,
+    settings::LOCALE_GEN,
+    settings::ALTERNATIVES,
+    settings::DEBCONF,
+    iptables::SPEC,
+    iptables::UFW,
+    iptables::FIREWALLD,
+    inventory::PACKAGES,
+    inventory::SERVICES,
+    inventory::REBOOT,
+    repository::REPOSITORY,
+    repository::KEY,
+    repository::DEB822,
 ];
