@@ -220,7 +220,9 @@ fn normal(value: &Value, within: &str) -> Value {
         Value::String(text) => {
             let text = STAMP.replace_all(text, ".PID.DATE~");
             let text = TEMP.replace_all(&text, "$$TMP");
-            let text = text.replace("Unexpected AnsibleActionFail error: ", "");
+            let text = text
+                .replace("/usr/local/bin/git", "/usr/bin/git")
+                .replace("Unexpected AnsibleActionFail error: ", "");
             let legacy = text.replace("(ansible.legacy.", "(").replace("(ansible.builtin.", "(");
             BOOLEANS.replace_all(&legacy, "Valid booleans").into_owned().into()
         }

@@ -69,16 +69,18 @@ pub(crate) const SPEC: ModuleSpec = ModuleSpec::new("iptables", ARGS, run).rules
 ]);
 
 /// The words of a rule, in the order in which Ansible writes them.
+#[expect(clippy::too_many_lines, reason = "a flat list of options in a fixed order")]
 fn rule(task: &Task<'_>, jump: Option<&str>, version: &str) -> Vec<String> {
     let args = &task.args;
     let mut out: Vec<String> = Vec::new();
     let mut push = |words: &[&str]| out.extend(words.iter().map(|word| (*word).to_owned()));
-    let signed = |push: &mut dyn FnMut(&[&str]), option: &str, value: Option<&str>| match value {
-        Some(value) => match value.strip_prefix('!') {
-            Some(not) => push(&["!", option, not]),
-            None => push(&[option, value]),
-        },
-        None => {}
+    let signed = |push: &mut dyn FnMut(&[&str]), option: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            match value.strip_prefix('!') {
+                Some(not) => push(&["!", option, not]),
+                None => push(&[option, value]),
+            }
+        }
     };
     let text = |name: &str| args.filled(name);
     for (name, option) in [("protocol", "-p"), ("source", "-s"), ("destination", "-d")] {

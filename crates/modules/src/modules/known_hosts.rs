@@ -99,8 +99,8 @@ fn known(task: &mut Task<'_>) -> Done {
     }
     let change = replace || (state == "present") != found;
     if task.check() {
-        result.insert("changed".into(), change.into());
-        return Ok(result);
+        let diff = result.remove("diff").unwrap_or_default();
+        return Ok(map([("changed", change.into()), ("diff", diff)]));
     }
     if found && key.is_none() && state == "absent" {
         let ran = task.run([keygen.as_str(), "-R", &host, "-f", &path])?;

@@ -8,6 +8,7 @@ mod copy;
 mod copy_place;
 mod copy_remote;
 mod cron;
+mod docker;
 mod facts;
 mod file;
 mod file_times;
@@ -20,6 +21,7 @@ mod inventory;
 mod iptables;
 mod known_hosts;
 mod lineinfile;
+mod mount;
 mod package;
 mod pip;
 mod replace;
@@ -92,4 +94,11 @@ pub(crate) const KNOWN: &[ModuleSpec] = &[
     repository::REPOSITORY,
     repository::KEY,
     repository::DEB822,
+    mount::SPEC,
+    mount::ACL,
+    mount::CAPABILITIES,
+    mount::PAM_LIMITS,
+    docker::CONTAINER,
+    docker::IMAGE,
+    docker::NETWORK,
 ];

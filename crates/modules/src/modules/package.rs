@@ -90,6 +90,7 @@ fn installed(task: &Task<'_>, name: &str) -> Result<bool> {
     Ok(rpm(task, &["-q", "--", name])?.rc == 0 || rpm(task, &["-q", "--whatprovides", "--", name])?.rc == 0)
 }
 
+#[expect(clippy::too_many_lines, reason = "one decision after the other, each of a few lines")]
 fn dnf(task: &mut Task<'_>) -> Done {
     let args = &task.args;
     let program = ["dnf5", "dnf", "dnf-3", "yum"].iter().find_map(|name| task.find(name));

@@ -239,8 +239,8 @@ fn create(task: &Task<'_>, name: &str, said: &mut Said) -> Result<()> {
     if let Some(home) = args.text("home") {
         let parent = files::dirname(home);
         if args.flag("create_home") && !Path::new(parent).is_dir() {
-            fs::create_dir_all(parent)
-                .map_err(|error| Fail::caused(format!("Could not create {parent}"), &error))?;
+            let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+            make_home(task, home, own)?;
         }
         push(&["-d", home]);
     }
