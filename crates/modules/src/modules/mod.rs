@@ -3,11 +3,13 @@
 mod apt;
 mod assemble;
 mod blockinfile;
+mod certificates;
 mod command;
 mod copy;
 mod copy_place;
 mod copy_remote;
 mod cron;
+mod databases;
 mod docker;
 mod facts;
 mod file;
@@ -101,4 +103,13 @@ pub(crate) const KNOWN: &[ModuleSpec] = &[
     docker::CONTAINER,
     docker::IMAGE,
     docker::NETWORK,
+    databases::ALL[0],
+    databases::ALL[1],
+    databases::ALL[2],
+    databases::ALL[3],
+    databases::ALL[4],
+    databases::ALL[5],
+    certificates::ALL[0],
+    certificates::ALL[1],
+    certificates::ALL[2],
 ];
