@@ -76,6 +76,20 @@ impl Host {
 }
 
 #[test]
+fn names_of_arguments_can_be_checked_before_anything_runs() {
+    let spec = wellkept_modules::find("systemd_service").unwrap();
+    assert_eq!(spec.unknown(&["name", "unit", "daemon-reload"]), None);
+    let said = spec.unknown(&["name", "stat"]).unwrap();
+    assert!(
+        said.starts_with(
+            "Unsupported parameters for (systemd) module: stat. Supported parameters include: daemon_reexec"
+        ),
+        "{said}"
+    );
+    assert!(wellkept_modules::find("nope").is_none());
+}
+
+#[test]
 fn ping_answers() {
     let host = Host::new(&[], &[]);
     assert_eq!(host.go("ping", json!({}), false)["ping"], json!("pong"));
@@ -113,8 +127,10 @@ fn apt_installs_what_is_missing_and_removes_what_is_there() {
 
 #[test]
 fn package_picks_the_manager_of_the_host() {
-    let host =
-        Host::new(&[("usr/bin/apt-get", "")], &[("dpkg-query", ""), ("apt-get", "echo 1 newly installed")]);
+    let host = Host::new(
+        &[("usr/bin/apt-get", "")],
+        &[("dpkg-query", ""), ("apt-get", "echo '0 upgraded, 1 newly installed, 0 to remove'")],
+    );
     assert!(host.changed("package", json!({"name": "x", "state": "present"})));
     assert!(host.called().last().unwrap().ends_with("install x"));
     let host = Host::new(&[], &[]);
