@@ -90,6 +90,18 @@ fn names_of_arguments_can_be_checked_before_anything_runs() {
 }
 
 #[test]
+fn a_rendered_template_is_put_in_its_place_and_stays() {
+    let host = Host::new(&[], &[]);
+    let dest = host.at("etc");
+    let args =
+        json!({"src": "x.conf", "dest": dest, "content": "a = 1\n", "mode": "0640", "trim_blocks": true});
+    assert!(host.changed("template", args.clone()));
+    assert_eq!(host.text("etc/x.conf"), "a = 1\n");
+    assert!(!host.changed("template", args));
+    assert_eq!(host.go("template", json!({"src": "x", "dest": dest}), false)["failed"], json!(true));
+}
+
+#[test]
 fn ping_answers() {
     let host = Host::new(&[], &[]);
     assert_eq!(host.go("ping", json!({}), false)["ping"], json!("pong"));

@@ -50,6 +50,7 @@ pub(crate) const KNOWN: &[ModuleSpec] = &[
     script::RAW,
     script::SCRIPT,
     copy::SPEC,
+    copy::TEMPLATE,
     file::SPEC,
     stat::SPEC,
     lineinfile::SPEC,
