@@ -15,6 +15,7 @@ mod facts;
 mod file;
 mod file_times;
 mod find;
+mod firewall;
 mod get_url;
 mod git;
 mod group;
@@ -89,8 +90,8 @@ pub(crate) const KNOWN: &[ModuleSpec] = &[
     settings::ALTERNATIVES,
     settings::DEBCONF,
     iptables::SPEC,
-    iptables::UFW,
-    iptables::FIREWALLD,
+    firewall::UFW,
+    firewall::FIREWALLD,
     inventory::PACKAGES,
     inventory::SERVICES,
     inventory::REBOOT,
@@ -104,12 +105,12 @@ pub(crate) const KNOWN: &[ModuleSpec] = &[
     docker::CONTAINER,
     docker::IMAGE,
     docker::NETWORK,
-    databases::ALL[0],
-    databases::ALL[1],
-    databases::ALL[2],
-    databases::ALL[3],
-    databases::ALL[4],
-    databases::ALL[5],
+    databases::postgresql::DB,
+    databases::postgresql::USER,
+    databases::postgresql::QUERY,
+    databases::mysql::DB,
+    databases::mysql::USER,
+    databases::mysql::QUERY,
     certificates::ALL[0],
     certificates::ALL[1],
     certificates::ALL[2],
