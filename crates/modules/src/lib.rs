@@ -18,5 +18,5 @@ mod spec;
 pub use call::{Call, NoFiles, Source, SourceEntry, SourceKind};
 pub use context::Context;
 pub use modules::slurp::fetched;
-pub use run::{known, run};
+pub use run::{find, known, run};
 pub use spec::{Arg, FILE_ARGS, Kind, ModuleSpec, Preset, Rule};

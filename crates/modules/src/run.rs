@@ -15,12 +15,15 @@ pub fn known() -> &'static [ModuleSpec] {
     KNOWN
 }
 
+/// The module with this short name (or one of its other names), so that arguments can be checked before the first task.
+pub fn find(name: &str) -> Option<&'static ModuleSpec> {
+    KNOWN.iter().find(|spec| spec.name == name || spec.also.contains(&name))
+}
+
 /// Runs one module. The result is Ansible's result map: `changed`, `failed`, `msg`, `rc`, `stdout`, `diff`, … as
 /// ansible-core 2.19 gives it. Failures are results too.
 pub fn run(call: &Call, source: &dyn Source, ctx: &mut Context) -> Map<String, Value> {
-    let Some(spec) =
-        KNOWN.iter().find(|spec| spec.name == call.module || spec.also.contains(&call.module.as_str()))
-    else {
+    let Some(spec) = find(&call.module) else {
         let known: Vec<&str> = KNOWN.iter().map(|spec| spec.name).collect();
         let msg = format!("The module {} is not one of: {}", call.module, known.join(", "));
         return Fail::new(msg).into_map();

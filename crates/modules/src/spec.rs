@@ -254,6 +254,11 @@ impl ModuleSpec {
         self
     }
 
+    /// What is wrong with these names of arguments: unknown ones, beside those that are accepted.
+    pub fn unknown(&self, names: &[&str]) -> Option<String> {
+        crate::base::check::unknown(self, names)
+    }
+
     /// All arguments, common ones included.
     pub fn all_args(&self) -> impl Iterator<Item = &'static Arg> + use<> {
         let common = if self.file_args { FILE_ARGS } else { &[] };

@@ -48,18 +48,33 @@ pub(crate) fn check(
             values.insert(arg.name.to_owned(), given.get(*alias).cloned().unwrap_or_default());
         }
     }
-    let unsupported = || {
-        let named: Vec<&str> = unknown.iter().map(String::as_str).collect();
-        let message = format!("{}. Supported parameters include: {}.", named.join(", "), accepted(&args));
-        format!("Unsupported parameters for ({}) module: {message}", spec.name)
-    };
     if let Some(first) = problem(spec.rules, &args, &mut values, expand) {
         return Err(Fail::new(first));
     }
     if !unknown.is_empty() {
-        return Err(Fail::new(unsupported()));
+        let named: Vec<&str> = unknown.iter().map(String::as_str).collect();
+        return Err(Fail::new(unsupported(spec, &named)));
     }
     Ok((Args::new(values), warnings))
+}
+
+/// What is said of unknown names.
+fn unsupported(spec: &ModuleSpec, names: &[&str]) -> String {
+    let args: Vec<&Arg> = spec.all_args().collect();
+    let message = format!("{}. Supported parameters include: {}.", names.join(", "), accepted(&args));
+    format!("Unsupported parameters for ({}) module: {message}", spec.name)
+}
+
+/// The same before the task runs, when only names are known.
+pub(crate) fn unknown(spec: &ModuleSpec, names: &[&str]) -> Option<String> {
+    let known = |name: &str| {
+        name.starts_with(ENGINES)
+            || name == DECRYPT
+            || spec.all_args().any(|arg| arg.name == name || arg.aliases.contains(&name))
+    };
+    let mut unknown: Vec<&str> = names.iter().copied().filter(|name| !known(name)).collect();
+    unknown.sort_unstable();
+    (!unknown.is_empty()).then(|| unsupported(spec, &unknown))
 }
 
 /// Accepted names, then their aliases in brackets.

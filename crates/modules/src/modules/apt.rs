@@ -188,9 +188,15 @@ fn idle(out: &str) -> bool {
         "The following packages will be upgraded:",
         "The following packages will be DOWNGRADED:",
     ];
-    let counts = out.lines().any(|line| line.starts_with("0 upgraded, 0 newly installed, 0 to remove"));
-    (counts || out.trim().is_empty() || out.contains("0 upgraded"))
-        && !SAYINGS.iter().any(|saying| out.contains(saying))
+    let counts = |line: &str| {
+        let parts = line.split([',', '.']).flat_map(|part| part.split(" and "));
+        let counted = parts.filter(|part| !part.contains("not upgraded"));
+        line.contains(" upgraded, ")
+            && counted
+                .filter_map(|part| part.split_whitespace().next())
+                .any(|n| n.parse::<u64>().is_ok_and(|n| n > 0))
+    };
+    !out.lines().any(|line| line.starts_with("Del ") || counts(line) || SAYINGS.contains(&line.trim_end()))
 }
 
 /// Runs apt-get with the policy that the task sets for services, and tells what it said.

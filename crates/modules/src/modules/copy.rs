@@ -34,6 +34,47 @@ pub(crate) const ARGS: &[Arg] = &[
 
 pub(crate) const SPEC: ModuleSpec = ModuleSpec::new("copy", ARGS, run).with_file_args();
 
+/// What `template` takes besides; the controller has used these when it rendered.
+const TEMPLATE_ARGS: &[Arg] = &[
+    path("src"),
+    text("_original_basename"),
+    raw("content").secret(),
+    path("dest"),
+    flag("backup", false),
+    flag("force", true),
+    text("validate"),
+    flag("follow", false),
+    text("newline_sequence").or("\n").one_of(&["\n", "\r", "\r\n", "\\n", "\\r", "\\r\\n"]),
+    text("block_start_string"),
+    text("block_end_string"),
+    text("variable_start_string"),
+    text("variable_end_string"),
+    text("comment_start_string"),
+    text("comment_end_string"),
+    flag("trim_blocks", true),
+    flag("lstrip_blocks", false),
+    text("output_encoding").or("utf-8"),
+];
+
+/// `template`: the controller sends the rendered text as `content`; `src` names the file when `dest` is a folder.
+pub(crate) const TEMPLATE: ModuleSpec = ModuleSpec::new("template", TEMPLATE_ARGS, template).with_file_args();
+
+fn template(task: &mut Task<'_>) -> Done {
+    let (src, dest) = (task.args.or_empty("src").to_owned(), task.args.or_empty("dest").to_owned());
+    if src.is_empty() || dest.is_empty() {
+        return fail("src and dest are required");
+    }
+    if !task.args.has("content") {
+        return fail(format!("{src} comes without its rendered text"));
+    }
+    let name = task.args.filled("_original_basename").unwrap_or(files::basename(&src)).to_owned();
+    let dest =
+        if dest.ends_with('/') || Path::new(&dest).is_dir() { files::join(&dest, &name) } else { dest };
+    task.args.set("dest", dest);
+    task.args.set("src", Value::Null);
+    run(task)
+}
+
 /// One thing to copy, with its name below `dest`.
 struct Piece {
     /// What the controller calls it.

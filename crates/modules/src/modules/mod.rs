@@ -3,24 +3,35 @@
 mod apt;
 mod assemble;
 mod blockinfile;
+mod certificates;
 mod command;
 mod copy;
 mod copy_place;
 mod copy_remote;
 mod cron;
+mod databases;
+mod docker;
 mod facts;
 mod file;
 mod file_times;
 mod find;
+mod firewall;
 mod get_url;
 mod git;
 mod group;
+mod ini_file;
+mod inventory;
+mod iptables;
+mod known_hosts;
 mod lineinfile;
+mod mount;
 mod package;
 mod pip;
 mod replace;
+mod repository;
 mod script;
 pub(crate) mod slurp;
+mod settings;
 mod stat;
 mod systemd;
 mod tempfile;
@@ -40,6 +51,7 @@ pub(crate) const KNOWN: &[ModuleSpec] = &[
     script::RAW,
     script::SCRIPT,
     copy::SPEC,
+    copy::TEMPLATE,
     file::SPEC,
     stat::SPEC,
     lineinfile::SPEC,
@@ -67,4 +79,39 @@ pub(crate) const KNOWN: &[ModuleSpec] = &[
     apt::SPEC,
     package::PACKAGE,
     package::DNF,
+    known_hosts::SPEC,
+    known_hosts::AUTHORIZED,
+    ini_file::SPEC,
+    settings::SYSCTL,
+    settings::MODPROBE,
+    settings::HOSTNAME,
+    settings::TIMEZONE,
+    settings::LOCALE_GEN,
+    settings::ALTERNATIVES,
+    settings::DEBCONF,
+    iptables::SPEC,
+    firewall::UFW,
+    firewall::FIREWALLD,
+    inventory::PACKAGES,
+    inventory::SERVICES,
+    inventory::REBOOT,
+    repository::REPOSITORY,
+    repository::KEY,
+    repository::DEB822,
+    mount::SPEC,
+    mount::ACL,
+    mount::CAPABILITIES,
+    mount::PAM_LIMITS,
+    docker::CONTAINER,
+    docker::IMAGE,
+    docker::NETWORK,
+    databases::postgresql::DB,
+    databases::postgresql::USER,
+    databases::postgresql::QUERY,
+    databases::mysql::DB,
+    databases::mysql::USER,
+    databases::mysql::QUERY,
+    certificates::ALL[0],
+    certificates::ALL[1],
+    certificates::ALL[2],
 ];
