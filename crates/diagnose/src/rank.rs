@@ -96,6 +96,7 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::AddressConflict
         | CauseKind::LogFlood
         | CauseKind::Hang
+        | CauseKind::Throttled
         | CauseKind::WrongAnswers => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)

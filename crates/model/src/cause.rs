@@ -118,13 +118,15 @@ pub enum CauseKind {
     LogFlood,
     /// The process exists but makes no progress.
     Hang,
+    /// A network link passes less traffic than it should.
+    Throttled,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 57] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -180,6 +182,7 @@ impl CauseKind {
         Self::AddressConflict,
         Self::LogFlood,
         Self::Hang,
+        Self::Throttled,
         Self::Unknown,
     ];
 
@@ -242,6 +245,7 @@ impl CauseKind {
             Self::AddressConflict => "address_conflict",
             Self::LogFlood => "log_flood",
             Self::Hang => "hang",
+            Self::Throttled => "throttled",
             Self::Unknown => "unknown",
         }
     }
