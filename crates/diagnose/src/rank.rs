@@ -101,6 +101,7 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::AddressConflict
         | CauseKind::LogFlood
         | CauseKind::Hang
+        | CauseKind::Throttled
         | CauseKind::WrongAnswers
         | CauseKind::LockContention
         | CauseKind::Deadlock

@@ -615,3 +615,39 @@ fn what_lies_beside_services_is_checked() {
     check("dependencies: { p: { http: ftp://x } }", "keep.is_value", "http");
     check("dependencies: { p: { http: http://x, fallback: { on: a } } }", "keep.missing_key", "off");
 }
+
+#[test]
+fn what_is_declared_about_the_host_is_checked() {
+    let db = "services: { db: { pidfile: /run/db.pid } }\n";
+    let check = |line: &str, key: &str, help: &str| {
+        let errors = parse("k.yml", &format!("{db}{line}\n")).unwrap_err();
+        let first = &errors.problems[0];
+        assert_eq!((first.message.key.as_str(), first.line), (key, 2), "{errors}");
+        assert!(errors.to_string().contains(help), "{errors}");
+    };
+    check("certificates: { c: { connect: x:1 } }", "keep.missing_key", "service");
+    check(
+        "certificates: { c: { service: db, connect: \"https://x\" } }",
+        "keep.is_value",
+        "www.example.org:443",
+    );
+    check("jobs: { j: { crontab: /etc/crontab } }", "keep.job_place", "crontab");
+    check("jobs: { j: { crontab: /c, line: hello } }", "keep.is_value", "crontab");
+    check("jobs: { j: { timer: x.service } }", "keep.is_value", ".timer");
+    check("jobs: { j: { trace: /t } }", "keep.missing_key", "15m");
+    check("jobs: { j: { timer: x.timer, may: reconfigure } }", "keep.may_without_means", "reconfigure");
+    check("knobs: { other: { more_cpu: x } }", "keep.unknown_service", "names of services");
+    check("knobs: { db: { may: reconfigure } }", "keep.may_without_means", "reconfigure");
+    check("knobs: { db: { log_rate: fast } }", "keep.is_value", "MiB");
+    check("progress: { db: { file: /x } }", "keep.missing_key", "15m");
+    check("time_sync: { service: chrony }", "keep.unknown_service", "service");
+    check("filesystems: { /data: { mounted: ro } }", "keep.is_value", "rw");
+    check("filesystems: { /data: { mount: mount /data } }", "keep.missing_key", "rw");
+    check("networks: { n: { routes: [10.0.0.0/8] } }", "keep.is_value", "via");
+    check("networks: { n: { links: { eth0: { mtu: 0 } } } }", "keep.is_value", "65536");
+    check("security: { logins: { block_for: 10m } }", "keep.missing_key", "path");
+    check("security: { logins: { log: /l, never_block: [10.0.0.0/40] } }", "keep.is_value", "10.0.0.0/8");
+    check("security: { logins: { log: /l, failures: 1 } }", "keep.is_value", "3");
+    check("security: { scan: { folders: [uploads] } }", "keep.is_value", "path");
+    check("security: { firewall: {} }", "keep.unknown_key", "logins");
+}

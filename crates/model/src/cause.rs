@@ -152,13 +152,15 @@ pub enum CauseKind {
     VersionMismatch,
     /// A data file of the component is damaged.
     CorruptedData,
+    /// A network link passes less traffic than it should.
+    Throttled,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 73] = [
+    pub const ALL: [Self; 74] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -231,6 +233,7 @@ impl CauseKind {
         Self::KeyExpired,
         Self::VersionMismatch,
         Self::CorruptedData,
+        Self::Throttled,
         Self::Unknown,
     ];
 
@@ -316,6 +319,7 @@ impl CauseKind {
             Self::KeyExpired => "key_expired",
             Self::VersionMismatch => "version_mismatch",
             Self::CorruptedData => "corrupted_data",
+            Self::Throttled => "throttled",
             Self::Unknown => "unknown",
         }
     }

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use wellkept_model::{EntityId, EntityKind, Finding, Incident, IncidentStatus, TimestampMs, Topology};
+use wellkept_model::{
+    EntityId, EntityKind, Finding, FindingKind, Incident, IncidentStatus, TimestampMs, Topology,
+};
 
 /// Two findings with a shared dependency join when they begin within this time of each other.
 const TOGETHER: Duration = Duration::from_secs(30);
@@ -27,6 +29,9 @@ fn related(a: &Finding, b: &Finding, topology: &Topology) -> bool {
     if x == y {
         return true;
     }
+    if is_one_offence(a, b) || is_one_offence(b, a) {
+        return true;
+    }
     if x.kind == EntityKind::Network && y.kind == EntityKind::Network {
         // Two ends of one link are often in two namespaces.
         return apart <= TOGETHER;
@@ -42,6 +47,35 @@ fn related(a: &Finding, b: &Finding, topology: &Topology) -> bool {
     apart <= TOGETHER && below_x.keys().any(|e| shared(&e))
 }
 
+/// A login that succeeded, and the attempts before it from the same address.
+fn is_one_offence(login: &Finding, attempts: &Finding) -> bool {
+    login.key.kind == FindingKind::LoginSuspicious
+        && attempts.key.kind == FindingKind::LoginsFailing
+        && login.key.subject == attempts.key.entity.name
+}
+
 fn distance(a: TimestampMs, b: TimestampMs) -> Duration {
     a.since(b).max(b.since(a))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{finding, incident};
+
+    fn about(kind: FindingKind, entity: EntityId, subject: &str) -> Finding {
+        let mut found = finding("a", kind);
+        (found.key.entity, found.key.subject) = (entity, subject.to_owned());
+        found
+    }
+
+    #[test]
+    fn a_login_joins_the_attempts_from_its_own_address_only() {
+        let address = |a: &str| about(FindingKind::LoginsFailing, EntityId::new(EntityKind::Address, a), "");
+        let ann = EntityId::new(EntityKind::Account, "ann");
+        let login = about(FindingKind::LoginSuspicious, ann, "203.0.113.9");
+        let joined = |a: &str| joins(&login, &incident(vec![address(a)]), &Topology::default());
+        assert_eq!([joined("203.0.113.9"), joined("203.0.113.8")], [true, false]);
+        assert!(joins(&address("203.0.113.9"), &incident(vec![login.clone()]), &Topology::default()));
+    }
 }

@@ -178,9 +178,14 @@ mod tests {
             std::thread::yield_now();
         };
         for child in &mut two {
-            let ended = Command::new("pkill").args(["-KILL", "-s", &child.id().to_string()]).status();
-            assert!(ended.expect("it can be started").success());
+            let session = child.id().to_string();
+            let kill = || Command::new("pkill").args(["-KILL", "-s", &session]).status().expect("started");
+            assert!(kill().success());
             child.wait().expect("it is ours");
+            // One that was born while the others were ended.
+            while kill().success() {
+                std::thread::yield_now();
+            }
         }
         assert!(seen.1.is_some_and(|at| now.since(at) < Duration::from_secs(60)));
     }

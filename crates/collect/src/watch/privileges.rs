@@ -13,15 +13,14 @@ use wellkept_model::TimestampMs;
 use wellkept_model::keep::Privileges;
 use wellkept_model::observe::{GainedSeen, GainedWay};
 
-use super::{Shared, pause};
+use super::{Shared, rest};
 use crate::accounts::Accounts;
 use crate::clock;
 use crate::facts::kept::{read_kept, sha256_hex};
 use crate::source::read_once;
 
-/// Time between two looks, and how much longer than a look it is at least: 0.2 % of a core.
+/// Shortest time between two looks.
 const EVERY: Duration = Duration::from_secs(5);
-const REST: u32 = 500;
 /// Entries of all folders, and how deep they may lie.
 const ENTRIES_MAX: usize = 100_000;
 const DEPTH_MAX: usize = 12;
@@ -44,7 +43,7 @@ pub(super) async fn watch(shared: Shared, declared: Privileges) {
         let Ok((after, gained, cost)) = work.await else { return };
         rights = after;
         shared.lock().security.gained = gained;
-        pause(EVERY.max(cost * REST), &mut closely).await;
+        rest(EVERY, cost, &mut closely).await;
     }
 }
 
@@ -71,8 +70,6 @@ impl Rights {
         rights.extend(declared.folders.iter().flat_map(|f| setuid(f)));
         let first = self.first.get_or_insert_with(|| rights.clone());
         let mut gained: BTreeSet<Right> = rights.difference(first).cloned().collect();
-        // A file of rules that was changed and is as before again has lost nothing by that.
-        gained.retain(|(way, name, what)| *way != GainedWay::Setuid || !name.is_empty() && !what.is_empty());
         gained.extend(roots(&self.text("etc/passwd"), &declared.roots));
         self.since.retain(|right, _| gained.contains(right));
         let told = gained.into_iter().take(GAINED_MAX).map(|right| {

@@ -15,7 +15,7 @@ use wellkept_model::TimestampMs;
 use wellkept_model::keep::Scan;
 use wellkept_model::observe::MalwareSeen;
 
-use super::{Shared, pause};
+use super::{Shared, rest};
 use crate::clock;
 use crate::facts::kept::sha256_hex;
 
@@ -29,8 +29,6 @@ const BYTES_MAX: u64 = 64 << 20;
 const FILE_MAX: u64 = 25 << 20;
 /// Files that are told.
 const FOUND_MAX: usize = 100;
-/// How much longer than a look the time until the next one is: a look costs 0.2 % of a core.
-const REST: u32 = 500;
 /// Longest wait for clamd.
 const CLAMD_WITHIN: Duration = Duration::from_secs(20);
 /// A file that has the pattern is no longer than this, says its specification.
@@ -59,8 +57,8 @@ pub(super) async fn watch(shared: Shared, declared: Scan) {
             security.problems.retain(|p| !p.starts_with("clamd"));
             security.problems.extend(scanner.problem.clone());
         }
-        let every = if scanner.unfinished { super::CLOSE } else { declared.every.max(cost * REST) };
-        pause(every, &mut closely).await;
+        let every = if scanner.unfinished { super::CLOSE } else { declared.every };
+        rest(every, cost, &mut closely).await;
     }
 }
 

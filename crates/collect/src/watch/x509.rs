@@ -199,4 +199,26 @@ mod tests {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
     }
+
+    #[test]
+    fn no_cut_and_no_flipped_bit_of_a_real_certificate_breaks_anything() {
+        use tokio_rustls::rustls::pki_types::CertificateDer;
+        use tokio_rustls::rustls::pki_types::pem::PemObject;
+        let made = std::process::Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "/dev/null", "-subj", "/CN=x"])
+            .args(["-days", "9", "-addext", "subjectAltName=DNS:www.test,IP:::1"])
+            .output()
+            .expect("openssl is there");
+        let der = CertificateDer::from_pem_slice(&made.stdout).expect("a certificate").to_vec();
+        let names = parse(&der).expect("read").names;
+        assert_eq!(names, ["www.test", "::1"]);
+        for at in 0..der.len() {
+            assert_eq!(parse(&der[..at]), None, "cut at {at}");
+            for bit in [0x01, 0x80] {
+                let mut bad = der.clone();
+                bad[at] ^= bit;
+                parse(&bad);
+            }
+        }
+    }
 }

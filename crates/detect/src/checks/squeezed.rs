@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use wellkept_model::observe::ServiceSeen;
+use wellkept_model::observe::{HealthSeen, ServiceSeen};
 use wellkept_model::{EntityId, Finding, FindingKind, Severity, Text, TimestampMs};
 
 use super::{finding, seen_in};
@@ -14,6 +14,8 @@ const WINDOW: Duration = Duration::from_secs(15);
 /// Share of the periods in which the service was held back, and the fewest periods, from which it counts.
 const SHARE_MIN: f64 = 0.3;
 const PERIODS_MIN: u64 = 20;
+/// A health check that takes this long suffers, milliseconds.
+const SLOW_MS: u64 = 250;
 /// How long it must last, milliseconds.
 const THROTTLED_HOLD_MS: u64 = 5_000;
 /// How long a kill is told.
@@ -72,7 +74,10 @@ impl Squeezed {
             return None;
         }
         let (entity, kind) = (EntityId::service(name), FindingKind::CpuThrottled);
-        let mut f = finding(entity, kind, "", Severity::Warning, round.now, round.now);
+        // A batch job may live behind its quota: that is worth an incident only when its checks suffer.
+        let suffers = |h: &HealthSeen| h.service == name && (h.failure.is_some() || h.took_ms >= SLOW_MS);
+        let severity = if round.seen.health.iter().any(suffers) { Severity::Warning } else { Severity::Info };
+        let mut f = finding(entity, kind, "", severity, round.now, round.now);
         f.hold_ms = THROTTLED_HOLD_MS;
         let text = Text::new("evidence.cpu_throttled").with("throttled", throttled).with("periods", periods);
         let query =
@@ -181,5 +186,19 @@ mod tests {
         }
         assert!(!throttled(&mut w, 1240, 930), "it is over");
         assert!(!throttled(&mut w, 5, 5), "another group has counters of its own");
+    }
+
+    #[test]
+    fn a_service_behind_its_quota_is_only_worth_knowing_until_its_checks_suffer() {
+        use wellkept_model::Severity;
+        let mut w = World::new(&["app"]);
+        w.up("app", 1);
+        throttled(&mut w, 1000, 900);
+        throttled(&mut w, 1100, 1000);
+        for (took_ms, severity) in [(3, Severity::Info), (400, Severity::Warning)] {
+            w.health("app", None, 1);
+            w.seen.health[0].took_ms = took_ms;
+            assert_eq!(w.findings()[0].severity, severity, "{took_ms}");
+        }
     }
 }

@@ -20,6 +20,8 @@ const MEMORY_HOLD_MS: u64 = 6_000;
 const BUSY_MIN: f64 = 0.95;
 const WAIT_MS_MIN: f64 = 50.0;
 const IO_SOME_MIN: f64 = 0.4;
+/// A health check that takes this long suffers, milliseconds.
+const SLOW_MS: u64 = 500;
 /// How long it must last, milliseconds: a backup or a start may use a disk to the full for a while.
 const DISK_HOLD_MS: u64 = 15_000;
 
@@ -92,10 +94,13 @@ fn memory(seen: &StrainSeen, round: &Round<'_>) -> Option<Finding> {
 }
 
 fn disks(seen: &StrainSeen, round: &Round<'_>) -> Vec<Finding> {
+    // A backup may use a disk to the full at night: that is worth an incident only when somebody suffers.
+    let suffers = round.seen.health.iter().any(|h| h.failure.is_some() || h.took_ms >= SLOW_MS);
+    let severity = if suffers { Severity::Warning } else { Severity::Info };
     let waits = seen.io_some.is_some_and(|share| share >= IO_SOME_MIN);
     let saturated = seen.disks.iter().filter(|d| waits && d.busy >= BUSY_MIN && d.wait_ms >= WAIT_MS_MIN);
     let found = saturated.map(|disk| {
-        let mut f = about_host(FindingKind::DiskSaturated, &disk.device, Severity::Warning, seen, round);
+        let mut f = about_host(FindingKind::DiskSaturated, &disk.device, severity, seen, round);
         f.text = f.text.with("device", &disk.device);
         f.hold_ms = DISK_HOLD_MS;
         let text = Text::new("evidence.disk_saturated")
@@ -198,5 +203,23 @@ mod tests {
         w.keep.time_sync = Some(TimeSync::default());
         w.seen.local.strain = strain(false);
         assert_eq!(w.kinds(), [FindingKind::TimeUnsynchronised]);
+    }
+
+    #[test]
+    fn a_busy_disk_is_only_worth_knowing_until_somebody_suffers() {
+        use wellkept_model::Severity;
+        let mut w = World::new(&["app"]);
+        let disks = vec![DiskSeen { device: "vda".into(), busy: 0.99, wait_ms: 120.0 }];
+        let strain = StrainSeen { io_some: Some(0.7), disks, ..StrainSeen::default() };
+        w.seen.local.strain = Some(strain);
+        let severity = |w: &mut World| {
+            let found = w.findings();
+            found.iter().find(|f| f.key.kind == FindingKind::DiskSaturated).map(|f| f.severity)
+        };
+        assert_eq!(severity(&mut w), Some(Severity::Info));
+        w.health("app", None, 3);
+        assert_eq!(severity(&mut w), Some(Severity::Info));
+        w.health("app", Some("no answer within 2 s"), 1);
+        assert_eq!(severity(&mut w), Some(Severity::Warning));
     }
 }

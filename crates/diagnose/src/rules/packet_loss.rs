@@ -1,14 +1,19 @@
 //! Packets are lost or delayed because of a packet filter rule or a queue that nobody declared.
 //!
+//! Discriminating test against a link that is only throttled: nothing is sent again, the packet filter was looked at and is as
+//! declared, and all that differs are queues that shape traffic.
+//!
 //! Discriminating test against a link that is bad by itself: something is not as declared, *and* segments must be sent
 //! again or somebody behind the network is ill.
 
-use wellkept_model::{Cause, CauseKind, FindingKind, Severity};
+use wellkept_model::{Cause, CauseKind, Finding, FindingKind, Severity};
 
 use super::{cause, is_illness};
 use crate::Situation;
 
 const SCORE: f64 = 0.96;
+/// Queueing disciplines that let only so much pass.
+const SHAPERS: [&str; 4] = ["tbf", "htb", "hfsc", "cake"];
 
 pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
     let altered = s.of_kind(FindingKind::NetworkAltered).filter_map(|finding| {
@@ -18,11 +23,20 @@ pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
         if finding.severity < Severity::Warning && !suffers {
             return None;
         }
-        let mut found = cause(entity, CauseKind::PacketLoss, "", SCORE, [finding]);
+        let kind = if only_shaped(s, finding) { CauseKind::Throttled } else { CauseKind::PacketLoss };
+        let mut found = cause(entity, kind, "", SCORE, [finding]);
         found.detail = found.detail.with("altered", finding.text.arg("altered").unwrap_or("-"));
         Some(found)
     });
     altered.collect()
+}
+
+fn only_shaped(s: &Situation, finding: &Finding) -> bool {
+    let Some(seen) = s.seen.watched.networks.get(&finding.key.entity.name) else { return false };
+    let filter_known = seen.rules_at.0 == 0 || seen.rules_at >= finding.since;
+    let altered = finding.text.arg("altered").unwrap_or_default();
+    let shapes = |what: &str| SHAPERS.iter().any(|q| what.starts_with(&format!("queue {q} of ")));
+    seen.resent_count == 0 && filter_known && seen.tables.is_empty() && altered.split(", ").all(shapes)
 }
 
 #[cfg(test)]
@@ -50,5 +64,25 @@ mod tests {
     #[test]
     fn a_change_that_hurts_nobody_is_no_loss() {
         assert!(!case("db runs since 1", Severity::Info).kinds().contains(&"packet_loss".to_owned()));
+    }
+
+    #[test]
+    fn a_queue_that_shapes_and_loses_nothing_throttles() {
+        use wellkept_model::observe::{NetworkSeen, TableState};
+        let kind = |altered: &str, resent_count, tables: bool| {
+            let mut case =
+                case("app needs db; app runs since 1; app unhealthy; db runs since 1", Severity::Info);
+            if let Some(last) = case.situation.findings.last_mut() {
+                last.text = last.text.clone().with("altered", altered);
+            }
+            let tables = tables.then(|| ("inet f".to_owned(), TableState::Undeclared)).into_iter().collect();
+            let seen = NetworkSeen { resent_count, tables, ..NetworkSeen::default() };
+            case.situation.seen.watched.networks.insert("back".into(), seen);
+            case.again().kinds()[0].clone()
+        };
+        assert_eq!(kind("queue tbf of veth-db", 0, false), "throttled");
+        assert_eq!(kind("queue tbf of veth-db", 4, false), "packet_loss");
+        assert_eq!(kind("queue netem of veth-db", 0, false), "packet_loss");
+        assert_eq!(kind("table inet f, queue tbf of veth-db", 0, true), "packet_loss");
     }
 }

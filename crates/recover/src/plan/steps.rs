@@ -75,7 +75,7 @@ pub(super) fn for_cause(
         CauseKind::FallbackLeftOn => watched::fallback_off(cause, facts),
         CauseKind::LinkDown => watched::link(cause, facts),
         CauseKind::MissingIndex => watched::migration(cause, facts),
-        CauseKind::PacketLoss => watched::packet_loss(cause, facts),
+        CauseKind::PacketLoss | CauseKind::Throttled => watched::packet_loss(cause, facts),
         CauseKind::ReplayPaused => watched::replay(cause, facts),
         CauseKind::Slow => watched::fallback_on(cause, facts),
         CauseKind::WrongAnswers if cause.subject.is_empty() => {
