@@ -10,7 +10,9 @@ use crate::checks::{
     backup_unusable, clock_off, config_invalid, connections_full, credential_refused, dependency_slow,
     index_missing, link_down, names_wrong, network_altered, replay_paused,
 };
-use crate::checks::{cache_evicting::Evicting, declared, persistence_failing, proxies, queues};
+use crate::checks::{
+    cache_evicting::Evicting, declared, persistence_failing, proxies, queues, signals::Signals,
+};
 use crate::checks::{
     checkpoints_forced, deadlocks_often, locks_held, replication_broken, schema_differs, table_bloated,
     two_primaries, wraparound_near,
@@ -63,6 +65,7 @@ pub struct Detectors {
     rising: Rising,
     unusual: Unusual,
     evicting: Evicting,
+    signals: Signals,
     announced: Announced,
     active: BTreeMap<FindingKey, Finding>,
 }
@@ -82,6 +85,7 @@ impl Detectors {
             rising: Rising::default(),
             unusual: Unusual::default(),
             evicting: Evicting::default(),
+            signals: Signals::default(),
             announced: Announced::default(),
             active: BTreeMap::new(),
         }
@@ -105,6 +109,7 @@ impl Detectors {
         found.extend(self.unusual.check(keep, round));
         found.extend(watched(keep, round));
         found.extend(self.evicting.check(keep, round));
+        found.extend(self.signals.check(keep, round));
         let found = self.merge(keep, round, found);
         self.announced.leave_out(keep, round.seen, round.now, found)
     }

@@ -32,7 +32,7 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "services",
     "filesystems",
     "automation",
@@ -53,6 +53,7 @@ const KEYS: [&str; 22] = [
     "evidence",
     "listeners",
     "maintenance",
+    "signals",
     "strangers",
     "versions",
 ];

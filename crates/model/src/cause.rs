@@ -106,13 +106,21 @@ pub enum CauseKind {
     VersionMismatch,
     /// A data file of the component is damaged.
     CorruptedData,
+    /// The load is far above what the component can serve.
+    TrafficSurge,
+    /// Repeated attempts of clients keep a recovered component down.
+    RetryStorm,
+    /// All threads of the component are busy and requests wait; the reason is inside the component.
+    ThreadPoolExhaustion,
+    /// A run-time system stops the component for long collections.
+    GcPause,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 54] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -162,6 +170,10 @@ impl CauseKind {
         Self::KeyExpired,
         Self::VersionMismatch,
         Self::CorruptedData,
+        Self::TrafficSurge,
+        Self::RetryStorm,
+        Self::ThreadPoolExhaustion,
+        Self::GcPause,
         Self::Unknown,
     ];
 
@@ -218,6 +230,10 @@ impl CauseKind {
             Self::KeyExpired => "key_expired",
             Self::VersionMismatch => "version_mismatch",
             Self::CorruptedData => "corrupted_data",
+            Self::TrafficSurge => "traffic_surge",
+            Self::RetryStorm => "retry_storm",
+            Self::ThreadPoolExhaustion => "thread_pool_exhaustion",
+            Self::GcPause => "gc_pause",
             Self::Unknown => "unknown",
         }
     }

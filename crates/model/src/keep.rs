@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub use watched::{
     Backup, Cache, ClockShown, Credential, DataTest, Database, DatabaseCare, Dependency, EndingKey, Engine,
-    Network, Proxy, Queue, Resolves, Versions, WatchedKeep,
+    Network, Proxy, Queue, Resolves, Signal, Versions, WatchedKeep,
 };
 
 use crate::{ActionKind, MatchOp};
