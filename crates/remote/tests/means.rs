@@ -216,3 +216,22 @@ async fn a_rollback_whose_configuration_test_fails_is_taken_back() {
         assert_eq!(std::fs::read_to_string(&path).expect("text"), content);
     }
 }
+
+#[tokio::test]
+async fn a_configuration_is_loaded_only_when_its_test_passes() {
+    for (test, status, text) in
+        [("true", ActionStatus::Succeeded, "loaded\n"), ("false", ActionStatus::Failed, "")]
+    {
+        let mut world = World::new();
+        let log = world.path("log").to_string_lossy().into_owned();
+        let service = world.service("web");
+        (service.config_test, service.reload) = (sh(test), sh(&format!("echo loaded >> {log}")));
+        let mut step = action(ActionKind::Reconfigure, EntityId::service("web"));
+        step.subject = "reload".to_owned();
+        let done = world.hands().execute(id(1), &step, &[], now()).await;
+        assert_eq!((done.status, said(&world).as_str()), (status, text), "{done:?}");
+        world.service("web").reload = None;
+        let done = world.hands().execute(id(2), &step, &[], now()).await;
+        assert_eq!(done.text.key, "outcome.no_reload");
+    }
+}
