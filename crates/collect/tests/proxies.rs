@@ -1,5 +1,7 @@
 //! A real proxy: what its processes tell of when its configuration was loaded.
 
+#![expect(clippy::disallowed_methods, reason = "a test has no caller that could give it the time")]
+
 #[path = "../src/watch/testing.rs"]
 mod servers;
 
