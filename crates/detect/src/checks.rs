@@ -33,6 +33,7 @@ pub(crate) mod link_down;
 pub(crate) mod names_wrong;
 pub(crate) mod network_altered;
 pub(crate) mod replay_paused;
+pub(crate) mod signals;
 pub(crate) mod proxies;
 pub(crate) mod declared;
 pub(crate) mod queues;

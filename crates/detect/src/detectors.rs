@@ -12,7 +12,9 @@ use crate::checks::{
     backup_unusable, certificate_unfit, clock_off, config_invalid, connections_full, credential_refused,
     dependency_slow, index_missing, jobs, link_down, names_wrong, network_altered, replay_paused,
 };
-use crate::checks::{cache_evicting::Evicting, declared, persistence_failing, proxies, queues};
+use crate::checks::{
+    cache_evicting::Evicting, declared, persistence_failing, proxies, queues, signals::Signals,
+};
 use crate::checks::{
     checkpoints_forced, deadlocks_often, locks_held, replication_broken, schema_differs, table_bloated,
     two_primaries, wraparound_near,
@@ -69,6 +71,7 @@ pub struct Detectors {
     squeezed: Squeezed,
     strained: Strained,
     evicting: Evicting,
+    signals: Signals,
     announced: Announced,
     active: BTreeMap<FindingKey, Finding>,
     troubled: BTreeSet<EntityId>,
@@ -92,6 +95,7 @@ impl Detectors {
             squeezed: Squeezed::default(),
             strained: Strained::default(),
             evicting: Evicting::default(),
+            signals: Signals::default(),
             announced: Announced::default(),
             active: BTreeMap::new(),
             troubled: BTreeSet::new(),
@@ -125,6 +129,7 @@ impl Detectors {
         found.extend(self.strained.check(keep, round));
         found.extend(watched(keep, round));
         found.extend(self.evicting.check(keep, round));
+        found.extend(self.signals.check(keep, round));
         let found = self.merge(keep, round, found);
         self.announced.leave_out(keep, round.seen, round.now, found)
     }

@@ -48,6 +48,8 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         // A standby follows its primary into trouble.
         | CauseKind::ReplicationBroken
         | CauseKind::PersistenceFailed
+        | CauseKind::Slow
+        | CauseKind::ThreadPoolExhaustion
         | CauseKind::Unknown => true,
         CauseKind::ProcessDown
         | CauseKind::ProcessStopped
@@ -76,7 +78,6 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::MissingIndex
         | CauseKind::PacketLoss
         | CauseKind::ReplayPaused
-        | CauseKind::Slow
         | CauseKind::TlsCertificateExpired
         | CauseKind::TlsNameMismatch
         | CauseKind::ConfigDrift
@@ -117,7 +118,10 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::WrongUpstream
         | CauseKind::KeyExpired
         | CauseKind::VersionMismatch
-        | CauseKind::CorruptedData => false,
+        | CauseKind::CorruptedData
+        | CauseKind::TrafficSurge
+        | CauseKind::RetryStorm
+        | CauseKind::GcPause => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)
 }
@@ -150,7 +154,7 @@ fn explain_symptoms(s: &Situation, cause: &mut Cause, proposed: &[Cause]) {
 }
 
 fn is_symptom(finding: &Finding) -> bool {
-    is_illness(finding.key.kind) || finding.key.kind == FindingKind::Unusual
+    is_illness(finding.key.kind) || matches!(finding.key.kind, FindingKind::Unusual | FindingKind::SignalHigh)
 }
 
 /// One `unknown` for each ill entity that no cause explains; the deepest such entity scores highest.

@@ -50,6 +50,12 @@ mod config_drift;
 mod declared;
 mod rate_limited;
 mod wrong_upstream;
+mod signals;
+mod gc_pause;
+mod retry_storm;
+mod slow;
+mod thread_pool_exhaustion;
+mod traffic_surge;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -112,6 +118,11 @@ pub(crate) const RULES: &[Rule] = &[
     declared::propose,
     rate_limited::propose,
     wrong_upstream::propose,
+    gc_pause::propose,
+    retry_storm::propose,
+    slow::propose,
+    thread_pool_exhaustion::propose,
+    traffic_surge::propose,
 ];
 
 /// Findings which say that a service does not work.

@@ -32,7 +32,7 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 28] = [
+const KEYS: [&str; 29] = [
     "services",
     "filesystems",
     "automation",
@@ -54,6 +54,7 @@ const KEYS: [&str; 28] = [
     "evidence",
     "listeners",
     "maintenance",
+    "signals",
     "strangers",
     "time_sync",
     "knobs",

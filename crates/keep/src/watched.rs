@@ -51,6 +51,7 @@ pub(crate) fn watched(root: &Fields, services: &[&str], problems: &mut Problems)
         data: section(root, "data", services, problems, declared::data),
         keys: section(root, "keys", services, problems, declared::key),
         proxies: section(root, "proxies", services, problems, declared::proxy),
+        signals: section(root, "signals", services, problems, declared::signals),
         versions: section(root, "versions", services, problems, declared::versions),
         databases: section(root, "databases", services, problems, database::read),
         dependencies: section(root, "dependencies", services, problems, dependency::read),

@@ -335,6 +335,7 @@ fn what_lies_beside_services_is_read_with_its_defaults() {
          proxies: { db: { error_log: /l, loaded_by: start } }\n\
          keys: { k: { file: /k, used_by: db, renew: make-it, may: reconfigure } }\n\
          versions: { v: { of: { db: psql --version }, numbers: 2 } }\n\
+         signals: { db: { latency: up, busy: \"max(x)\" } }\n\
          data: { d: { service: db, test: look } }\n\
          credentials: { c: { store: /s, user: u, sync: sync-it, may: reconfigure } }\n\
          backups: { b: { files: /b/*.gz, credential: c, run: back-up, may: run_backup } }\n\
@@ -345,6 +346,7 @@ fn what_lies_beside_services_is_read_with_its_defaults() {
     assert_eq!(w.databases["db"].end_sessions["report gen"], Duration::from_secs(5));
     assert!(!w.proxies["db"].loaded_by_workers && w.keys["k"].before == Duration::from_secs(86_400));
     assert_eq!((w.versions["v"].numbers, w.data["d"].every), (2, Duration::from_secs(3600)));
+    assert_eq!(w.signals["db"].len(), 2);
     let jobs = &w.caches["db"].queues["jobs"];
     assert_eq!((jobs.limit, jobs.takes_left, jobs.stuck), (9, false, Duration::from_secs(30)));
     assert_eq!((jobs.dead_letter.as_deref(), w.caches["db"].memory), (Some("d"), Some(1 << 20)));

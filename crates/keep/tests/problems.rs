@@ -582,6 +582,7 @@ fn what_lies_beside_services_is_checked() {
     check("databases: { db: { sql: psql, engine: oracle } }", "keep.is_value", "mariadb");
     check("databases: { db: { sql: psql, deadlocks: 0 } }", "keep.is_value", "1");
     check("databases: { db: { sql: psql, bloated_at: 200% } }", "keep.is_value", "95%");
+    check("signals: { db: { laod: up } }", "keep.unknown_key", "`load`");
     check("proxies: { other: {} }", "keep.unknown_service", "service");
     check("proxies: { db: { loaded_by: wish } }", "keep.is_value", "workers");
     check("keys: { k: { file: /k } }", "keep.missing_key", "used_by");

@@ -154,13 +154,21 @@ pub enum CauseKind {
     CorruptedData,
     /// A network link passes less traffic than it should.
     Throttled,
+    /// The load is far above what the component can serve.
+    TrafficSurge,
+    /// Repeated attempts of clients keep a recovered component down.
+    RetryStorm,
+    /// All threads of the component are busy and requests wait; the reason is inside the component.
+    ThreadPoolExhaustion,
+    /// A run-time system stops the component for long collections.
+    GcPause,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 74] = [
+    pub const ALL: [Self; 78] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -234,6 +242,10 @@ impl CauseKind {
         Self::VersionMismatch,
         Self::CorruptedData,
         Self::Throttled,
+        Self::TrafficSurge,
+        Self::RetryStorm,
+        Self::ThreadPoolExhaustion,
+        Self::GcPause,
         Self::Unknown,
     ];
 
@@ -320,6 +332,10 @@ impl CauseKind {
             Self::VersionMismatch => "version_mismatch",
             Self::CorruptedData => "corrupted_data",
             Self::Throttled => "throttled",
+            Self::TrafficSurge => "traffic_surge",
+            Self::RetryStorm => "retry_storm",
+            Self::ThreadPoolExhaustion => "thread_pool_exhaustion",
+            Self::GcPause => "gc_pause",
             Self::Unknown => "unknown",
         }
     }

@@ -175,6 +175,8 @@ pub enum FindingKind {
     VersionsApart,
     /// A test of a data file failed, or a database met damaged pages.
     DataDamaged,
+    /// A declared signal of a service is far above what is usual; the subject names the signal.
+    SignalHigh,
     /// An alerting rule fires; the subject names the alert.
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
@@ -183,7 +185,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 72] = [
+    pub const ALL: [Self; 73] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -254,6 +256,7 @@ impl FindingKind {
         Self::KeyEnding,
         Self::VersionsApart,
         Self::DataDamaged,
+        Self::SignalHigh,
         Self::Alert,
         Self::LogUnusual,
     ];
@@ -332,6 +335,7 @@ impl FindingKind {
             Self::KeyEnding => "key_ending",
             Self::VersionsApart => "versions_apart",
             Self::DataDamaged => "data_damaged",
+            Self::SignalHigh => "signal_high",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
         }

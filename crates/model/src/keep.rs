@@ -16,7 +16,7 @@ pub use guarded::{Certificate, Job, JobPlace, Knobs, LOG_RATE_DEFAULT, Progress,
 pub use security::{AddressRange, Logins, Privileges, Scan, Security};
 pub use watched::{
     Backup, Cache, ClockShown, Credential, DataTest, Database, DatabaseCare, Dependency, EndingKey, Engine,
-    Network, NetworkWanted, Proxy, Queue, Resolves, Route, Versions, WatchedKeep,
+    Network, NetworkWanted, Proxy, Queue, Resolves, Route, Signal, Versions, WatchedKeep,
 };
 
 use crate::{ActionKind, MatchOp};

@@ -3,6 +3,9 @@
 //! What is moved is looked at again in the transaction that moves it: when the next entry is another one by then, nothing
 //! is done.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 use wellkept_model::Text;
 use wellkept_model::keep::{Cache, Queue};
 use wellkept_resp::{Address, Client, Reply, RespError, fingerprint};
@@ -13,6 +16,10 @@ use crate::means::ByMeans;
 
 /// Longest file with a password, bytes.
 const PASSWORD_MAX: u64 = 4096;
+
+/// How long an entry is waited for that somebody has just taken and will put back, and how often it is looked for.
+const TRY_FOR: Duration = Duration::from_secs(5);
+const TRY_AGAIN: Duration = Duration::from_millis(50);
 
 /// Why a step inside a cache was not done, or whether it was is unknown.
 enum Trouble {
@@ -94,7 +101,13 @@ impl ByMeans<'_> {
     }
 
     async fn moved(&self, cache: &Cache, from: &End<'_>, to: &End<'_>, print: &str) -> Outcome {
-        match move_entry(cache, from, to, print).await {
+        let until = (Instant::now() + TRY_FOR).min(self.deadline);
+        let mut done = move_entry(cache, from, to, print).await;
+        while matches!(done, Err(Trouble::Changed)) && Instant::now() + TRY_AGAIN < until {
+            sleep(TRY_AGAIN).await;
+            done = move_entry(cache, from, to, print).await;
+        }
+        match done {
             Ok(()) => Outcome::succeeded(
                 Text::new("outcome.entry_moved")
                     .with("entry", print)

@@ -344,3 +344,22 @@ async fn a_declared_route_and_size_are_set_in_the_namespace_of_their_network() {
     assert_eq!(done, [Succeeded, Succeeded, Failed, Failed]);
     assert!(state.contains("10.77.0.0/16 via 10.9.0.1") && state.contains("mtu 1500"), "{state}");
 }
+
+#[tokio::test]
+async fn a_configuration_is_loaded_only_when_its_test_passes() {
+    for (test, status, text) in
+        [("true", ActionStatus::Succeeded, "loaded\n"), ("false", ActionStatus::Failed, "")]
+    {
+        let mut world = World::new();
+        let log = world.path("log").to_string_lossy().into_owned();
+        let service = world.service("web");
+        (service.config_test, service.reload) = (sh(test), sh(&format!("echo loaded >> {log}")));
+        let mut step = action(ActionKind::Reconfigure, EntityId::service("web"));
+        step.subject = "reload".to_owned();
+        let done = world.hands().execute(id(1), &step, &[], now()).await;
+        assert_eq!((done.status, said(&world).as_str()), (status, text), "{done:?}");
+        world.service("web").reload = None;
+        let done = world.hands().execute(id(2), &step, &[], now()).await;
+        assert_eq!(done.text.key, "outcome.no_reload");
+    }
+}

@@ -72,6 +72,26 @@ async fn an_entry_is_moved_aside_only_while_it_is_the_next_one_and_comes_back() 
 }
 
 #[tokio::test]
+async fn an_entry_that_is_taken_and_put_back_is_waited_for() {
+    let server = Redis::start(&[]).await;
+    server.run(&["LPUSH", "taken", "bad"]);
+    server.run(&["LPUSH", "jobs", "good"]);
+    let world = world(&server, Some("dead"), false);
+    let entry = format!("jobs {}", fingerprint(b"bad"));
+    let aside = step(ActionKind::Isolate, &Means::DeadLetter(entry.clone()), &Means::Requeue(entry));
+    let hands = world.hands();
+    let (nobody, at) = (Vec::new(), now());
+    let moving = hands.execute(id(1), &aside, &nobody, at);
+    let put_back = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        server.run(&["LMOVE", "taken", "jobs", "LEFT", "RIGHT"]);
+    };
+    let (done, ()) = tokio::join!(moving, put_back);
+    assert_eq!(done.status, ActionStatus::Succeeded, "{done:?}");
+    assert_eq!(server.run(&["LRANGE", "dead", "0", "-1"]), "bad");
+}
+
+#[tokio::test]
 async fn without_a_declared_list_nothing_is_moved() {
     let server = Redis::start(&[]).await;
     server.run(&["LPUSH", "jobs", "bad"]);

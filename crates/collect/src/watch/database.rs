@@ -50,7 +50,14 @@ impl Look {
     pub(super) async fn look(&mut self, asked: bool) -> DatabaseSeen {
         let (at, now) = (clock::wall(), clock::monotonic());
         let rarely = self.care.slow_questions(&self.declared, asked, now);
-        match self.sql.ask(&format!("{}{rarely}", self.questions)).await {
+        let mut answer = self.sql.ask(&format!("{}{rarely}", self.questions)).await;
+        if let Ok(rows) = &mut answer
+            && database_care::somebody_waits(rows)
+            && let Ok(more) = self.sql.ask(&database_care::chains(&self.declared)).await
+        {
+            rows.extend(more);
+        }
+        match answer {
             Ok(rows) => {
                 let care = self.care.read(&self.declared, &rows, at, now);
                 DatabaseSeen { care, ..self.memory.read(&self.declared, &rows, at, now) }
@@ -66,7 +73,8 @@ fn questions(declared: &Database) -> String {
     let idle = "state LIKE 'idle in transaction%'";
     let mut out = format!(
         "SELECT 'slots', count(*), current_setting('max_connections')::int \
-         - current_setting('superuser_reserved_connections')::int {clients};\n\
+         - current_setting('superuser_reserved_connections')::int, \
+         count(*) FILTER (WHERE wait_event_type = 'Lock') {clients};\n\
          SELECT 'app', count(*), coalesce((extract(epoch FROM max(clock_timestamp() - state_change) \
          FILTER (WHERE {idle})) * 1000)::bigint, 0), application_name {clients} GROUP BY 4 LIMIT 200;\n"
     );
@@ -91,7 +99,7 @@ fn questions(declared: &Database) -> String {
             names.join(", ")
         );
     }
-    out.push_str(&database_care::quick());
+    out.push_str(&database_care::quick(declared));
     if declared.standby {
         out.push_str(
             "SELECT 'replay', CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END, \
@@ -124,7 +132,7 @@ impl Memory {
         for row in rows {
             let words: Vec<&str> = row.iter().map(String::as_str).collect();
             match words.as_slice() {
-                ["slots", used, slots] => (seen.used, seen.slots) = (number(used), number(slots)),
+                ["slots", used, slots, ..] => (seen.used, seen.slots) = (number(used), number(slots)),
                 ["app", sessions, idle_ms, name] => {
                     let app: &mut ApplicationSeen = seen.applications.entry((*name).to_owned()).or_default();
                     (app.sessions, app.idle_ms) = (number(sessions), number(idle_ms));

@@ -1,7 +1,7 @@
 //! What a database server says of its locks, deadlocks, dead rows, transaction numbers, checkpoints, role and tables.
 //!
 //! Rows begin with a word that says what they are, whatever server they come from; the questions of PostgreSQL are here.
-//! Those about locks and the role go along with every look. The others cost more and change slowly: they are asked every
+//! Those about the role go along with every look, and those about locks as soon as somebody waits. The others cost more and change slowly: they are asked every
 //! [`RARELY`], or every [`SOON`] while something is wrong.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,20 +32,38 @@ const SLOT_STATUS: u64 = 130_000;
 const CHAIN_MAX: usize = 200;
 
 /// What goes along with every look.
-pub(super) fn quick() -> String {
+pub(super) fn quick(declared: &Database) -> String {
+    let mut out = "SELECT 'role', pg_is_in_recovery(), current_setting('server_version_num');\n".to_owned();
+    if declared.standby {
+        out.push_str(
+            "SELECT 'receiver', count(*), coalesce((SELECT setting FROM pg_settings \
+             WHERE name = 'primary_conninfo') <> '', true) FROM pg_stat_wal_receiver \
+             WHERE status IS NULL OR status = 'streaming';\n",
+        );
+    }
+    out
+}
+
+/// Who waits for whom; asked only when somebody waits, because it costs more than all the rest.
+pub(super) fn chains(declared: &Database) -> String {
+    if declared.care.engine == Engine::Mysql {
+        return super::mysql::chains();
+    }
     let waits = "WITH w AS MATERIALIZED (SELECT pid, pg_blocking_pids(pid) AS held_by FROM pg_stat_activity \
                  WHERE wait_event_type = 'Lock' LIMIT 200)";
     format!(
-        "SELECT 'role', pg_is_in_recovery(), current_setting('server_version_num');\n\
-         {waits} SELECT 'wait', pid, array_to_string(held_by, ',') FROM w;\n\
+        "{waits} SELECT 'wait', pid, array_to_string(held_by, ',') FROM w;\n\
          {waits} SELECT 'holder', a.pid, coalesce((extract(epoch FROM clock_timestamp() - a.xact_start) \
          * 1000)::bigint, 0), coalesce(a.state LIKE 'idle in transaction%', false), \
          a.backend_type = 'client backend', a.usename, a.application_name FROM pg_stat_activity a \
-         WHERE a.pid IN (SELECT unnest(held_by) FROM w) LIMIT 200;\n\
-         SELECT 'deadlocks', coalesce(sum(deadlocks), 0) FROM pg_stat_database;\n\
-         SELECT 'receiver', count(*), coalesce((SELECT setting FROM pg_settings WHERE name = 'primary_conninfo') \
-         <> '', true) FROM pg_stat_wal_receiver WHERE status IS NULL OR status = 'streaming';\n"
+         WHERE a.pid IN (SELECT unnest(held_by) FROM w) LIMIT 200;\n"
     )
+}
+
+/// True when the answer says that somebody waits for a lock.
+pub(super) fn somebody_waits(rows: &[Vec<String>]) -> bool {
+    rows.iter()
+        .any(|row| matches!(row.as_slice(), [word, _, _, waiting] if word == "slots" && number(waiting) > 0))
 }
 
 fn slow(declared: &Database, version: u64) -> String {
@@ -62,6 +80,7 @@ fn slow(declared: &Database, version: u64) -> String {
          AND backend_type = 'client backend' ORDER BY xact_start LIMIT 1;\n\
          SELECT 'xid', age(datfrozenxid), datname FROM pg_database ORDER BY 2 DESC LIMIT 1;\n\
          SELECT 'damaged', coalesce(sum(checksum_failures), 0) FROM pg_stat_database;\n\
+         SELECT 'deadlocks', coalesce(sum(deadlocks), 0) FROM pg_stat_database;\n\
          SELECT 'checkpoints', {checkpoints};\nSELECT 'slow';\n"
     );
     if version >= SLOT_STATUS {

@@ -49,3 +49,47 @@ pub(super) async fn watch(shared: Shared, declared: Dependency) {
         pause(every, &mut closely).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::sync::watch::Sender;
+    use wellkept_model::observe::DependencySeen;
+
+    use super::*;
+    use crate::health::HttpHead;
+    use crate::watch::testing::{Nginx, wait_for};
+
+    #[tokio::test]
+    async fn a_real_server_that_has_enough_is_neither_slow_nor_well() {
+        let server = Nginx::start("return 429;").await;
+        let shared = Shared {
+            seen: Arc::default(),
+            pids: Arc::default(),
+            closely: Arc::new(Sender::new(0)),
+            http: HttpHead::default(),
+        };
+        let declared = Dependency {
+            name: "pay".into(),
+            http: format!("http://127.0.0.1:{}/", server.port),
+            slow: Duration::from_secs(5),
+            used_by: vec![],
+            fallback_on: None,
+            fallback_off: None,
+            every: Duration::from_millis(20),
+            may: vec![],
+        };
+        let task = tokio::spawn(watch(shared.clone(), declared));
+        let seen = async |holds: fn(&DependencySeen) -> bool| {
+            wait_for("it is seen", async || shared.lock().dependencies.get("pay").cloned().filter(holds))
+                .await
+        };
+        let refuses = seen(|d| d.refused_in_a_row >= 2).await;
+        assert_eq!((refuses.slow_in_a_row, refuses.quick_in_a_row, refuses.problem), (0, 0, None));
+        server.load("return 200;");
+        assert_eq!(seen(|d| d.quick_in_a_row >= 2).await.refused_in_a_row, 0);
+        task.abort();
+    }
+}

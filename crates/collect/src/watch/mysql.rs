@@ -18,17 +18,10 @@ pub(super) fn quick(declared: &Database) -> String {
                    ON t.trx_mysql_thread_id = p.ID WHERE p.COMMAND NOT IN ('Daemon', 'Binlog Dump')";
     let idle = "p.COMMAND = 'Sleep' AND t.trx_id IS NOT NULL";
     let mut out = format!(
-        "SELECT 'slots', count(*), @@max_connections {clients};\n\
+        "SELECT 'slots', count(*), @@max_connections, coalesce(sum(t.trx_state = 'LOCK WAIT'), 0) {clients};\n\
          SELECT 'app', count(*), coalesce(max(if({idle}, p.TIME, 0)), 0) * 1000, p.USER {clients} \
          GROUP BY p.USER LIMIT 200;\n\
-         SELECT 'role', if(@@global.read_only, 't', 'f'), 1;\n\
-         SELECT 'wait', waiting_pid, group_concat(DISTINCT blocking_pid) FROM sys.innodb_lock_waits \
-         GROUP BY waiting_pid LIMIT 200;\n\
-         SELECT 'holder', t.trx_mysql_thread_id, timestampdiff(SECOND, t.trx_started, now()) * 1000, \
-         if({idle}, 't', 'f'), 't', p.USER, p.USER FROM information_schema.INNODB_TRX t \
-         JOIN information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id \
-         WHERE t.trx_mysql_thread_id IN (SELECT blocking_pid FROM sys.innodb_lock_waits) LIMIT 200;\n\
-         SELECT 'deadlocks', COUNT FROM information_schema.INNODB_METRICS WHERE NAME = 'lock_deadlocks';\n"
+         SELECT 'role', if(@@global.read_only, 't', 'f'), 1;\n"
     );
     for (account, limit) in &declared.end_sessions {
         // Writing to a String cannot fail.
@@ -59,9 +52,22 @@ pub(super) fn quick(declared: &Database) -> String {
     out
 }
 
+/// Who waits for whom.
+pub(super) fn chains() -> String {
+    "SELECT 'wait', waiting_pid, group_concat(DISTINCT blocking_pid) FROM sys.innodb_lock_waits \
+     GROUP BY waiting_pid LIMIT 200;\n\
+     SELECT 'holder', t.trx_mysql_thread_id, timestampdiff(SECOND, t.trx_started, now()) * 1000, \
+     if(p.COMMAND = 'Sleep', 't', 'f'), 't', p.USER, p.USER FROM information_schema.INNODB_TRX t \
+     JOIN information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id \
+     WHERE t.trx_mysql_thread_id IN (SELECT blocking_pid FROM sys.innodb_lock_waits) LIMIT 200;\n"
+        .to_owned()
+}
+
 /// What is asked rarely.
 pub(super) fn slow(declared: &Database) -> String {
-    let mut out = "SELECT 'slow';\n".to_owned();
+    let mut out = "SELECT 'slow';\nSELECT 'deadlocks', COUNT FROM information_schema.INNODB_METRICS \
+                   WHERE NAME = 'lock_deadlocks';\n"
+        .to_owned();
     if !declared.care.schema.is_empty() {
         let names: Vec<String> = declared.care.schema.keys().map(|t| quoted(t)).collect();
         // Writing to a String cannot fail.

@@ -1,9 +1,9 @@
-//! `data`, `keys`, `proxies` and `versions`: what must be whole, valid, loaded, and fit.
+//! `data`, `keys`, `proxies`, `signals` and `versions`: what must be whole, valid, loaded, and fit.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wellkept_model::keep::{DataTest, EndingKey, Proxy, Versions};
+use wellkept_model::keep::{DataTest, EndingKey, Proxy, Signal, Versions};
 use wellkept_model::{ActionKind, Text};
 
 use super::{EVERY_MAX, Entry, ITEMS_MAX};
@@ -82,4 +82,17 @@ pub(super) fn versions(name: &str, entry: &mut Entry<'_, '_, '_>) -> Option<Vers
         of.extend(command::command(node, Limit::Own, entry.problems).map(|c| (key.text.clone(), c)));
     }
     Some(Versions { name: name.to_owned(), of, numbers: usize::try_from(numbers).ok()?, every })
+}
+
+/// By signal: PromQL with one value.
+pub(super) fn signals(name: &str, entry: &mut Entry<'_, '_, '_>) -> Option<BTreeMap<Signal, String>> {
+    entry.open(&Signal::ALL.map(Signal::word))?;
+    is_service(name, entry);
+    let mut found = BTreeMap::new();
+    for signal in Signal::ALL {
+        let Some(node) = entry.get(signal.word()) else { continue };
+        let query = read::text(node, true, &Text::new("keep.accept.query"), entry.problems);
+        found.extend(query.map(|q| (signal, q.to_owned())));
+    }
+    Some(found)
 }

@@ -28,6 +28,8 @@ pub struct WatchedKeep {
     pub keys: BTreeMap<String, EndingKey>,
     /// Proxies, by the name of their service.
     pub proxies: BTreeMap<String, Proxy>,
+    /// By service: what its series say about its load and its ease.
+    pub signals: BTreeMap<String, BTreeMap<Signal, String>>,
     /// Components whose versions must fit.
     pub versions: BTreeMap<String, Versions>,
     /// Services of others that ours need.
@@ -133,6 +135,47 @@ pub struct Database {
     pub every: Duration,
     /// What may be done without asking.
     pub may: Vec<ActionKind>,
+}
+
+/// What a series says about a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Signal {
+    /// Share of its threads that are busy, 0 to 1.
+    Busy,
+    /// Share of its requests that fail, 0 to 1.
+    Errors,
+    /// Share of its time that it stands still for collections, 0 to 1.
+    Gc,
+    /// How long its requests take, in any unit.
+    Latency,
+    /// Requests that come in, in any unit.
+    Load,
+    /// Share of its requests that are repeated attempts, 0 to 1.
+    Retries,
+}
+
+impl Signal {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 6] = [Self::Busy, Self::Errors, Self::Gc, Self::Latency, Self::Load, Self::Retries];
+
+    /// The word in the keep file and in findings.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Errors => "errors",
+            Self::Gc => "gc",
+            Self::Latency => "latency",
+            Self::Load => "load",
+            Self::Retries => "retries",
+        }
+    }
+
+    /// The name under which its values come to the detectors.
+    #[must_use]
+    pub fn rule(self) -> String {
+        format!("signal {}", self.word())
+    }
 }
 
 /// A test of data that a service keeps.

@@ -8,8 +8,8 @@ mod watched;
 
 use wellkept_model::keep::{Command, Identity, Service};
 use wellkept_model::{
-    ActionKind, Cause, CauseKind, EntityId, FileVersionChange, FindingKind, Incident, PlannedAction, Text,
-    Undo,
+    ActionKind, Cause, CauseKind, EntityId, EntityKind, FileVersionChange, FindingKind, Incident,
+    PlannedAction, Text, Undo,
 };
 
 use super::Facts;
@@ -35,9 +35,11 @@ pub(super) fn for_cause(
         CauseKind::UnauthorisedFileChange => restore_only(cause, facts),
         CauseKind::DiskFull | CauseKind::InodeExhaustion => free_space(cause, facts),
         CauseKind::BadRelease => local::roll_back_release(cause, facts),
-        CauseKind::ChildrenNotReaped | CauseKind::FdLeak | CauseKind::MemoryLeak => {
-            local::restart_leaking(cause, facts)
-        }
+        CauseKind::ChildrenNotReaped
+        | CauseKind::FdLeak
+        | CauseKind::MemoryLeak
+        | CauseKind::ThreadPoolExhaustion
+        | CauseKind::GcPause => local::restart_leaking(cause, facts),
         CauseKind::CpuContention => Ok(local::slow_down(cause, facts)),
         CauseKind::DeletedOpenFile => local::reopen(cause, facts),
         CauseKind::PortConflict => local::free_port(cause, facts),
@@ -77,6 +79,7 @@ pub(super) fn for_cause(
         CauseKind::MissingIndex => watched::migration(cause, facts),
         CauseKind::PacketLoss | CauseKind::Throttled => watched::packet_loss(cause, facts),
         CauseKind::ReplayPaused => watched::replay(cause, facts),
+        CauseKind::Slow if cause.entity.kind == EntityKind::Service => Err(inside::for_a_person(cause)),
         CauseKind::Slow => watched::fallback_on(cause, facts),
         CauseKind::WrongAnswers if cause.subject.is_empty() => {
             Err(Text::new("escalate.no_good_version").with("path", &cause.entity.name))
@@ -92,7 +95,9 @@ pub(super) fn for_cause(
         CauseKind::ConfigDrift => inside::reload(cause, facts).map(|step| vec![step]),
         CauseKind::WrongUpstream => inside::settings_and_reload(cause, facts),
         CauseKind::KeyExpired => inside::renew(cause, facts),
-        CauseKind::VersionMismatch
+        CauseKind::TrafficSurge
+        | CauseKind::RetryStorm
+        | CauseKind::VersionMismatch
         | CauseKind::CorruptedData
         | CauseKind::PersistenceFailed
         | CauseKind::QueueFull

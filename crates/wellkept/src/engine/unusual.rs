@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wellkept_detect::SeriesValue;
-use wellkept_model::keep::UnusualRule;
+use wellkept_model::keep::Keep;
 use wellkept_model::{Labels, SeriesSource, TimestampMs};
 use wellkept_promql::{Limits, Query, Value, instant};
 
@@ -18,21 +18,35 @@ const VALUES_MAX: usize = 200;
 impl Engine {
     /// One value per series of each rule; empty in rounds between two evaluations, and without rules.
     pub(super) async fn unusual_values(&self, at: TimestampMs) -> Vec<SeriesValue> {
-        if self.keep.unusual.is_empty() || at.0.div_euclid(1000) % EVERY_S != 0 {
+        let nothing = self.keep.unusual.is_empty() && self.keep.watched.signals.is_empty();
+        if nothing || at.0.div_euclid(1000) % EVERY_S != 0 {
             return Vec::new();
         }
-        let (rules, source) = (self.keep.unusual.clone(), Arc::clone(&self.source));
+        let (keep, source) = (Arc::clone(&self.keep), Arc::clone(&self.source));
         let work = tokio::task::spawn_blocking(move || {
-            rules.iter().flat_map(|rule| values(rule, source.as_ref(), at)).collect()
+            let rules = keep.unusual.iter();
+            let mut found: Vec<_> =
+                rules.flat_map(|rule| values(&rule.name, &rule.query, source.as_ref(), at)).collect();
+            found.extend(signals(&keep, source.as_ref(), at));
+            found
         });
         work.await.unwrap_or_default()
     }
 }
 
-fn values(rule: &UnusualRule, source: &dyn SeriesSource, at: TimestampMs) -> Vec<SeriesValue> {
+/// One value for each declared signal; of several series the sum of what they say is for the query to build.
+fn signals(keep: &Keep, source: &dyn SeriesSource, at: TimestampMs) -> Vec<SeriesValue> {
+    let declared = keep.watched.signals.iter().flat_map(|(service, s)| s.iter().map(move |s| (service, s)));
+    let found = declared.filter_map(|(service, (signal, query))| {
+        let value = values(&signal.rule(), query, source, at).into_iter().next()?;
+        Some(SeriesValue { service: Some(service.clone()), series: String::new(), ..value })
+    });
+    found.collect()
+}
+
+fn values(rule: &str, query: &str, source: &dyn SeriesSource, at: TimestampMs) -> Vec<SeriesValue> {
     let limits = Limits { time: Duration::from_secs(2), ..Limits::default() };
-    let outcome =
-        Query::parse(&rule.query, &limits).and_then(|q| instant(&q, source, at, &limits, &|| false));
+    let outcome = Query::parse(query, &limits).and_then(|q| instant(&q, source, at, &limits, &|| false));
     let vector = match outcome.map(|o| o.value) {
         // A histogram is no value that could be unusual by itself.
         Ok(Value::Vector(vector)) => {
@@ -41,13 +55,13 @@ fn values(rule: &UnusualRule, source: &dyn SeriesSource, at: TimestampMs) -> Vec
         Ok(Value::Scalar { value, .. }) => vec![(Labels::default(), value)],
         Ok(_) => Vec::new(),
         Err(error) => {
-            tracing::warn!(rule = %rule.name, %error, "a rule for unusual series could not be evaluated");
+            tracing::warn!(%rule, %error, "a rule for unusual series could not be evaluated");
             Vec::new()
         }
     };
     let named = vector.into_iter().take(VALUES_MAX).filter(|(_, v)| v.is_finite()).map(|(labels, value)| {
         let service = Some(labels.get("service").to_owned()).filter(|s| !s.is_empty());
-        SeriesValue { rule: rule.name.clone(), series: labels.to_string(), service, value }
+        SeriesValue { rule: rule.to_owned(), series: labels.to_string(), service, value }
     });
     named.collect()
 }

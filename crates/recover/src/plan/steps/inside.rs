@@ -347,6 +347,16 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_stands_in_its_own_way_is_started_again_and_told_as_a_defect() {
+        for kind in [CauseKind::ThreadPoolExhaustion, CauseKind::GcPause] {
+            let mut g = given(kind, "", &[]);
+            assert_eq!(decided(&g), "run restart , escalate ");
+            g.keep.services.get_mut("a").unwrap().may.clear();
+            assert_eq!(decided(&g), "propose restart , escalate ");
+        }
+    }
+
+    #[test]
     fn what_needs_judgement_goes_to_a_person() {
         let all = ActionKind::ALL;
         for kind in [
@@ -358,6 +368,9 @@ mod tests {
             CauseKind::QueueFull,
             CauseKind::VersionMismatch,
             CauseKind::CorruptedData,
+            CauseKind::TrafficSurge,
+            CauseKind::RetryStorm,
+            CauseKind::Slow,
         ] {
             assert_eq!(decided(&given(kind, "", &all)), format!("escalate.{}", kind.word()));
         }
