@@ -306,7 +306,8 @@ mod tests {
             g.incident.findings = findings;
             decision(g)
         };
-        assert!(matches!(with(&mut g, vec![forecast("300000")]), Decision::Wait(..)));
+        let wait = Decision::Wait(TimestampMs(101_000), Text::new("moment.forecast"));
+        assert_eq!(with(&mut g, vec![forecast("300000")]), wait);
         assert!(matches!(with(&mut g, vec![forecast("299999")]), Decision::Escalate(_)));
         assert!(matches!(with(&mut g, vec![forecast("x")]), Decision::Escalate(_)));
         let wrong = Finding { since: TimestampMs(0), ..finding("a", FindingKind::HealthFailing) };

@@ -301,6 +301,31 @@ mod tests {
     }
 
     #[test]
+    fn the_entry_of_a_job_is_put_back_where_that_may_be_and_nothing_else_is_done_to_it() {
+        use wellkept_model::keep::{Job, JobPlace};
+        let with = |kind, may: &[ActionKind]| {
+            let mut keep = everything(&ALL);
+            let place = JobPlace::Crontab { file: "/etc/crontab".into(), line: "0 3 * * * root /x".into() };
+            let job = Job {
+                name: "clean".into(),
+                place: Some(place),
+                trace: None,
+                due: None,
+                process: None,
+                run: None,
+                service: None,
+                every: std::time::Duration::from_secs(60),
+                may: may.to_vec(),
+            };
+            keep.watched.jobs.insert("clean".into(), job);
+            allowed(&step(kind, "host:h", &Means::JobEntry("clean".into()).to_string()), &keep)
+        };
+        assert_eq!(with(ActionKind::Restore, &[ActionKind::Restore]), Some(true));
+        assert_eq!(with(ActionKind::Restore, &[ActionKind::Restart]), Some(false));
+        assert_eq!(with(ActionKind::Restart, &[ActionKind::Restart]), Some(false));
+    }
+
+    #[test]
     fn a_backup_hands_out_its_own_credential_and_only_when_that_one_may_be() {
         let with = |change: &dyn Fn(&mut Keep)| {
             let mut keep = everything(&ALL);
