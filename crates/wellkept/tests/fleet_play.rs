@@ -224,13 +224,25 @@ fn prompts_are_answered_and_a_shell_is_recorded() {
     assert!(told["hosts"][0]["stdout"].as_str().unwrap().contains("same"), "{told}");
     fleet.file("wrong.yml", "command: echo no\ntimeout: 5\nsteps:\n  - {expect: 'never said', send: x}\n");
     assert_eq!(fleet.cli(&["expect", "web", "wrong.yml", "-i", "hosts"]).code, Some(2));
-    let ended = fleet.cli(&["shell", "h1", "-i", "hosts", "--data-dir", &data, "--", "sh", "-c", "echo seen; exit 7"]);
+    let ended = fleet.cli(&[
+        "shell",
+        "h1",
+        "-i",
+        "hosts",
+        "--data-dir",
+        &data,
+        "--",
+        "sh",
+        "-c",
+        "echo seen; exit 7",
+    ]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(7), "seen\n"), "{ended:?}");
     let cast = std::fs::read_dir(fleet.home.data().join("fleet/shells")).unwrap().next().unwrap().unwrap();
     assert!(std::fs::read_to_string(cast.path()).unwrap().contains("\"o\",\"seen"));
     let facts = fleet.cli(&["facts", "web", "-i", "hosts", "--output", "json", "--filter", "ansible_kernel"]);
     let told: serde_json::Value = serde_json::from_str(&facts.out).unwrap();
-    let result: serde_json::Value = serde_json::from_str(told["hosts"][0]["stdout"].as_str().unwrap()).unwrap();
+    let result: serde_json::Value =
+        serde_json::from_str(told["hosts"][0]["stdout"].as_str().unwrap()).unwrap();
     assert!(result["ansible_facts"]["ansible_kernel"].is_string(), "{result}");
 }
 

@@ -40,7 +40,12 @@ where
             }
         }
     });
-    let there = Arc::new(There { workers: Workers::new(exe), asking: Asking::default(), chain: Mutex::default(), out });
+    let there = Arc::new(There {
+        workers: Workers::new(exe),
+        asking: Asking::default(),
+        chain: Mutex::default(),
+        out,
+    });
     while let Some(frame) = inward.receive().await? {
         let Some((id, down)) = Down::decode(&frame) else { return Ok(()) };
         let Down::Order(order) = down else {

@@ -152,7 +152,8 @@ impl Player<'_> {
 
     /// What was sent ahead and is not handed out any more, because something before it did not succeed: it was not run.
     fn void(&mut self, line: &mut Line) -> std::io::Result<()> {
-        let is_void = |(id, early): (&WorkId, &Early)| (!early.wanted && !self.run.is_promised(*id)).then_some(*id);
+        let is_void =
+            |(id, early): (&WorkId, &Early)| (!early.wanted && !self.run.is_promised(*id)).then_some(*id);
         let mut void: Vec<WorkId> = line.early.iter().filter_map(is_void).collect();
         // The last one first: their numbers are given again.
         void.sort_unstable_by(|a, b| b.cmp(a));
@@ -166,7 +167,12 @@ impl Player<'_> {
     }
 
     /// What can be sent together with an assignment.
-    fn follow(&mut self, work: &Work, first: &Assignment, line: &mut Line) -> std::io::Result<Vec<Assignment>> {
+    fn follow(
+        &mut self,
+        work: &Work,
+        first: &Assignment,
+        line: &mut Line,
+    ) -> std::io::Result<Vec<Assignment>> {
         let mut all = Vec::new();
         if !self.hands.can_follow(first) || self.journal.as_ref().is_some_and(Journal::is_replaying) {
             return Ok(all);

@@ -29,15 +29,8 @@ const BORDERS: &[&str] = &[
 ];
 /// Keywords after which the next task may see something else, or come although this one failed.
 const OWN: &[&str] = &["register", "until", "retries", "failed_when", "async", "poll"];
-const INHERITED: &[&str] = &[
-    "async",
-    "delegate_to",
-    "ignore_errors",
-    "ignore_unreachable",
-    "run_once",
-    "throttle",
-    "connection",
-];
+const INHERITED: &[&str] =
+    &["async", "delegate_to", "ignore_errors", "ignore_unreachable", "run_once", "throttle", "connection"];
 
 /// Whether a task leaves everything as it is that later ones are rendered from.
 fn is_plain(task: &Task) -> bool {
