@@ -41,7 +41,7 @@ class CallbackModule(CallbackBase):
             case["again"] = got
         else:
             case["result"] = got
-            case["tree"] = record.tree()
+            case["tree"] = record.tree(case.get("only"))
             if "server" in case:
                 case["asked"] = record.hide(self.server.asked)
         json.dump(self.cases, open(os.environ["WK_CASES"] + ".out", "w"))
@@ -133,17 +133,19 @@ def setup(case):
         shutil.rmtree(root, ignore_errors=True)
         os.makedirs(root)
         make(root, case.get(key))
+    if "run" in case:
+        subprocess.run(["sh", "-c", fill(case["run"])], check=True, capture_output=True)
     for name, script in (case.get("bin") or {}).items():
         make(W, {"bin/" + name: {"content": script, "mode": "755"}})
 
 
-def tree():
+def tree(only=None):
     out = {}
     for base, folders, names in os.walk(W):
         for name in folders + names:
             path = os.path.join(base, name)
             key = os.path.relpath(path, W)
-            if key == "bin" or key.startswith("bin/"):
+            if key == "bin" or key.startswith("bin/") or (only and key != only):
                 continue
             st = os.lstat(path)
             if os.path.islink(path):
@@ -203,7 +205,7 @@ class Server:
 
 
 PORT = 18080
-KEYS = ("name", "server", "setup", "files", "bin", "check", "diff", "twice", "env", "root")
+KEYS = ("name", "server", "run", "only", "setup", "files", "bin", "check", "diff", "twice", "env", "root")
 
 
 def record(name):

@@ -59,28 +59,7 @@ fn run(task: &mut Task<'_>) -> Done {
         }
     }
     let mut table = Table::read(task, cron_file.as_deref())?;
-    let timed = ["minute", "hour", "day", "month", "weekday"].iter().any(|part| args.text(part) != Some("*"));
-    let inserted = args.filled("insertafter").or(args.filled("insertbefore")).map(str::to_owned);
-    for (wrong, msg) in [
-        (
-            args.has("special_time") && timed,
-            "You cannot combine special_time with any of the time or day/date parameters.",
-        ),
-        (
-            install && cron_file.is_some() && !args.has("user"),
-            "To use cron_file=... parameter you must specify user=... as well",
-        ),
-        (install && job.is_none(), "You must specify 'job' to install a new cron job or variable"),
-        (
-            install && inserted.is_some() && !env,
-            "Insertafter and insertbefore parameters are valid only with env=yes",
-        ),
-        (env && name.contains(' '), "Invalid name for environment variable"),
-    ] {
-        if wrong {
-            return fail(msg);
-        }
-    }
+    refused(task, &name, cron_file.is_some())?;
     let mut backup = None;
     if args.flag("backup") && !task.check() {
         let file = tempfile::Builder::new().prefix("crontab").tempfile().or_fail(|| "backup".into())?;
@@ -153,6 +132,35 @@ fn run(task: &mut Task<'_>) -> Done {
         result.insert("cron_file".into(), file.into());
     }
     Ok(result)
+}
+
+/// What cannot be meant.
+fn refused(task: &Task<'_>, name: &str, in_file: bool) -> Result<()> {
+    let args = &task.args;
+    let (install, env) = (args.text("state") == Some("present"), args.flag("env"));
+    let timed = ["minute", "hour", "day", "month", "weekday"].iter().any(|part| args.text(part) != Some("*"));
+    let inserted = args.filled("insertafter").or(args.filled("insertbefore")).map(str::to_owned);
+    for (wrong, msg) in [
+        (
+            args.has("special_time") && timed,
+            "You cannot combine special_time with any of the time or day/date parameters.",
+        ),
+        (
+            install && in_file && !args.has("user"),
+            "To use cron_file=... parameter you must specify user=... as well",
+        ),
+        (install && !args.has("job"), "You must specify 'job' to install a new cron job or variable"),
+        (
+            install && inserted.is_some() && !env,
+            "Insertafter and insertbefore parameters are valid only with env=yes",
+        ),
+        (env && name.contains(' '), "Invalid name for environment variable"),
+    ] {
+        if wrong {
+            return fail(msg);
+        }
+    }
+    Ok(())
 }
 
 impl Table {

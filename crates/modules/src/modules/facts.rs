@@ -4,7 +4,7 @@ mod hardware;
 mod network;
 mod system;
 
-pub(crate) use system::{package_manager, service_manager};
+pub(crate) use system::{boot_id, package_manager, service_manager};
 
 use serde_json::{Map, Value, json};
 

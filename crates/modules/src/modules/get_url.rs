@@ -11,7 +11,7 @@ use crate::base::attributes::{Sides, Wanted};
 use crate::base::pattern::{Flags, Pattern};
 use crate::base::replace::{self, Keep};
 use crate::base::{Done, Fail, Result, ResultExt, Task, edit, fail, files, hash, http, map};
-use crate::spec::{Arg, Kind, ModuleSpec, flag, int, list, path, text};
+use crate::spec::{Arg, ModuleSpec, flag, int, list, map as map_arg, path, text};
 
 const ARGS: &[Arg] = &[
     text("url").required(),
@@ -29,7 +29,7 @@ const ARGS: &[Arg] = &[
     flag("backup", false),
     text("checksum").or(""),
     int("timeout").or_int(10),
-    Arg::new("headers", Kind::Map),
+    map_arg("headers"),
     path("tmp_dest"),
     list("unredirected_headers").or_list(&[]),
     flag("decompress", true),

@@ -70,13 +70,17 @@ impl Git<'_, '_> {
 
     /// As [`Git::go`] in the checkout; a failure ends the task with this message.
     fn must(&self, words: &[&str], msg: &str) -> Result<Ran> {
-        let ran = self.go(self.dest.as_deref(), words)?;
+        self.good(self.go(self.dest.as_deref(), words)?, words, msg)
+    }
+
+    fn good(&self, ran: Ran, words: &[&str], msg: &str) -> Result<Ran> {
         if ran.rc == 0 {
             return Ok(ran);
         }
         let (out, err) = (ran.out_text(), ran.err_text());
-        let cmd = std::iter::once(self.program.as_str()).chain(words.iter().copied()).collect::<Vec<_>>();
-        Err(Fail::new(if msg.is_empty() { err.trim_end().to_owned() } else { format!("{msg}: {out} {err}") })
+        let cmd = std::iter::once(self.program.as_str()).chain(words.iter().copied());
+        let cmd = cmd.map(crate::base::words::quote).collect::<Vec<_>>().join(" ");
+        Err(Fail::new(if msg.is_empty() { err.trim_end() } else { msg })
             .with("cmd", cmd)
             .with("rc", ran.rc)
             .with("stdout", out)
@@ -133,6 +137,9 @@ impl Git<'_, '_> {
         let parent = files::dirname(&dest);
         std::fs::create_dir_all(if parent.is_empty() { "." } else { parent })
             .map_err(|error| Fail::caused(format!("could not make {parent}"), &error))?;
+        let head =
+            self.go(None, &["ls-remote", &self.repo, "-h", &format!("refs/heads/{}", self.version)])?;
+        self.good(head, &["ls-remote", &self.repo, "-h", &format!("refs/heads/{}", self.version)], "")?;
         let mut words: Vec<String> = vec!["clone".into()];
         if args.flag("bare") {
             words.push("--bare".into());

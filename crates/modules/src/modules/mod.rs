@@ -3,11 +3,14 @@
 mod apt;
 mod assemble;
 mod blockinfile;
+mod certificates;
 mod command;
 mod copy;
 mod copy_place;
 mod copy_remote;
 mod cron;
+mod databases;
+mod docker;
 mod facts;
 mod file;
 mod file_times;
@@ -15,12 +18,19 @@ mod find;
 mod get_url;
 mod git;
 mod group;
+mod ini_file;
+mod inventory;
+mod iptables;
+mod known_hosts;
 mod lineinfile;
+mod mount;
 mod package;
 mod pip;
 mod replace;
+mod repository;
 mod script;
 pub(crate) mod slurp;
+mod settings;
 mod stat;
 mod systemd;
 mod tempfile;
@@ -67,4 +77,39 @@ pub(crate) const KNOWN: &[ModuleSpec] = &[
     apt::SPEC,
     package::PACKAGE,
     package::DNF,
+    known_hosts::SPEC,
+    known_hosts::AUTHORIZED,
+    ini_file::SPEC,
+    settings::SYSCTL,
+    settings::MODPROBE,
+    settings::HOSTNAME,
+    settings::TIMEZONE,
+    settings::LOCALE_GEN,
+    settings::ALTERNATIVES,
+    settings::DEBCONF,
+    iptables::SPEC,
+    iptables::UFW,
+    iptables::FIREWALLD,
+    inventory::PACKAGES,
+    inventory::SERVICES,
+    inventory::REBOOT,
+    repository::REPOSITORY,
+    repository::KEY,
+    repository::DEB822,
+    mount::SPEC,
+    mount::ACL,
+    mount::CAPABILITIES,
+    mount::PAM_LIMITS,
+    docker::CONTAINER,
+    docker::IMAGE,
+    docker::NETWORK,
+    databases::ALL[0],
+    databases::ALL[1],
+    databases::ALL[2],
+    databases::ALL[3],
+    databases::ALL[4],
+    databases::ALL[5],
+    certificates::ALL[0],
+    certificates::ALL[1],
+    certificates::ALL[2],
 ];

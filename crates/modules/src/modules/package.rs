@@ -90,42 +90,13 @@ fn installed(task: &Task<'_>, name: &str) -> Result<bool> {
     Ok(rpm(task, &["-q", "--", name])?.rc == 0 || rpm(task, &["-q", "--whatprovides", "--", name])?.rc == 0)
 }
 
+#[expect(clippy::too_many_lines, reason = "one decision after the other, each of a few lines")]
 fn dnf(task: &mut Task<'_>) -> Done {
     let args = &task.args;
     let program = ["dnf5", "dnf", "dnf-3", "yum"].iter().find_map(|name| task.find(name));
     let Some(program) = program else { return fail("Could not find dnf or yum on this host.") };
     let program = program.to_string_lossy().into_owned();
-    let mut base = vec!["-y".to_owned()];
-    for (name, option) in
-        [("enablerepo", "--enablerepo"), ("disablerepo", "--disablerepo"), ("exclude", "--exclude")]
-    {
-        let items: Vec<String> =
-            args.list(name).iter().flat_map(|item| item.split(',')).map(str::to_owned).collect();
-        base.extend(items.iter().map(|item| format!("{option}={item}")));
-    }
-    for (wanted, option) in [
-        (args.flag("disable_gpg_check"), "--nogpgcheck"),
-        (args.flag("allowerasing"), "--allowerasing"),
-        (args.flag("best"), "--best"),
-        (args.flag("nobest"), "--nobest"),
-        (args.flag("skip_broken"), "--skip-broken"),
-        (args.flag("cacheonly"), "--cacheonly"),
-        (args.flag("download_only"), "--downloadonly"),
-        (args.flag("security"), "--security"),
-        (args.flag("bugfix"), "--bugfix"),
-        (!args.flag("install_weak_deps"), "--setopt=install_weak_deps=False"),
-        (!args.flag("sslverify"), "--setopt=sslverify=False"),
-    ] {
-        base.extend(wanted.then(|| option.to_owned()));
-    }
-    for (name, option) in
-        [("releasever", "--releasever"), ("conf_file", "--config"), ("disable_excludes", "--disableexcludes")]
-    {
-        base.extend(args.filled(name).map(|value| format!("{option}={value}")));
-    }
-    if let Some(root) = args.filled("installroot").filter(|root| *root != "/") {
-        base.push(format!("--installroot={root}"));
-    }
+    let base = options(task);
     let go = |words: &[String]| -> Result<Ran> {
         task.run_plain(std::iter::once(&program).chain(&base).chain(words))
     };
@@ -227,6 +198,49 @@ fn dnf(task: &mut Task<'_>) -> Done {
     if out.lines().any(|line| line.trim().trim_end_matches('.') == "Nothing to do") {
         return Ok(nothing);
     }
+    let results = done(&out);
+    Ok(map([("changed", true.into()), ("rc", 0.into()), ("msg", "".into()), ("results", results.into())]))
+}
+
+/// Options that all changes take.
+fn options(task: &Task<'_>) -> Vec<String> {
+    let args = &task.args;
+    let mut base = vec!["-y".to_owned()];
+    for (name, option) in
+        [("enablerepo", "--enablerepo"), ("disablerepo", "--disablerepo"), ("exclude", "--exclude")]
+    {
+        let items: Vec<String> =
+            args.list(name).iter().flat_map(|item| item.split(',')).map(str::to_owned).collect();
+        base.extend(items.iter().map(|item| format!("{option}={item}")));
+    }
+    for (wanted, option) in [
+        (args.flag("disable_gpg_check"), "--nogpgcheck"),
+        (args.flag("allowerasing"), "--allowerasing"),
+        (args.flag("best"), "--best"),
+        (args.flag("nobest"), "--nobest"),
+        (args.flag("skip_broken"), "--skip-broken"),
+        (args.flag("cacheonly"), "--cacheonly"),
+        (args.flag("download_only"), "--downloadonly"),
+        (args.flag("security"), "--security"),
+        (args.flag("bugfix"), "--bugfix"),
+        (!args.flag("install_weak_deps"), "--setopt=install_weak_deps=False"),
+        (!args.flag("sslverify"), "--setopt=sslverify=False"),
+    ] {
+        base.extend(wanted.then(|| option.to_owned()));
+    }
+    for (name, option) in
+        [("releasever", "--releasever"), ("conf_file", "--config"), ("disable_excludes", "--disableexcludes")]
+    {
+        base.extend(args.filled(name).map(|value| format!("{option}={value}")));
+    }
+    if let Some(root) = args.filled("installroot").filter(|root| *root != "/") {
+        base.push(format!("--installroot={root}"));
+    }
+    base
+}
+
+/// What was done to which package, by dnf's own list.
+fn done(out: &str) -> Vec<String> {
     let mut results = Vec::new();
     let mut verb = None;
     for line in out.lines() {
@@ -241,7 +255,7 @@ fn dnf(task: &mut Task<'_>) -> Done {
             ),
         }
     }
-    Ok(map([("changed", true.into()), ("rc", 0.into()), ("msg", "".into()), ("results", results.into())]))
+    results
 }
 
 fn failed(msg: &str, ran: &Ran) -> Fail {

@@ -11,7 +11,7 @@ use crate::base::attributes::{Sides, Wanted};
 use crate::base::http::{self, Follow};
 use crate::base::replace::{self, Keep};
 use crate::base::{Done, Fail, Result, ResultExt, Task, fail, files, hash, map, python};
-use crate::spec::{Arg, Kind, ModuleSpec, Rule, flag, int, list, path, raw, text};
+use crate::spec::{Arg, Kind, ModuleSpec, Rule, flag, int, list, map as map_arg, path, raw, text};
 
 const ARGS: &[Arg] = &[
     text("url").required(),
@@ -36,7 +36,7 @@ const ARGS: &[Arg] = &[
     path("removes"),
     Arg::new("status_code", Kind::List).of(Kind::Int),
     int("timeout").or_int(30),
-    Arg::new("headers", Kind::Map),
+    map_arg("headers"),
     path("unix_socket"),
     flag("remote_src", false),
     path("ca_path"),

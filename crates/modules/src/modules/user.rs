@@ -152,8 +152,16 @@ fn run(task: &mut Task<'_>) -> Done {
 
 fn warn_of_plain_password(task: &mut Task<'_>) {
     let Some(password) = task.args.filled("password") else { return };
-    let hashed = password.starts_with('$') && password.matches('$').count() >= 3;
-    let locked = matches!(password, "*" | "!" | "*************") || password.starts_with('!');
+    let fields: Vec<&str> = password.split('$').collect();
+    let length = fields.last().map_or(0, |last| last.len());
+    let hashed = fields.len() >= 3
+        && match fields.get(1) {
+            Some(&"1") => length == 22,
+            Some(&"5") => length == 43,
+            Some(&"6") => length == 86,
+            _ => true,
+        };
+    let locked = matches!(password, "*" | "!" | "*************");
     if !hashed && !locked {
         task.warn("The input password appears not to have been hashed. The 'password' argument must be encrypted for this module to work properly.");
     }
@@ -231,8 +239,8 @@ fn create(task: &Task<'_>, name: &str, said: &mut Said) -> Result<()> {
     if let Some(home) = args.text("home") {
         let parent = files::dirname(home);
         if args.flag("create_home") && !Path::new(parent).is_dir() {
-            fs::create_dir_all(parent)
-                .map_err(|error| Fail::caused(format!("Could not create {parent}"), &error))?;
+            let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+            make_home(task, home, own)?;
         }
         push(&["-d", home]);
     }
@@ -274,12 +282,27 @@ fn create(task: &Task<'_>, name: &str, said: &mut Said) -> Result<()> {
     }
     push(&[name]);
     said.call(task, argv, None, name)?;
+    if let (Some(home), Some(user)) = (args.text("home"), accounts::user_named(&task.ctx.root, name)) {
+        give(Path::new(home), &user, 0);
+    }
     if local {
         for group in groups {
             said.call(task, ["lgroupmod", "-M", name, &group].map(str::to_owned).to_vec(), None, name)?;
         }
     }
     Ok(())
+}
+
+/// Gives a home that we made to its user. What cannot be given away stays as it is, and useradd has said so.
+fn give(path: &Path, user: &User, depth: usize) {
+    let _ = std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid));
+    if depth < 64 && fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) {
+        fs::read_dir(path)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .for_each(|entry| give(&entry.path(), user, depth + 1));
+    }
 }
 
 /// Names of the groups that a user is a member of.
@@ -389,7 +412,7 @@ fn finish(task: &mut Task<'_>, user: &User, result: &mut Map<String, Value>) -> 
     let home = task.args.text("home").unwrap_or(&user.home).to_owned();
     if task.args.flag("create_home") && !files::exists(Path::new(&home)) {
         if !task.check() {
-            make_home(task, &home, user)?;
+            make_home(task, &home, (user.uid, user.gid))?;
         }
         result.insert("changed".into(), true.into());
     }
@@ -417,12 +440,12 @@ fn finish(task: &mut Task<'_>, user: &User, result: &mut Map<String, Value>) -> 
     Ok(())
 }
 
-fn make_home(task: &Task<'_>, home: &str, user: &User) -> Result<()> {
+fn make_home(task: &Task<'_>, home: &str, (uid, gid): (u32, u32)) -> Result<()> {
     let wrong = |error: &std::io::Error| Fail::caused(format!("could not make the home {home}"), error);
     let skeleton = task.args.text("skeleton").unwrap_or("/etc/skel").to_owned();
     fs::create_dir_all(home).map_err(|error| wrong(&error))?;
     let mut left = vec![(Path::new(&skeleton).to_owned(), Path::new(home).to_owned())];
-    std::os::unix::fs::lchown(home, Some(user.uid), Some(user.gid)).map_err(|error| wrong(&error))?;
+    std::os::unix::fs::lchown(home, Some(uid), Some(gid)).map_err(|error| wrong(&error))?;
     while let Some((from, to)) = left.pop() {
         for entry in fs::read_dir(&from).into_iter().flatten().flatten() {
             let (from, to) = (entry.path(), to.join(entry.file_name()));
@@ -436,7 +459,7 @@ fn make_home(task: &Task<'_>, home: &str, user: &User) -> Result<()> {
             } else if kind.is_file() {
                 fs::copy(&from, &to).map_err(|error| wrong(&error))?;
             }
-            std::os::unix::fs::lchown(&to, Some(user.uid), Some(user.gid)).map_err(|error| wrong(&error))?;
+            std::os::unix::fs::lchown(&to, Some(uid), Some(gid)).map_err(|error| wrong(&error))?;
         }
     }
     Ok(())

@@ -366,6 +366,11 @@ pub(crate) fn service_manager(task: &Task<'_>) -> String {
     }
 }
 
+/// Differs from start to start of the host.
+pub(crate) fn boot_id(task: &Task<'_>) -> Option<String> {
+    read(task, "proc/sys/kernel/random/boot_id")
+}
+
 fn programs(task: &Task<'_>, facts: &mut Facts) {
     put(facts, "pkg_mgr", package_manager(task).unwrap_or("unknown"));
     put(facts, "service_mgr", service_manager(task));
