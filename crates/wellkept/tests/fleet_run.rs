@@ -124,3 +124,26 @@ fn wrong_input_is_refused_before_anything_runs() {
     }
     assert_eq!(fleet.servers[0].log(), "");
 }
+
+#[test]
+fn at_a_terminal_an_unknown_key_is_shown_and_believed_after_a_yes() {
+    let fleet = Fleet::new(1);
+    std::fs::write(fleet.home.path("home/.ssh/known_hosts"), "").unwrap();
+    let line = |answer: &str| {
+        let program = fleet.command(&[]).get_program().to_string_lossy().into_owned();
+        let mut command = std::process::Command::new("script");
+        command.args(["-qec", &format!("{program} run web -i hosts -- echo hi"), "/dev/null"]);
+        command.current_dir(fleet.home.path("")).env("HOME", fleet.home.path("home")).env("LANG", "C");
+        let typed = fleet.file("typed", answer);
+        command.stdin(std::fs::File::open(typed).unwrap());
+        common::run(&mut command)
+    };
+    let refused = line("no\n");
+    assert!(refused.out.contains("SHA256:") && refused.code == Some(4), "{refused:?}");
+    assert_eq!(fleet.read("home/.ssh/known_hosts"), "");
+    let believed = line("yes\n");
+    assert!(believed.code == Some(0) && believed.out.contains("hi"), "{believed:?}");
+    assert_eq!(fleet.read("home/.ssh/known_hosts").lines().count(), 1);
+    let known = fleet.cli(&["run", "web", "-i", "hosts", "--", "echo", "hi"]);
+    assert_eq!(known.code, Some(0), "{known:?}");
+}

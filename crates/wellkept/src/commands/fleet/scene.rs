@@ -40,6 +40,9 @@ impl Stage {
         for notice in &settings.notices {
             crate::say::error(notice);
         }
+        if settings.flag("host_key_checking") == Some(false) {
+            crate::say::error(&word(context, "fleet.key.checking"));
+        }
         let terminal = Arc::new(Terminal::new(context.language));
         let vault = Rc::new(Vault::new(passwords(context, &settings, &terminal, reaching)?));
         Ok(Self { settings, terminal, vault, here, home })
@@ -94,6 +97,11 @@ impl Stage {
         let password = ask(ask_pass, "fleet.ask.password")?;
         let ask_become = reaching.ask_become_pass || settings.flag("become_ask_pass") == Some(true);
         let become_password = ask(ask_become, "fleet.ask.become_password")?;
+        // An empty answer stands for the password of the login, as the question says.
+        let become_password = match become_password {
+            Some(empty) if empty.is_empty() => password.clone(),
+            given => given,
+        };
         let said = |name: &str| settings.get(name).map(str::to_owned);
         let seconds = reaching.timeout.or_else(|| settings.number("timeout"));
         Ok(Defaults {
