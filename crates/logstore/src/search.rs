@@ -28,4 +28,6 @@ pub use patterns::{Pattern, Patterns};
 pub use line::template_word;
 
 pub(crate) use line::LineView;
+#[cfg(test)]
+pub(crate) use needle::Needle;
 pub(crate) use source::selects;
