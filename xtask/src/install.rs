@@ -51,12 +51,17 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     Package { name: "sudo", program: "sudo", reason: "becoming another user is tested with the real one" },
     Package {
         name: "postgresql",
-        program: "psql",
+        // `psql` comes with the client alone.
+        program: "pg_ctlcluster",
         reason: "`collect` and `remote` are tested against real servers",
     },
-    Package { name: "redis-server", program: "redis-server", reason: "the same" },
-    Package { name: "mariadb-server", program: "mariadbd", reason: "the same" },
-    Package { name: "nginx-light", program: "nginx", reason: "the same" },
+    Package {
+        name: "redis-server",
+        program: "redis-server",
+        reason: "`collect` and `remote` look into a real one",
+    },
+    Package { name: "mariadb-server", program: "mariadbd", reason: "`collect` looks into a real one" },
+    Package { name: "nginx-light", program: "nginx", reason: "`collect` looks at a real one" },
     Package {
         name: "opendoas",
         program: "doas",

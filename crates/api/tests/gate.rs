@@ -214,6 +214,7 @@ fn only_what_says_nothing_is_public_and_events_are_a_stream() {
             "/loki/api/v1/query",
             "/loki/api/v1/query_range",
             "/loki/api/v1/series",
+            "/api/v1/logs/context",
         ];
         if method == Method::POST && !queries.contains(&path) {
             assert!(matches!(permission, Permission::Act | Permission::Push), "{path}");

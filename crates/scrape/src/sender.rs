@@ -90,16 +90,40 @@ impl State {
 /// One offer; what is in it is shared among all receivers.
 #[derive(Clone)]
 enum Offer {
-    Scraped(Arc<Scraped>),
+    Scraped { scraped: Arc<Scraped>, _held: Held },
     Series(Arc<Vec<Outgoing>>),
 }
 
 impl Offer {
     fn samples(&self) -> u64 {
         match self {
-            Self::Scraped(scraped) => scraped.samples() as u64,
+            Self::Scraped { scraped, .. } => scraped.samples() as u64,
             Self::Series(series) => samples_of(series),
         }
+    }
+}
+
+/// What an offer holds until it is written; see [`Queued`].
+#[derive(Debug, Clone)]
+struct Held {
+    _open: mpsc::Sender<()>,
+}
+
+/// Tells when what was offered is in the queues of all receivers that took it.
+#[derive(Debug)]
+pub struct Queued(mpsc::Receiver<()>);
+
+impl Queued {
+    /// The other end is held by each offer until it is written.
+    fn new() -> (Held, Self) {
+        let (open, queued) = mpsc::channel(1);
+        (Held { _open: open }, Self(queued))
+    }
+
+    /// Waits for it, at most so long.
+    pub async fn within(mut self, longest: Duration) {
+        // Nothing is ever sent: it ends when nobody could send any more.
+        let _ = tokio::time::timeout(longest, self.0.recv()).await;
     }
 }
 
@@ -147,7 +171,7 @@ impl Sender {
 
     /// Takes what was scraped. Never waits; false when it had to be dropped because the disk does not keep up.
     pub fn offer(&self, scraped: &Arc<Scraped>) -> bool {
-        self.take(Offer::Scraped(Arc::clone(scraped)))
+        self.take(Offer::Scraped { scraped: Arc::clone(scraped), _held: Queued::new().0 })
     }
 
     /// The same for series from elsewhere: rules, pushed samples.
@@ -253,7 +277,7 @@ fn append(state: &State, offers: &[Offer], relabeler: &mut Relabeler) {
     let mut left_out = 0;
     for offer in offers {
         left_out += match offer {
-            Offer::Scraped(scraped) => relabeler.scraped(scraped, &mut series),
+            Offer::Scraped { scraped, .. } => relabeler.scraped(scraped, &mut series),
             Offer::Series(given) => relabeler.series(given, &mut series),
         };
     }

@@ -7,7 +7,7 @@ use wellkept_model::Labels;
 
 use super::outgoing::same;
 use super::stats::folder_name;
-use super::{OFFERS_MAX, Offer, Sender, SenderError, SenderStats};
+use super::{OFFERS_MAX, Offer, Queued, Sender, SenderError, SenderStats};
 use crate::config::RemoteWrite;
 use crate::seam::{NewEncoder, Outgoing, Scraped};
 
@@ -100,9 +100,12 @@ impl Senders {
         inner.running.is_empty() && inner.pending.is_none()
     }
 
-    /// Gives what was scraped to all receivers. Never waits.
-    pub fn offer(&self, scraped: &Arc<Scraped>) {
-        self.take(Offer::Scraped(Arc::clone(scraped)));
+    /// Gives what was scraped to all receivers. Never waits; what is given back tells when all have it on disk or have
+    /// dropped it.
+    pub fn offer(&self, scraped: &Arc<Scraped>) -> Queued {
+        let (held, queued) = Queued::new();
+        self.take(Offer::Scraped { scraped: Arc::clone(scraped), _held: held });
+        queued
     }
 
     /// The same for series from elsewhere: rules, pushed samples.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use wellkept_doors::{Doors, Format, From, Tap};
 use wellkept_intake::remote_write::{Encoder as WireEncoder, OutgoingSeries, Version};
@@ -12,6 +13,8 @@ use wellkept_scrape::manager::{Manager, Targets};
 use wellkept_scrape::sender::Senders;
 use wellkept_scrape::{Encoder, NewEncoder, NewParser, Outgoing, Outlet, Page, Parser, Pending, Scraped};
 
+/// Longest wait until the queues of receivers have what was scraped, before it is stored here.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 /// Most bytes of the queue of one receiver.
 const QUEUE_BYTES: u64 = 512 << 20;
 
@@ -156,9 +159,11 @@ struct Stored {
 impl Outlet for Stored {
     fn put(&self, scraped: Scraped) -> Pending<'_, Result<(), String>> {
         let scraped = Arc::new(scraped);
-        self.senders.offer(&scraped);
+        let queued = self.senders.offer(&scraped);
         let doors = Arc::clone(&self.doors);
         Box::pin(async move {
+            // First there, then here: a kill between the two must not leave samples here that are never sent on.
+            queued.within(QUEUE_PATIENCE).await;
             let stored = tokio::task::spawn_blocking(move || {
                 let batch = &scraped.batch;
                 let source = format!("scrape {}", batch.target.get("job"));
