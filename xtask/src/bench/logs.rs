@@ -21,6 +21,8 @@ const LOGS: &str = "../shared/data/loghub2k";
 const LIVE: usize = 200;
 /// Bytes of the raw file that is searched, at least.
 const GIGABYTE: usize = 1_000_000_000;
+/// Folder of the lines in a data directory.
+const STORE: &str = "logstore";
 /// Searches for each word.
 const SEARCHES: usize = 9;
 /// Longest wait for one line.
@@ -146,16 +148,14 @@ fn search(bed: &Bed, product: &Path, table: &mut Table) -> Result<Value> {
     for _ in 0..GIGABYTE.div_ceil(one.len()) {
         whole.write_all(&one)?;
     }
-    let data = bed.folder("logs-search")?;
+    let data = bed.folder("logs-search")?.join("data");
+    // The product makes its own folder; the packed store then takes the place of the empty one.
+    drop(serve(product, &work, &data)?);
+    std::fs::remove_dir_all(data.join(STORE)).context("the product made no store of lines")?;
     let mut pack = Command::new(bed.workspace.target.join("release/examples/loghouse"));
-    pack.arg("pack").arg(&raw).arg(data.join("logs"));
+    pack.arg("pack").arg(&raw).arg(data.join(STORE));
     ensure!(process::stream(&mut pack)?.status.success(), "the raw file could not be packed");
-    let port = http::free_port()?;
-    let address = format!("127.0.0.1:{port}");
-    let mut command = Command::new(product);
-    command.args(["up", "--listen", &address, "--data-dir"]).arg(&data);
-    let mut up = process::Beside::start_quietly(&mut command, work.join("up.log"))?;
-    up.wait_ready(Duration::from_secs(60), || http::answers(port, "/-/ready"))?;
+    let (_up, address) = serve(product, &work, &data)?;
     let mut figures = serde_json::Map::new();
     for (name, word) in [("rare", "kept-rare-token"), ("common", "error")] {
         let mut took = (Vec::new(), Vec::new());
@@ -179,6 +179,17 @@ fn search(bed: &Bed, product: &Path, table: &mut Table) -> Result<Value> {
     }
     std::fs::remove_file(&raw)?;
     Ok(Value::Object(figures))
+}
+
+/// A server over a data directory, and its address.
+fn serve(product: &Path, work: &Path, data: &Path) -> Result<(process::Beside, String)> {
+    let port = http::free_port()?;
+    let address = format!("127.0.0.1:{port}");
+    let mut command = Command::new(product);
+    command.args(["up", "--listen", &address, "--data-dir"]).arg(data);
+    let mut up = process::Beside::start_quietly(&mut command, work.join("up.log"))?;
+    up.wait_ready(Duration::from_secs(60), || http::answers(port, "/-/ready"))?;
+    Ok((up, address))
 }
 
 fn timed(command: &mut Command, took: &mut Vec<f64>) -> Result<String> {
