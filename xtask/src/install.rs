@@ -63,6 +63,19 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     Package { name: "mariadb-server", program: "mariadbd", reason: "`collect` looks into a real one" },
     Package { name: "nginx-light", program: "nginx", reason: "`collect` looks at a real one" },
     Package {
+        name: "nftables",
+        program: "nft",
+        reason: "rules are put back and addresses blocked in namespaces",
+    },
+    Package { name: "iproute2", program: "ip", reason: "networks of the tests are namespaces of their own" },
+    Package { name: "openssl", program: "openssl", reason: "makes certificates that are looked at" },
+    Package {
+        name: "procps",
+        program: "pkill",
+        reason: "ends what tests have started in sessions of their own",
+    },
+    Package { name: "git", program: "git", reason: "the module of that name works on real repositories" },
+    Package {
         name: "opendoas",
         program: "doas",
         reason: "becoming another user is tested with the real one",
