@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wellkept_ssh::hosts::HostKeyRefusal;
-use wellkept_ssh::{Prompts, Question, Secret};
+use wellkept_ssh::{Prompts, Secret};
 use zeroize::Zeroizing;
 
 /// Asks a person. Every method may block; they are called on threads of their own, one at a time.
@@ -58,20 +58,5 @@ impl Prompts for Answers {
         // A password that was refused is not tried again: accounts lock themselves after a few.
         let password = self.password.as_ref().filter(|_| attempt == 0)?;
         Some(Secret::new(password.as_str()))
-    }
-
-    fn answers(
-        &self,
-        who: &str,
-        instructions: &str,
-        questions: &[Question],
-        attempt: u32,
-    ) -> Option<Vec<Secret>> {
-        let _ = instructions;
-        match questions {
-            [] => Some(Vec::new()),
-            [Question { echo: false, .. }] => self.password(who, attempt).map(|p| vec![p]),
-            _ => None,
-        }
     }
 }

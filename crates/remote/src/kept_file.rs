@@ -128,12 +128,12 @@ impl<'a> KeptFileHands<'a> {
             Ok(read) => read,
             Err(e) => return self.io_failed(&e),
         };
-        let present_sha256 = present.as_ref().map(sha256_of);
+        let present_sha256 = present.as_ref().map(|copy| sha256_of(&copy.content));
         let undo = Undo::PutBack { path: self.path_text(), sha256: present_sha256.clone() };
         if present == wanted {
             return Outcome::succeeded(self.text("outcome.file_same"));
         }
-        let ours = wanted.as_ref().map(sha256_of);
+        let ours = wanted.as_ref().map(|copy| sha256_of(&copy.content));
         if expected.is_some_and(|e| e != present_sha256.as_deref() && ours != present_sha256) {
             return Outcome::failed(self.text("outcome.file_changed_since"));
         }
@@ -197,7 +197,7 @@ impl<'a> KeptFileHands<'a> {
     async fn find(&self, sha256: &str) -> Result<FileCopy, Outcome> {
         let text = |key: &str| self.text(key).with("version", short(Some(sha256)));
         match self.copies.find(self.service, &self.path_text(), sha256).await {
-            Ok(Some(copy)) if sha256_of(&copy) == sha256 => Ok(copy),
+            Ok(Some(copy)) if sha256_of(&copy.content) == sha256 => Ok(copy),
             Ok(Some(_)) => Err(Outcome::failed(text("outcome.file_copy_damaged"))),
             Ok(None) => Err(Outcome::failed(text("outcome.file_no_copy"))),
             Err(error) => Err(Outcome::failed(text("outcome.file_copy_failed").with("error", error))),
@@ -230,9 +230,10 @@ fn of_release(service: &Service, path: &str) -> bool {
     plain && Path::new(path).strip_prefix(&from).is_ok_and(|below| below.components().count() >= 2)
 }
 
-fn sha256_of(copy: &FileCopy) -> String {
+/// The checksum of a content, as hexadecimal digits.
+pub(crate) fn sha256_of(content: &[u8]) -> String {
     use std::fmt::Write;
-    Sha256::digest(&copy.content).iter().fold(String::with_capacity(64), |mut out, b| {
+    Sha256::digest(content).iter().fold(String::with_capacity(64), |mut out, b| {
         // Writing to a String cannot fail.
         let _ = write!(out, "{b:02x}");
         out

@@ -8,10 +8,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use wellkept_model::keep::Keep;
 use wellkept_model::{EntityKind, Means, PlannedAction, Text, Undo};
 
+use crate::kept_file::sha256_of;
 use crate::place::{Place, PlaceError};
 use crate::{FileCopy, Outcome};
 
@@ -52,7 +52,7 @@ pub(crate) fn put_back(action: &PlannedAction, path: &str, data_dir: &Path) -> O
 
 fn aside(path: &str, sha256: &str, data_dir: &Path) -> Result<bool, PlaceError> {
     let place = Place::of(Path::new(path))?;
-    let Some(copy) = place.read()?.filter(|c| checksum(&c.content) == sha256) else { return Ok(false) };
+    let Some(copy) = place.read()?.filter(|c| sha256_of(&c.content) == sha256) else { return Ok(false) };
     let (content, owner) = places(data_dir, sha256);
     DirBuilder::new().recursive(true).mode(0o700).create(data_dir.join(FOLDER))?;
     write(&content, &copy.content)?;
@@ -74,7 +74,7 @@ fn back(path: &str, sha256: &str, data_dir: &Path) -> Result<bool, PlaceError> {
     let mut number = |radix| words.next().and_then(|w| u32::from_str_radix(w, radix).ok()).ok_or_else(broken);
     let (uid, gid, mode) = (number(10)?, number(10)?, number(8)?);
     let content = fs::read(content)?;
-    if checksum(&content) != sha256 {
+    if sha256_of(&content) != sha256 {
         return Ok(false);
     }
     place.put(&FileCopy { content, uid, gid, mode })?;
@@ -90,10 +90,6 @@ fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(content)?;
     file.sync_all()
-}
-
-fn checksum(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn is_checksum(text: &str) -> bool {

@@ -16,6 +16,7 @@ pub(crate) mod program;
 pub(crate) mod python;
 pub(crate) mod replace;
 pub(crate) mod result;
+pub(crate) mod status;
 pub(crate) mod task;
 pub(crate) mod tls;
 pub(crate) mod words;

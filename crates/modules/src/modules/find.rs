@@ -1,14 +1,14 @@
 //! `find`: files by name, age, size, content and mode.
 
 use std::fs::{self, Metadata};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use serde_json::{Map, Value};
 
 use crate::base::pattern::{Flags, Pattern};
-use crate::base::{Done, Fail, Result, Task, accounts, fail, files, hash, map, mode, python};
+use crate::base::{Done, Fail, Result, Task, accounts, fail, files, hash, map, mode, python, status};
 use crate::spec::{Arg, Kind, ModuleSpec, flag, int, list, raw, text};
 
 const ARGS: &[Arg] = &[
@@ -333,43 +333,10 @@ impl Search<'_, '_> {
 }
 
 fn facts(task: &Task<'_>, meta: &Metadata) -> Map<String, Value> {
-    let (bits, kind) = (meta.mode(), meta.file_type());
-    let bit = |bit: u32| Value::Bool(bits & bit != 0);
-    let time = |seconds: i64, nanos: i64| Value::from(seconds as f64 + nanos as f64 / 1e9);
     let root = &task.ctx.root;
-    map([
-        ("mode", format!("{:04o}", bits & 0o7777).into()),
-        ("isdir", kind.is_dir().into()),
-        ("ischr", kind.is_char_device().into()),
-        ("isblk", kind.is_block_device().into()),
-        ("isreg", kind.is_file().into()),
-        ("isfifo", kind.is_fifo().into()),
-        ("islnk", kind.is_symlink().into()),
-        ("issock", kind.is_socket().into()),
-        ("uid", meta.uid().into()),
-        ("gid", meta.gid().into()),
-        ("size", meta.size().into()),
-        ("inode", meta.ino().into()),
-        ("dev", meta.dev().into()),
-        ("nlink", meta.nlink().into()),
-        ("atime", time(meta.atime(), meta.atime_nsec())),
-        ("mtime", time(meta.mtime(), meta.mtime_nsec())),
-        ("ctime", time(meta.ctime(), meta.ctime_nsec())),
-        (
-            "gr_name",
-            accounts::group_with(root, meta.gid()).map(|group| group.name).unwrap_or_default().into(),
-        ),
-        ("pw_name", accounts::user_with(root, meta.uid()).map(|user| user.name).unwrap_or_default().into()),
-        ("wusr", bit(0o200)),
-        ("rusr", bit(0o400)),
-        ("xusr", bit(0o100)),
-        ("wgrp", bit(0o020)),
-        ("rgrp", bit(0o040)),
-        ("xgrp", bit(0o010)),
-        ("woth", bit(0o002)),
-        ("roth", bit(0o004)),
-        ("xoth", bit(0o001)),
-        ("isuid", bit(0o4000)),
-        ("isgid", bit(0o2000)),
-    ])
+    let group = accounts::group_with(root, meta.gid()).map(|group| group.name).unwrap_or_default();
+    let user = accounts::user_with(root, meta.uid()).map(|user| user.name).unwrap_or_default();
+    let mut facts = status::facts(meta);
+    facts.extend(map([("gr_name", group.into()), ("pw_name", user.into())]));
+    facts
 }
