@@ -13,14 +13,6 @@ impl Charset {
         }
     }
 
-    /// Two bytes at an edge, or one that stands alone: as one of 256 marks that several share.
-    pub(crate) fn add_edge(&mut self, edge: &[u8]) {
-        let mixed = edge
-            .iter()
-            .fold(edge.len() as u32, |n, b| n.wrapping_mul(0x01_01_93).wrapping_add(u32::from(*b)));
-        self.add(&[(mixed.wrapping_mul(0x9e37_79b1) >> 24) as u8]);
-    }
-
     pub(crate) fn holds(&self, byte: u8) -> bool {
         self.0.get(usize::from(byte >> 6)).is_some_and(|w| w & (1 << (byte & 63)) != 0)
     }

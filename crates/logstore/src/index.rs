@@ -14,6 +14,7 @@ use crate::charset::Charset;
 use crate::codec::{
     Corrupt, Reader, decompressor, put_bytes, put_signed, put_squeezed, put_varint, read_squeezed_with,
 };
+use crate::edges::EdgeTable;
 use crate::filter::Filter;
 use crate::pack::PackPlace;
 
@@ -116,9 +117,6 @@ pub(crate) struct ShapeHead {
     /// The bytes in front of gaps and behind them.
     pub(crate) before: Charset,
     pub(crate) after: Charset,
-    /// The two bytes beside each edge of a gap, or the one where a single one stands between two; see
-    /// [`Charset::add_edge`].
-    pub(crate) edges: Charset,
     /// Whether nothing stands between two gaps.
     pub(crate) touching: bool,
     /// Whether its lines carry fields.
@@ -136,6 +134,9 @@ pub(crate) struct Shapes {
     numbers: Vec<u8>,
     pub(crate) sets: Vec<Charset>,
     pub(crate) heads: Vec<ShapeHead>,
+    /// Shapes with a gap that may be empty, or with two that touch: what stands beside their gaps says little.
+    pub(crate) open: Vec<u32>,
+    pub(crate) edges: EdgeTable,
     full: Vec<OnceLock<Option<Box<SegmentShape>>>>,
 }
 
@@ -361,7 +362,8 @@ impl Index {
     /// Memory, bytes, roughly.
     pub(crate) fn memory(&self) -> usize {
         let shapes = self.shapes.texts.len() + self.shapes.names.len() + self.shapes.numbers.len();
-        shapes + self.shapes.heads.len() * 256 + self.kinds.len() * size_of::<Kind>()
+        let edges = self.shapes.edges.memory();
+        shapes + edges + self.shapes.heads.len() * 224 + self.kinds.len() * size_of::<Kind>()
     }
 }
 
@@ -397,16 +399,20 @@ impl Shapes {
                 may_vanish: false,
                 before: Charset::default(),
                 after: Charset::default(),
-                edges: Charset::default(),
                 touching: false,
                 has_fields: false,
                 pack: pack as u32,
                 place,
             };
-            let mut gaps = Gaps::new(&mut head, out.sets.len());
+            let number = out.heads.len() as u32;
+            let mut gaps = Gaps::new(&mut head, number, &mut out.edges, out.sets.len());
             walk(&mut r, &mut text, &mut name, &mut gaps)?;
+            if head.may_vanish || head.touching {
+                out.open.push(number);
+            }
             out.heads.push(head);
         }
+        out.edges.finish();
         out.full = (0..count).map(|_| OnceLock::new()).collect();
         (out.texts, out.names, out.numbers) = (texts, names, numbers);
         Ok(out)
@@ -502,6 +508,8 @@ fn walk(
 /// Takes what a head keeps.
 struct Gaps<'a> {
     head: &'a mut ShapeHead,
+    number: u32,
+    edges: &'a mut EdgeTable,
     sets: usize,
     /// The bytes since the last gap: the first two, the last two, and how many there are.
     first: [u8; 2],
@@ -512,8 +520,8 @@ struct Gaps<'a> {
 }
 
 impl<'a> Gaps<'a> {
-    fn new(head: &'a mut ShapeHead, sets: usize) -> Self {
-        Self { head, sets, first: [0; 2], last: [0; 2], fixed: 0, is_behind: false }
+    fn new(head: &'a mut ShapeHead, number: u32, edges: &'a mut EdgeTable, sets: usize) -> Self {
+        Self { head, number, edges, sets, first: [0; 2], last: [0; 2], fixed: 0, is_behind: false }
     }
 
     fn fixed(&mut self, text: &[u8]) {
@@ -544,8 +552,8 @@ impl<'a> Gaps<'a> {
 
     fn edge(&mut self, two: [u8; 2]) {
         match self.fixed {
-            1 => self.head.edges.add_edge(&self.last[1..]),
-            _ => self.head.edges.add_edge(&two),
+            1 => self.edges.add(&self.last[1..], self.number),
+            _ => self.edges.add(&two, self.number),
         }
     }
 }

@@ -20,6 +20,7 @@ mod store;
 mod batch;
 mod open;
 mod maintain;
+mod edges;
 mod error;
 pub mod query;
 mod search;

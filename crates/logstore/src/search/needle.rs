@@ -64,35 +64,34 @@ pub(crate) struct Needle<'a> {
 /// Texts of so many bytes have two of them in fixed text beside a gap, when gaps hold two of them at most.
 const PAIRED_MIN: usize = 6;
 
-/// Where a text can be cut by the edge of a gap.
+/// Bytes at which a text can be cut by the edge of a gap.
 struct Edges {
     /// Bytes with more of the text behind them.
     heads: Charset,
     /// Bytes with some of the text in front of them.
     tails: Charset,
-    /// Its pairs of bytes, when it must have one of them beside a gap.
-    pairs: Option<Charset>,
 }
 
 impl Edges {
-    /// `in_gaps`: whether three bytes of the text in a row may stand in a gap.
-    fn of(text: &[u8], in_gaps: bool) -> Self {
-        let mut out = Self { heads: Charset::default(), tails: Charset::default(), pairs: None };
+    fn of(text: &[u8]) -> Self {
+        let mut out = Self { heads: Charset::default(), tails: Charset::default() };
         out.heads.add(text.split_last().map_or(&[][..], |(_, heads)| heads));
         out.tails.add(text.split_first().map_or(&[][..], |(_, tails)| tails));
-        if !in_gaps && text.len() >= PAIRED_MIN {
-            let mut pairs = Charset::default();
-            text.windows(2).chain(text.chunks(1)).for_each(|edge| pairs.add_edge(edge));
-            out.pairs = Some(pairs);
-        }
         out
     }
 
     /// Whether the text can stand partly in a gap: then what is in front of it or behind it is the text's.
     fn may_meet(&self, head: &ShapeHead) -> bool {
-        let bytes = || self.heads.meets(&head.before) || self.tails.meets(&head.after);
-        head.touching || (bytes() && self.pairs.is_none_or(|pairs| pairs.meets(&head.edges)))
+        head.touching || self.heads.meets(&head.before) || self.tails.meets(&head.after)
     }
+}
+
+/// What the sets of bytes of a segment's gaps say of a text.
+struct Sets {
+    /// Gaps that hold none of the text's bytes are walls: the text stands in front of them or behind. These are the others.
+    doors: u64,
+    /// Gaps that hold all of them may hold the whole text.
+    rooms: u64,
 }
 
 impl<'a> Needle<'a> {
@@ -109,45 +108,82 @@ impl<'a> Needle<'a> {
 
     /// Which lines of each shape hold the text.
     pub(crate) fn verdicts(&mut self, shapes: &Shapes) -> Vec<Verdict> {
-        // A gap that holds none of the text's bytes is a wall: the text stands in front of it or behind.
-        let mut walls = u64::MAX;
-        // A gap that holds all of them may hold the whole text.
-        let mut rooms = 0;
+        if self.text.is_empty() {
+            return vec![Verdict::All; shapes.len()];
+        }
+        let sets = self.sets(shapes);
+        let edges = Edges::of(self.text);
+        let mut found = vec![Verdict::None; shapes.len()];
+        for number in self.candidates(shapes) {
+            let Some(head) = shapes.heads.get(number as usize) else { continue };
+            let has_doors = head.may_vanish
+                || head.sets & sets.rooms != 0
+                || (head.sets & sets.doors != 0 && edges.may_meet(head));
+            if has_doors {
+                self.judge(shapes, number, &mut found);
+            }
+        }
+        for number in self.near(shapes) {
+            self.judge(shapes, number, &mut found);
+        }
+        found
+    }
+
+    fn judge(&mut self, shapes: &Shapes, number: u32, found: &mut [Verdict]) {
+        if let Some(verdict) = found.get_mut(number as usize).filter(|v| **v == Verdict::None) {
+            *verdict = shapes.get(number as usize).map_or(Verdict::Maybe, |shape| self.verdict(shape));
+        }
+    }
+
+    fn sets(&self, shapes: &Shapes) -> Sets {
+        let mut out = Sets { doors: 0, rooms: 0 };
         let fits = self.triple_fits.iter().all(|fits| *fits);
         for (number, set) in shapes.sets.iter().enumerate() {
             if self.text.iter().any(|b| set.holds(*b)) {
-                walls &= !set_bit(number);
+                out.doors |= set_bit(number);
             }
             if fits && self.text.iter().all(|b| set.holds(*b)) {
-                rooms |= set_bit(number);
+                out.rooms |= set_bit(number);
             }
         }
-        let edges = Edges::of(self.text, self.triple_fits.contains(&true));
-        let mut found: Vec<Verdict> = Vec::with_capacity(shapes.len());
-        let finder = self.finder.clone();
-        let find_from = |at: usize| shapes.texts.get(at..).and_then(|t| finder.find(t)).map(|n| at + n);
-        // The fixed text of all shapes is searched at once; this is where it holds the text next.
+        out
+    }
+
+    /// Shapes in whose lines the text may stand partly in a gap.
+    fn candidates(&self, shapes: &Shapes) -> Vec<u32> {
+        if self.triple_fits.contains(&true) || self.text.len() < PAIRED_MIN {
+            return (0..shapes.len() as u32).collect();
+        }
+        let mut out: Vec<u32> = self.text.windows(2).flat_map(|edge| shapes.edges.shapes(edge)).collect();
+        out.extend(self.between_gaps(shapes));
+        out.extend(&shapes.open);
+        out.sort_unstable();
+        out.dedup();
+        out
+    }
+
+    /// Shapes in which the text may lie so that what is fixed of it are single bytes, each between two gaps.
+    ///
+    /// A gap holds two bytes of it at most, so of three in a row that are neither its first nor its last one is such a
+    /// byte: those three decide that are so in the fewest shapes.
+    fn between_gaps(&self, shapes: &Shapes) -> Vec<u32> {
+        let inner = self.text.get(1..self.text.len() - 1).unwrap_or_default();
+        let of = |three: &[u8]| three.chunks(1).flat_map(|b| shapes.edges.shapes(b)).collect::<Vec<_>>();
+        inner.windows(3).map(of).min_by_key(Vec::len).unwrap_or_default()
+    }
+
+    /// Shapes in whose fixed text, taken without its gaps, the text begins.
+    fn near(&self, shapes: &Shapes) -> Vec<u32> {
+        let find_from = |at: usize| shapes.texts.get(at..).and_then(|t| self.finder.find(t)).map(|n| at + n);
+        let mut out = Vec::new();
         let mut next = find_from(0);
-        for (number, head) in shapes.heads.iter().enumerate() {
-            let start = head.text as usize;
-            let end = shapes.heads.get(number + 1).map_or(shapes.texts.len(), |h| h.text as usize);
-            if next.is_some_and(|at| at < start) {
-                next = find_from(start);
-            }
-            let is_near = next.is_some_and(|at| at < end);
-            let has_doors = head.may_vanish
-                || head.sets & rooms != 0
-                || (head.sets & !walls != 0 && edges.may_meet(head));
-            let verdict = if self.text.is_empty() {
-                Verdict::All
-            } else if is_near || has_doors {
-                shapes.get(number).map_or(Verdict::Maybe, |shape| self.verdict(shape))
-            } else {
-                Verdict::None
-            };
-            found.push(verdict);
+        while let Some(at) = next {
+            // Shapes without fixed text begin where the next one does.
+            let behind = shapes.heads.partition_point(|h| h.text as usize <= at);
+            out.extend(behind.checked_sub(1).map(|number| number as u32));
+            next = shapes.heads.get(behind).and_then(|h| find_from(h.text as usize));
         }
-        found
+        out
     }
 
     /// Which lines of the shape hold the text.
@@ -345,6 +381,21 @@ mod tests {
                     Verdict::Maybe => {}
                 }
             }
+        }
+
+        #[test]
+        fn a_text_that_runs_through_many_short_gaps_is_not_missed(
+            literals in prop::collection::vec("[ab-]{1,2}", 9),
+            rows in prop::collection::vec(prop::collection::vec("[ab1]{1,2}", 8), 2..5),
+            (row, from, len) in (any::<prop::sample::Index>(), any::<prop::sample::Index>(), PAIRED_MIN..14),
+        ) {
+            let literals: Vec<&str> = literals.iter().map(String::as_str).collect();
+            let (shape, filter, lines) = segment(&literals, &rows);
+            let line = row.get(&lines);
+            let from = from.index(line.len());
+            let text = &line.as_bytes()[from..(from + len).min(line.len())];
+            let index = Index::read(&Draft { shapes: vec![shape], ..Draft::default() }.write().unwrap()).unwrap();
+            prop_assert_ne!(Needle::new(text, &filter).verdicts(&index.shapes)[0], Verdict::None);
         }
     }
 }
