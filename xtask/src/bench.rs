@@ -13,6 +13,7 @@ mod procstat;
 mod recovery;
 mod store;
 mod table;
+mod venv;
 
 use std::path::PathBuf;
 

@@ -10,13 +10,15 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::table::{Table, cell, median};
-use super::{Bed, Report};
+use super::{Bed, Report, venv};
 use crate::workspace::cargo;
 use crate::{clock, http, process};
 
 /// The peers' script and the logs that it cycles, relative to the workspace. They are not part of the repository.
 const SCRIPT: &str = "../shared/peers/logs.sh";
 const LOGS: &str = "../shared/data/loghub2k";
+/// The peer of the miner, a Python package.
+const DRAIN: &str = "drain3==0.9.11";
 /// Lines that are written for the live tail.
 const LIVE: usize = 200;
 /// Bytes of the raw file that is searched, at least.
@@ -88,6 +90,13 @@ fn peers(bed: &Bed, report: &mut Report) -> Result<Option<Value>> {
             return Ok(None);
         }
     }
+    let python = match venv::of(bed, "logs", &[DRAIN])? {
+        Some(venv) => venv.join("bin/python"),
+        None => {
+            report.skipped.push(format!("{DRAIN} is not there; `cargo xtask bench logs --install`"));
+            "python3".into()
+        }
+    };
     let mut build = cargo(&bed.workspace.root);
     build.args(["build", "--release", "--locked", "-p", "wellkept-logs", "--example", "loghouse"]);
     ensure!(process::stream(&mut build)?.status.success(), "`loghouse` does not build");
@@ -95,16 +104,23 @@ fn peers(bed: &Bed, report: &mut Report) -> Result<Option<Value>> {
     let mut command = Command::new("bash");
     command
         .arg(&script)
+        .env("PYTHON", python)
         .env("WORK", bed.folder("logs-peers")?)
         .env("LOG_DIR", flat(bed)?)
         .env("DRAIN_SECONDS", "20")
-        .env("OURS_PACK", format!("{} pack $RAW $STORE", house.display()))
+        // The script removes its folder; the gigabyte is made of its lines.
+        .env("OURS_PACK", format!("ln $RAW {} && {} pack $RAW $STORE", raw(bed)?.display(), house.display()))
         .env("OURS_SEARCH", format!("{} count $STORE $WORD", house.display()));
     let text = process::output(&mut command)?;
     let last = text.lines().next_back().unwrap_or_default();
     report.versions.extend(process::version("rg", "--version"));
     report.versions.extend(process::version("zstd", "--version"));
     Ok(Some(serde_json::from_str(last).with_context(|| format!("not JSON: {last:?}"))?))
+}
+
+/// Where the script's raw file is kept.
+fn raw(bed: &Bed) -> Result<std::path::PathBuf> {
+    Ok(bed.folder("logs-raw")?.join("raw.log"))
 }
 
 /// The script wants all files in one folder.
@@ -141,14 +157,14 @@ fn rows(figures: &Value, mined: Option<f64>, table: &mut Table) {
 
 /// A gigabyte of raw lines, searched by the command line in a running server and by ripgrep, in turn.
 fn search(bed: &Bed, product: &Path, table: &mut Table) -> Result<Value> {
-    let work = bed.folder("logs-peers")?;
+    let work = bed.folder("logs-search")?;
+    let one = std::fs::read(raw(bed)?).context("the script left no raw file")?;
     let raw = work.join("raw-1gb.log");
-    let one = std::fs::read(work.join("raw.log")).context("the script left no raw file")?;
     let mut whole = std::fs::File::create(&raw).context("no room for a raw file of a gigabyte")?;
     for _ in 0..GIGABYTE.div_ceil(one.len()) {
         whole.write_all(&one)?;
     }
-    let data = bed.folder("logs-search")?.join("data");
+    let data = work.join("data");
     // The product makes its own folder; the packed store then takes the place of the empty one.
     drop(serve(product, &work, &data)?);
     std::fs::remove_dir_all(data.join(STORE)).context("the product made no store of lines")?;

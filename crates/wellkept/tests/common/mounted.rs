@@ -3,6 +3,7 @@
 //! It is mounted in a mount namespace of its own: other tests watch this host, and a full file system on it would
 //! be an incident for all of them.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -35,12 +36,18 @@ impl Mounted {
         Ok(Self { holder, path: path.to_owned() })
     }
 
+    /// A program in the namespace.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--mount=/proc/{}/ns/mnt", self.holder.id())).arg("--").arg(program);
+        command.stdin(Stdio::null());
+        command
+    }
+
     /// The program under test, in the namespace.
     pub fn wellkept(&self) -> Command {
-        let namespace = format!("--mount=/proc/{}/ns/mnt", self.holder.id());
         let inner = wellkept();
-        let mut command = Command::new("nsenter");
-        command.arg(namespace).arg("--").arg(inner.get_program()).stdin(Stdio::null());
+        let mut command = self.command(inner.get_program());
         for (name, _) in inner.get_envs() {
             command.env_remove(name);
         }
