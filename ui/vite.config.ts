@@ -21,7 +21,7 @@ export default defineConfig({
   },
   server: {
     fs: { allow: [".."] },
-    proxy: { "/api": API, "/-": API },
+    proxy: { "/api": API, "/loki": API, "/-": API },
   },
   test: { include: ["src/**/*.test.ts"], environment: "node" },
 });

@@ -56,6 +56,24 @@ describe("the logs' page", { skip: REAL !== null && "needs the mock's data" }, (
     });
   });
 
+  test("a query for numbers is drawn over time, and lines come back with a query for lines", async () => {
+    await visit(site, ask('sum by (service) (rate({level!="debug"}[5m]))'), async (page) => {
+      const graph = page.getByRole("region", { name: "Numbers over time" });
+      await graph.locator("canvas").waitFor();
+      await graph.getByText('{service="app"}', { exact: true }).waitFor();
+      assert.equal(await rows(page).count(), 0);
+      assert.equal(await page.getByRole("button", { name: "Live" }).count(), 0);
+      await editor(page).fill("sum(rate([5m]))");
+      await editor(page).press("Enter");
+      await page.getByText("expected `{`").first().waitFor();
+      assert.equal(await graph.locator("canvas").count(), 0);
+      await editor(page).fill('{service="app"}');
+      await editor(page).press("Enter");
+      await rows(page).first().waitFor();
+      assert.equal(await graph.count(), 0);
+    }, { expected: /400/ });
+  });
+
   test("names and values are suggested while a query is typed", async () => {
     await visit(site, "/logs", async (page) => {
       const list = page.getByRole("listbox", { name: "Suggestions" });

@@ -254,12 +254,31 @@ function tail(response, world, args) {
   response.on("close", () => { clearInterval(timer); world.tails.delete(response); });
 }
 
+/** Numbers over time: how many lines of each service fit; the functions of the query are taken for `sum by (service)`. */
+function numbers(world, args) {
+  const query = args.get("query") ?? "";
+  const inner = /\{[^}]*\}[^[]*/.exec(query)?.[0];
+  if (inner === undefined) throw new QueryError(`invalid parameter "query": at byte ${query.length}: found the end; expected \`{\``);
+  const fits = compile(inner);
+  const [start, end, step] = ["start", "end", "step"].map((name) => Number(args.get(name)));
+  const series = new Map();
+  for (const line of all(world)) {
+    const slot = Math.ceil((Number(BigInt(line.at_ns) / 1_000_000n) / 1000 - start) / step);
+    if (slot < 0 || start + slot * step > end || fits(line) === null) continue;
+    const slots = series.get(line.labels.service) ?? series.set(line.labels.service, new Map()).get(line.labels.service);
+    slots.set(slot, (slots.get(slot) ?? 0) + 1);
+  }
+  const values = (slots) => [...slots].sort(([a], [b]) => a - b).map(([slot, n]) => [start + slot * step, String(n)]);
+  return { resultType: "matrix", result: [...series].map(([service, slots]) => ({ metric: { service }, values: values(slots) })), stopped: null };
+}
+
 /** Answers a path of the logs' API, or gives `null` when it is none. */
 export function logs(path, args, world, { ok, refuse, response, language }) {
   const name = /^\/api\/v1\/logs\/(\w+)$/.exec(path)?.[1];
   const answers = { search, histogram, facets, patterns, context };
   try {
     if (Object.hasOwn(answers, name ?? "")) return ok(answers[name](world, args));
+    if (path === "/loki/api/v1/query_range") return ok(numbers(world, args));
     if (name === "tail") return tail(response, world, args) ?? true;
   } catch (error) {
     if (error instanceof QueryError) return refuse(400, "bad_data", error.message);

@@ -77,7 +77,7 @@ async function handle(request, response, { files, world, streams }) {
   const refuse = (status, errorType, error) => json(status, { status: "error", errorType, error });
   const path = url.pathname;
 
-  if (!path.startsWith("/api/")) return page(path, files, response);
+  if (!/^\/(?:api|loki)\//.test(path)) return page(path, files, response);
   if (world.quiet) return response.destroy();
   if (request.method === "POST" && !path.startsWith("/api/v1/query")) {
     if (request.headers.authorization !== `Bearer ${MOCK_TOKEN}`) return refuse(401, "unauthorized", "a token is needed");

@@ -1,8 +1,9 @@
 // The one place that talks to the server. Every failure becomes an `ApiError` with a kind that a page can act on.
 
 import type { Language } from "./i18n";
-import type { IncidentStory } from "./logs";
+import type { IncidentStory, LineNumbers } from "./logs";
 import type { Answer } from "./prom";
+import type { Shape } from "./results";
 import type { Incident, IncidentSummary, MatrixSeries, Overview } from "./types";
 
 /** No answer within this time counts as none. */
@@ -121,6 +122,14 @@ export class Api {
   /** An answer of the logs' API. */
   async logs<T>(path: string, args: Record<string, string>, signal?: AbortSignal): Promise<T> {
     const { data } = await this.#send<{ data?: T }>(this.logsPath(path, args), {}, signal, QUERY_TIMEOUT_MS);
+    if (data === undefined) throw new ApiError("refused", "the answer has no data");
+    return data;
+  }
+
+  /** Numbers over time, counted from lines; times in seconds. */
+  async lineNumbers(query: string, shape: Shape, signal?: AbortSignal): Promise<LineNumbers> {
+    const args = new URLSearchParams({ query, start: String(shape.start), end: String(shape.start + (shape.length - 1) * shape.step), step: String(shape.step) });
+    const { data } = await this.#send<{ data?: LineNumbers }>(`/loki/api/v1/query_range?${args.toString()}`, {}, signal, QUERY_TIMEOUT_MS);
     if (data === undefined) throw new ApiError("refused", "the answer has no data");
     return data;
   }

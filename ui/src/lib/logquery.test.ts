@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { canAsk, choose, chosen, parse, parserFor, placeOf, quote, readWords, toggle, withParser, withWords, wordsOf, write, writeWords } from "./logquery";
+import { asksNumbers, canAsk, choose, chosen, parse, parserFor, placeOf, quote, readWords, toggle, unitOfNumbers, withParser, withWords, wordsOf, write, writeWords } from "./logquery";
 
 describe("a query", () => {
   it.each([
@@ -29,6 +29,27 @@ describe("a query", () => {
 
   it("reads comments, escapes and bytes", () => {
     expect(parse('# all of it\n{a="x\\n\\"\\xe2\\x80\\xae\\0"}')?.matches[0]?.value).toBe('x\n"\u202e\0');
+  });
+});
+
+describe("what a query asks for", () => {
+  it.each(["sum(rate({}[5m]))", "  count_over_time({a=\"b\"}[1m])", "# by service\nsum by (service) (rate({}[5m]))", "topk(3, sum without (host) (rate({}[1m])))"])("is numbers: %s", (query) => {
+    expect(asksNumbers(query)).toBe(true);
+  });
+
+  it.each(["", "{}", '{service="sum(x)"}', "sum", '"sum(rate({}[5m]))"', '|= "rate("', "# sum(rate({}[5m]))"])("is lines: %s", (query) => {
+    expect(asksNumbers(query)).toBe(false);
+  });
+});
+
+describe("the unit of numbers", () => {
+  it.each([
+    ["sum(count_over_time({}[5m]))", "plain"],
+    ["rate({}[5m])", "per_second"],
+    ["bytes_rate({}[5m])", "bytes_per_second"],
+    ["sum(bytes_over_time({}[5m]))", "bytes"],
+  ])("of %s", (query, unit) => {
+    expect(unitOfNumbers(query)).toBe(unit);
   });
 });
 

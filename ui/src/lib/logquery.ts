@@ -1,6 +1,7 @@
 // The query language of the logs, as far as clicks need it: what a query already chooses, and a query with one more
 // choice. What we do not understand keeps its own words and its place; the server alone decides what a query means.
 
+import type { AxisUnit } from "./units";
 import { visible } from "./visible";
 
 /** How a label or a field is compared. */
@@ -49,6 +50,18 @@ const QUERY_MAX = 20_000;
 /** True for a name that a query can speak of. */
 export function canAsk(name: string): boolean {
   return NAME.test(name);
+}
+
+/** True for a query whose answer is numbers over time, and not lines: it begins with the name of a function. */
+export function asksNumbers(query: string): boolean {
+  return /^(?:\s+|#[^\n]*(?:\n|$))*[a-z_]+\s*(?:\(|(?:by|without)\b)/u.test(query);
+}
+
+/** The unit of such numbers. */
+export function unitOfNumbers(query: string): AxisUnit {
+  if (/\bbytes_rate\b/u.test(query)) return "bytes_per_second";
+  if (/\bbytes_over_time\b/u.test(query)) return "bytes";
+  return /\brate\b/u.test(query) ? "per_second" : "plain";
 }
 
 function lex(query: string): Token[] | null {

@@ -4,15 +4,19 @@ import { ApiError, type Trouble } from "./api";
 import { api, live } from "./live.svelte";
 import { LogNames } from "./logcomplete";
 import { findersOf } from "./loghits";
-import { type Choice, choose, chosen, toggle } from "./logquery";
+import { type Choice, asksNumbers, choose, chosen, toggle } from "./logquery";
 import { type Facet, type Facets, type Found, type Histogram, type LogLine, type LogsStatus, type Patterns, type Stopped, secondsOf } from "./logs";
 import { type LogState, type LogTab, fromLogSearch, toLogSearch } from "./logshare";
 import { nav } from "./nav.svelte";
-import type { Range } from "./share";
+import type { Series } from "./prom";
+import { type Drawn, type Shape, toGraph } from "./results";
+import { type Range, autoStep } from "./share";
 
 /** Lines of one answer. */
 const PAGE = 200;
 const BARS = 120;
+/** About this many points fill a graph. */
+const POINTS = 240;
 /** Most patterns that are listed. */
 const PATTERNS = 200;
 /** Labels whose values stand at the side. */
@@ -44,6 +48,8 @@ class Logs {
   next = $state<string | null>(null);
   stopped = $state<Stopped>(null);
   histogram = $state.raw<Histogram | null>(null);
+  /** Numbers over time, when the query asks for them. */
+  numbers = $state.raw<{ series: Series[]; shape: Shape } | null>(null);
   facets = $state.raw<Facet[]>([]);
   patterns = $state.raw<Patterns | null>(null);
   status = $state.raw<LogsStatus | null>(null);
@@ -58,6 +64,8 @@ class Logs {
 
   /** Why what is shown is only a part, if it is. */
   readonly partly = $derived(this.stopped ?? this.histogram?.stopped ?? null);
+  readonly counts = $derived(asksNumbers(this.asked));
+  readonly drawn = $derived.by((): Drawn | null => (this.numbers === null ? null : toGraph(this.numbers.shape, [{ letter: "", series: this.numbers.series }])));
   readonly names = new LogNames(api);
   readonly finders = $derived(findersOf(this.asked));
   /** The span that was asked for. */
@@ -195,11 +203,34 @@ class Logs {
     this.error = null;
     this.runs += 1;
     this.busy = true;
-    const jobs = this.tab === "unusual" ? [] : [this.#answer(life.signal), this.#sides(life.signal)];
-    if (this.tab !== "unusual" && !this.live) jobs.push(this.#bars(life.signal));
-    void Promise.all(jobs).finally(() => {
+    void Promise.all(this.#jobs(life.signal)).finally(() => {
       if (this.#life === life) this.busy = false;
     });
+  }
+
+  #jobs(signal: AbortSignal): Promise<void>[] {
+    if (this.tab === "unusual") return [];
+    if (this.counts) return [this.#count(signal)];
+    const jobs = [this.#answer(signal), this.#sides(signal)];
+    if (!this.live) jobs.push(this.#bars(signal));
+    return jobs;
+  }
+
+  async #count(signal: AbortSignal): Promise<void> {
+    const { from, to } = this.window;
+    const step = autoStep(to - from, POINTS);
+    // On whole steps, so that asking again draws the same points.
+    const start = Math.floor(from / 1000 / step) * step;
+    const shape: Shape = { start, step, length: Math.floor((to / 1000 - start) / step) + 1 };
+    [this.rows, this.next, this.patterns, this.histogram] = [[], null, null, null];
+    try {
+      const found = await api.lineNumbers(this.asked, shape, signal);
+      if (!signal.aborted) [this.numbers, this.stopped] = [{ series: found.result, shape }, found.stopped];
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#fail(error);
+      [this.numbers, this.stopped] = [null, null];
+    }
   }
 
   async #answer(signal: AbortSignal): Promise<void> {

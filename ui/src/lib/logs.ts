@@ -1,5 +1,6 @@
 // The shapes of the logs' API, and what can be said of them without a browser.
 
+import type { Series } from "./prom";
 import type { Sign } from "./tone";
 
 /** Mildest first; a line can have none. */
@@ -43,6 +44,12 @@ export interface Histogram extends Bounded {
   step_ns: string;
   /** Of each bar: without level, then as {@link LEVELS}. */
   bars: number[][];
+}
+
+/** Numbers over time, counted from lines. */
+export interface LineNumbers {
+  result: Series[];
+  stopped: Stopped;
 }
 
 export interface Facet {

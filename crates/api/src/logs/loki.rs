@@ -9,7 +9,7 @@ use wellkept_logstore::query::{LogQuery, MetricQuery, parse};
 use wellkept_logstore::{LogEntry, LogRange, LogStore, MetricSeries, PAGE_MAX, SearchLimits};
 use wellkept_model::{Labels, Matcher};
 
-use super::params::{cost, instant_ns, range, refused, whole, with_aliases};
+use super::params::{cost, instant_ns, range, refused, stopped, whole, with_aliases};
 use super::read::{all_labels, direction, searched};
 use crate::app::App;
 use crate::body::Params;
@@ -34,7 +34,7 @@ pub(crate) async fn query_range(State(app): State<App>, params: Params) -> Resul
         LogQuery::Lines(lines) => {
             let range = LogRange { from_ns: from, to_ns: to, direction, limit, cursor: None };
             let page = store.search(lines, &range, limits);
-            Ok(json!({"resultType": "streams", "result": streams(&page.lines), "stats": cost(&page.cost)}))
+            Ok(json!({"resultType": "streams", "result": streams(&page.lines), "stats": cost(&page.cost), "stopped": stopped(page.stopped)}))
         }
         LogQuery::Metric(metric) => Ok(matrix(store, metric, (from, to), step_ns, limits)),
     })
@@ -59,7 +59,7 @@ pub(crate) async fn query(State(app): State<App>, params: Params) -> Result<Resp
             let from_ns = at.saturating_sub(3600 * 1_000_000_000);
             let range = LogRange { from_ns, to_ns: at, direction, limit, cursor: None };
             let page = store.search(lines, &range, limits);
-            Ok(json!({"resultType": "streams", "result": streams(&page.lines), "stats": cost(&page.cost)}))
+            Ok(json!({"resultType": "streams", "result": streams(&page.lines), "stats": cost(&page.cost), "stopped": stopped(page.stopped)}))
         }
         LogQuery::Metric(metric) => {
             let found = store.metric(metric, at, at, 1_000_000_000, limits);
@@ -68,7 +68,7 @@ pub(crate) async fn query(State(app): State<App>, params: Params) -> Result<Resp
                 Some(json!({"metric": object(&s.labels), "value": [seconds(*at), value.to_string()]}))
             };
             let result: Vec<Value> = found.series.iter().filter_map(newest).collect();
-            Ok(json!({"resultType": "vector", "result": result, "stats": cost(&found.cost)}))
+            Ok(json!({"resultType": "vector", "result": result, "stats": cost(&found.cost), "stopped": stopped(found.stopped)}))
         }
     })
     .await
@@ -112,7 +112,7 @@ fn matrix(
         json!({"metric": object(&s.labels), "values": values})
     };
     let result: Vec<Value> = found.series.iter().map(series).collect();
-    json!({"resultType": "matrix", "result": result, "stats": cost(&found.cost)})
+    json!({"resultType": "matrix", "result": result, "stats": cost(&found.cost), "stopped": stopped(found.stopped)})
 }
 
 fn object(labels: &Labels) -> Value {
