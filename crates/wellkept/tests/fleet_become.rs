@@ -101,8 +101,9 @@ fn on_this_machine_a_password_is_handed_over_as_well() {
         return;
     }
     let fleet = Fleet::new(1);
-    let root = fleet.home.path("");
-    people(&root);
+    let (root, own) = (fleet.home.path(""), fleet.home.path("people"));
+    std::fs::create_dir(&own).unwrap();
+    people(&own);
     std::fs::set_permissions(&root, PermissionsExt::from_mode(0o755)).unwrap();
     fleet.file(
         "site.yml",
@@ -118,7 +119,7 @@ fn on_this_machine_a_password_is_handed_over_as_well() {
     let play = |method: &str, password: &str| {
         let vars = fleet.file("vars.yml", &format!("ansible_become_password: {}\n", yaml(password)));
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]).arg(&root);
+        command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]).arg(&own);
         command.arg(env!("CARGO_BIN_EXE_wellkept"));
         command.args([
             "play",
@@ -132,7 +133,7 @@ fn on_this_machine_a_password_is_handed_over_as_well() {
             "-e",
         ]);
         command.arg(format!("@{}", vars.display()));
-        command.current_dir(&root).env("HOME", root.join("home")).env_remove("SSH_AUTH_SOCK");
+        command.current_dir(&root).env("HOME", own.join("home")).env_remove("SSH_AUTH_SOCK");
         run(&mut command)
     };
     for (method, password) in [("sudo", JANES_PASSWORD), ("su", ROOTS_PASSWORD)] {

@@ -94,7 +94,7 @@ fn a_full_disk_is_told_and_leaves_what_was_there() {
     fleet.file("host_vars/h2.yml", &format!("at: {}\n", small.display()));
     site(
         &fleet,
-        "    - {copy: {src: ../big, dest: '{{ at }}/f'}, ignore_errors: true}\n\
+        "    - {copy: {src: big, dest: '{{ at }}/f'}, ignore_errors: true}\n\
          \x20   - {command: 'ls -A {{ at }}', register: r}\n    - {debug: {var: r.stdout}}\n\
          \x20   - {command: 'head -c 3 {{ at }}/f', register: f}\n    - {debug: {var: f.stdout}}\n",
     );

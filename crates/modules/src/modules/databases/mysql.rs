@@ -34,7 +34,7 @@ const MY_USER: &[Arg] = &[
     path("config_file"),
 ];
 const MY_QUERY: &[Arg] = &[
-    list("query").required(),
+    raw("query").required(),
     text("login_db").aka(&["db"]),
     list("positional_args"),
     text("login_host").or("localhost"),
@@ -306,7 +306,12 @@ fn filled(task: &Task<'_>, query: &str) -> Result<String> {
 }
 
 fn my_query(task: &mut Task<'_>) -> Done {
-    let queries = task.args.list("query");
+    // A statement may hold commas: it is no list for that.
+    let queries: Vec<String> = match task.args.get("query") {
+        Some(Value::Array(all)) => all.iter().map(python::text).collect(),
+        Some(one) => vec![python::text(one)],
+        None => Vec::new(),
+    };
     let base = task.args.filled("login_db").map(str::to_owned);
     let (mut changed, mut results, mut counts, mut executed) = (false, Vec::new(), Vec::new(), Vec::new());
     for query in &queries {
