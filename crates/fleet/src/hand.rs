@@ -7,9 +7,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use wellkept_ssh::{
-    Become, Bounds, Command, CommandLine, Connection, Doubt, End, Input, Method, NotRun, Output, Piece, Ran,
-    Stream,
+    Become, Bounds, Command, CommandLine, Connection, Doubt, End, Input, NotRun, Output, Piece, Ran, Stream,
 };
+
+use crate::entrance::{Entered, enter};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 64 * 1024;
@@ -44,34 +45,33 @@ pub(crate) fn ended(end: End) -> Ran {
     Ran { end, stdout: Output::default(), stderr: Output::default() }
 }
 
-/// The argument vector that becomes somebody else here. A password cannot be given: there is no terminal between us
-/// and the program.
-pub(crate) fn become_here(who: &Become, line: &CommandLine) -> Vec<String> {
-    let user = who.user.as_str();
-    let words: &[&str] = match who.method {
-        Method::Sudo => &["sudo", "-H", "-n", "-u", user, "--", "/bin/sh", "-c", line.as_str()],
-        Method::Su => &["su", "-s", "/bin/sh", "-c", line.as_str(), user],
-        Method::Doas => &["doas", "-n", "-u", user, "--", "/bin/sh", "-c", line.as_str()],
-    };
-    words.iter().map(|word| (*word).to_owned()).collect()
+/// A program that runs here, and what it wrote before we listened.
+struct Here {
+    child: tokio::process::Child,
+    stdin: Option<tokio::process::ChildStdin>,
+    stdout: Option<tokio::process::ChildStdout>,
+    stderr: Option<tokio::process::ChildStderr>,
+    first: Vec<u8>,
+}
+
+async fn begin(who: Option<&Become>, line: &CommandLine) -> Result<Here, End> {
+    if let Some(who) = who {
+        let Entered { child, stdin, stdout, stderr, first } = enter(who, line).await?;
+        return Ok(Here { child, stdin: Some(stdin), stdout: Some(stdout), stderr: Some(stderr), first });
+    }
+    let mut program = tokio::process::Command::new("/bin/sh");
+    program.args(["-c", line.as_str()]).kill_on_drop(true);
+    program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().map_err(|e| End::NotRun(NotRun::Refused(e.to_string())))?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    Ok(Here { child, stdin, stdout, stderr, first: Vec::new() })
 }
 
 async fn here(who: Option<&Become>, command: &Command, live: &mut (dyn FnMut(&Piece) + Send)) -> Ran {
-    let words = match who {
-        None => vec!["/bin/sh".to_owned(), "-c".to_owned(), command.line.as_str().to_owned()],
-        Some(who) => become_here(who, &command.line),
-    };
-    let mut words = words.into_iter();
-    let mut program = tokio::process::Command::new(words.next().unwrap_or_default());
-    program
-        .args(words)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = match program.spawn() {
+    let deadline = Instant::now() + command.bounds.time;
+    let mut child = match begin(who, &command.line).await {
         Ok(child) => child,
-        Err(e) => return ended(End::NotRun(NotRun::Refused(e.to_string()))),
+        Err(end) => return ended(end),
     };
     let input = match &command.input {
         Input::Empty => Bytes::new(),
@@ -85,14 +85,14 @@ async fn here(who: Option<&Become>, command: &Command, live: &mut (dyn FnMut(&Pi
         }
     });
     let (pieces, mut inbox) = mpsc::channel(16);
-    read(child.stdout.take(), Stream::Stdout, pieces.clone());
+    let first = std::io::Cursor::new(std::mem::take(&mut child.first));
+    read(child.stdout.take().map(|stdout| first.chain(stdout)), Stream::Stdout, pieces.clone());
     read(child.stderr.take(), Stream::Stderr, pieces);
     let mut ran = ended(End::Unknown(Doubt::NoStatus));
-    let deadline = Instant::now() + command.bounds.time;
     let cut = collect(&mut inbox, deadline, &command.bounds, &mut ran, live).await;
     ran.end = match cut {
         Some(doubt) => End::Unknown(doubt),
-        None => match timeout_at(deadline, child.wait()).await {
+        None => match timeout_at(deadline, child.child.wait()).await {
             Err(_) => End::Unknown(Doubt::TimeLimit),
             Ok(Err(_)) => End::Unknown(Doubt::NoStatus),
             Ok(Ok(status)) => of_status(status),

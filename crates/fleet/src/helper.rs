@@ -20,3 +20,4 @@ pub use jobs::background;
 pub use send::{Binary, NoHelper, start_here, start_there};
 pub use serve::serve;
 pub use workers::Workers;
+pub(crate) use workers::now;

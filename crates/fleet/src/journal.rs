@@ -148,13 +148,21 @@ impl Journal {
         !self.known.is_empty()
     }
 
-    /// Written down and on disk before it begins.
+    /// Written down and on disk before they begin.
     ///
     /// # Errors
-    /// The disk; the step must not begin then.
-    pub fn begin(&mut self, step: &Step) -> io::Result<()> {
-        let line = Line::Begun { host: step.host.clone(), n: step.number, digest: step.digest.clone() };
-        self.write(&line)?;
+    /// The disk; the steps must not begin then.
+    pub fn begin<'s>(&mut self, steps: impl IntoIterator<Item = &'s Step>) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for step in steps {
+            let line = Line::Begun { host: step.host.clone(), n: step.number, digest: step.digest.clone() };
+            serde_json::to_writer(&mut bytes, &line)?;
+            bytes.push(b'\n');
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.file.write_all(&bytes)?;
         self.file.sync_data()
     }
 
@@ -269,7 +277,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("temp");
         let mut journal = Journal::new(folder.path(), "site.yml", 1).expect("a journal");
         for number in 1..=3 {
-            journal.begin(&step("h", number)).expect("begun");
+            journal.begin([&step("h", number)]).expect("begun");
         }
         journal.end(&step("h", 1), &done(true)).expect("ended");
         journal.end(&step("h", 2), &Outcome::Unreachable("away".into())).expect("ended");
@@ -281,8 +289,8 @@ mod tests {
         assert_eq!(again.known(&step("h", 2)), None, "known not to have run");
         assert!(matches!(again.known(&step("h", 3)), Some(Outcome::Unknown(_))));
         assert_eq!(again.known(&step("h", 4)), None);
-        again.begin(&step("h", 4)).expect("begun");
-        again.begin(&step("h", 5)).expect("begun");
+        again.begin([&step("h", 4)]).expect("begun");
+        again.begin([&step("h", 5)]).expect("begun");
         again.void(&step("h", 5)).expect("void");
         again.end(&step("h", 4), &done(false)).expect("ended");
         drop(again);
@@ -296,7 +304,7 @@ mod tests {
     fn another_step_in_its_place_is_never_taken_for_the_same() {
         let folder = tempfile::tempdir().expect("temp");
         let mut journal = Journal::new(folder.path(), "site.yml", 1).expect("a journal");
-        journal.begin(&step("h", 1)).expect("begun");
+        journal.begin([&step("h", 1)]).expect("begun");
         journal.end(&step("h", 1), &done(true)).expect("ended");
         let mut again = Journal::resume(folder.path(), "site.yml").expect("a stopped run");
         let other = Step { digest: "other".to_owned(), ..step("h", 1) };
@@ -309,7 +317,7 @@ mod tests {
         let mut journal = Journal::new(folder.path(), "site.yml", 1).expect("a journal");
         let secret = Step { no_log: true, ..step("h", 1) };
         let result = Value::Map(vec![(Value::Unsafe("stdout".into()), Value::Unsafe("s3cret".into()))]);
-        journal.begin(&secret).expect("begun");
+        journal.begin([&secret]).expect("begun");
         journal.end(&secret, &Outcome::Done(result)).expect("ended");
         let name = names(folder.path()).expect("names").remove(0);
         assert!(!std::fs::read_to_string(folder.path().join(name)).expect("read").contains("s3cret"));

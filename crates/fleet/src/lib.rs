@@ -12,6 +12,7 @@ pub mod desk;
 mod error;
 pub mod reach;
 pub mod pool;
+mod entrance;
 pub mod hand;
 pub mod spread;
 pub mod lookups;

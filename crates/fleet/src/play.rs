@@ -14,7 +14,7 @@ mod player;
 mod template;
 
 pub use assign::{Assigner, OWN};
-pub use hands::{Answer, Hands};
+pub use hands::{Answer, Following, Hands};
 pub use listing::{list_hosts, list_tags, list_tasks};
 pub use player::{Ended, Player};
 

@@ -325,3 +325,71 @@ fn lookups_read_files_beside_the_task_and_open_sealed_ones() {
         );
     }
 }
+
+#[test]
+fn tables_and_settings_files_give_one_value_by_its_key() {
+    struct Near;
+    impl Scope for Near {
+        fn get(&self, _: &str) -> Option<Arc<Value>> {
+            None
+        }
+        fn names(&self) -> Vec<String> {
+            Vec::new()
+        }
+        fn search_path(&self) -> Vec<String> {
+            vec!["/p".to_owned()]
+        }
+        fn select(&self, pattern: &str) -> Vec<String> {
+            vec![format!("h-{pattern}"), "h2".to_owned()]
+        }
+    }
+    let engine = engine(&[
+        ("/p/files/ansible.csv", "a\tone\tuno\nb\t{{ x }}\n"),
+        ("/p/files/t.csv", "k,v,w\r\n\"q,1\",\"say \"\"hi\"\"\",\"two\nlines\"\n\n9,8,7\n"),
+        (
+            "/p/files/ansible.ini",
+            "[DEFAULT]\nhome=/srv\n[global]\nUser = me\n[s]\nuser = you\n  there\npath = %(home)s/x%%\nn2 = two\n",
+        ),
+        ("/p/files/x.properties", "# c\nuser.name = jane\nempty =\n"),
+        ("/p/files/twice.ini", "[s]\na=1\nA=2\n"),
+        ("/p/files/bare.ini", "[s]\nskip-x\n"),
+        ("/p/files/circle.ini", "[s]\na=%(b)s\nb=%(a)s\n"),
+    ]);
+    let ask = |template: &str| engine.session(Rc::new(Near)).render(template);
+    for (template, wanted) in [
+        ("lookup('csvfile', 'a')", "one"),
+        ("lookup('csvfile', 'b')", "{{ x }}"),
+        ("lookup('csvfile', 'a col=2')", "uno"),
+        ("lookup('csvfile', 'q,1', file='t.csv', delimiter=',')", "say \"hi\""),
+        ("lookup('csvfile', 'q,1', file='t.csv', delimiter=',', col=2)", "two\nlines"),
+        ("lookup('csvfile', '8', file='t.csv', delimiter=',', keycol=1, col=0)", "9"),
+        ("lookup('csvfile', 'none default=nothing')", "nothing"),
+        ("query('csvfile', 'none') | length", "0"),
+        ("lookup('ini', 'user')", "me"),
+        ("lookup('ini', 'user section=s')", "you\nthere"),
+        ("lookup('ini', 'path', section='s')", "/srv/x%"),
+        ("lookup('ini', 'path', section='s', interpolation=false)", "%(home)s/x%%"),
+        ("lookup('ini', 'nope', section='s', default='d')", "d"),
+        ("query('ini', 'n.*', section='s', re=true) | first", "two"),
+        ("lookup('ini', 'user.name type=properties file=x.properties')", "jane"),
+        ("lookup('ini', 'User', case_sensitive=true)", "me"),
+        ("query('inventory_hostnames', 'web:!db') | join(' ')", "h-web:!db h2"),
+    ] {
+        let ours = ask(&format!("{{{{ {template} }}}}|"));
+        let ours = ours.unwrap_or_else(|error| panic!("{template}: {error}"));
+        assert_eq!(ours.as_ref().and_then(Value::as_text), Some(&*format!("{wanted}|")), "{template}");
+    }
+    for (template, wanted) in [
+        ("lookup('csvfile', 'a nope=1')", "nope"),
+        ("lookup('csvfile', 'a', col=7)", "out of range"),
+        ("lookup('csvfile', 'a', col='x')", "col"),
+        ("lookup('ini', 'user', section='none')", "No section"),
+        ("lookup('ini', 'a', section='s', file='twice.ini')", "Duplicate option"),
+        ("lookup('ini', 'a', section='s', file='bare.ini')", "bare.ini"),
+        ("lookup('ini', 'a', section='s', file='circle.ini')", "Recursion limit"),
+        ("lookup('ini', 'a', file='gone.ini')", "gone.ini"),
+    ] {
+        let error = ask(&format!("{{{{ {template} }}}}")).expect_err(template).to_string();
+        assert!(error.contains(wanted), "{template}: {error}");
+    }
+}

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use wellkept_inventory::{Files, Inventory, Meta, Value};
 use wellkept_playbook::book::Loader;
-use wellkept_playbook::run::{Next, Options, Outcome, Run, Work, WorkId};
+use wellkept_playbook::run::{Ahead, Next, Options, Outcome, Run, Work, WorkId};
 use wellkept_playbook::template::{Engine, Outside};
 
 struct OneFile(String);
@@ -256,21 +256,37 @@ const PLAIN: &str = "  vars: {v: 1}\n  tasks:\n    - command: a\n    - {command:
 fn what_cannot_depend_on_a_result_is_promised_up_to_the_next_border() {
     let mut run = run(&format!("{HEAD}{PLAIN}"), Options::default());
     let first = work(run.poll(0));
-    let ahead = run.ahead("h1", 10);
-    let told: Vec<_> = ahead.iter().filter_map(|w| arg(w, "_raw_params")).collect();
-    // The task that registers can be promised itself only if nothing it leaves is needed: it is a border.
-    assert_eq!(told, [text("c 1")]);
-    assert!(run.ahead("h1", 10).is_empty(), "promised once");
+    let ahead = promised(&mut run, "h1");
+    // The task that registers may come itself; what sees the name may not.
+    assert_eq!(told(&ahead), ["c 1", "d"]);
+    assert_eq!(
+        (ahead[0].needs.as_slice(), ahead[1].needs.as_slice()),
+        (&[first[0].id][..], &[ahead[0].work.id][..])
+    );
+    assert!(promised(&mut run, "h1").is_empty(), "promised once");
     run.handle(0, first[0].id, done(&[("rc", Value::Int(0))]));
-    let next = work(run.poll(0));
-    assert_eq!(next[0].id, ahead[0].id);
-    assert_eq!(arg(&next[0], "_raw_params"), Some(text("c 1")));
-    assert!(run.ahead("h1", 10).is_empty(), "the next one registers");
-    run.handle(0, next[0].id, done(&[("rc", Value::Int(0))]));
-    let d = work(run.poll(0));
-    assert!(run.ahead("h1", 10).is_empty(), "what follows sees what was registered");
-    run.handle(0, d[0].id, done(&[("rc", Value::Int(7))]));
+    for (ahead, what) in ahead.iter().zip(["c 1", "d"]) {
+        let next = work(run.poll(0));
+        assert_eq!((next[0].id, arg(&next[0], "_raw_params")), (ahead.work.id, Some(text(what))));
+        assert!(promised(&mut run, "h1").is_empty(), "what follows sees what was registered");
+        run.handle(0, next[0].id, done(&[("rc", Value::Int(0))]));
+    }
+    let e = work(run.poll(0));
+    assert_eq!(arg(&e[0], "_raw_params"), Some(text("e 0")));
+    let ahead = promised(&mut run, "h1");
+    assert_eq!(told(&ahead), ["f", "g"]);
+    assert!(ahead[1].needs.is_empty(), "what never fails stops nothing");
+    run.handle(0, e[0].id, done(&[("rc", Value::Int(7))]));
     assert!(work(run.poll(0)).is_empty(), "it failed");
+}
+
+fn promised(run: &mut Run, host: &str) -> Vec<Ahead<()>> {
+    run.ahead(host, 10, &mut |_| Some(()))
+}
+
+fn told(ahead: &[Ahead<()>]) -> Vec<String> {
+    let told = ahead.iter().filter_map(|a| arg(&a.work, "_raw_params"));
+    told.map(|value| value.as_text().unwrap_or_default().to_owned()).collect()
 }
 
 #[test]
@@ -280,19 +296,156 @@ fn a_promise_is_void_when_the_task_before_it_fails() {
     );
     let mut run = run(&site, Options::default());
     let first = work(run.poll(0));
-    let ahead = run.ahead("h1", 10);
+    let ahead = promised(&mut run, "h1");
     assert_eq!(ahead.len(), 1);
     run.handle(0, first[0].id, done(&[("failed", Value::Bool(true))]));
     let next = work(run.poll(0));
     assert_eq!(arg(&next[0], "_raw_params"), Some(text("saved")));
-    assert_ne!(next[0].id, ahead[0].id);
-    assert!(!run.is_promised(ahead[0].id));
+    assert_ne!(next[0].id, ahead[0].work.id);
+    assert_eq!(run.take_void(), [ahead[0].work.id]);
+}
+
+/// What is promised to the first host after its first task.
+fn after_first(site: &str, options: Options) -> Vec<String> {
+    let mut run = run(site, options);
+    let all = work(run.poll(0));
+    let ahead = promised(&mut run, &all[0].host);
+    told(&ahead)
+}
+
+fn in_step(tasks: &str) -> Vec<String> {
+    let site =
+        format!("- hosts: all\n  gather_facts: false\n  vars: {{v: 1}}\n  tasks:\n    - command: a\n{tasks}");
+    after_first(&site, Options::default())
 }
 
 #[test]
-fn hosts_that_go_in_step_are_promised_nothing() {
-    let site = "- hosts: all\n  gather_facts: false\n  tasks:\n    - command: a\n    - command: b\n";
+fn hosts_that_go_in_step_are_promised_work_each_for_itself() {
+    let site = "- hosts: all\n  gather_facts: false\n  tasks:\n    - command: a\n    - command: b\n    - command: c\n";
     let mut run = run(site, Options::default());
-    assert_eq!(work(run.poll(0)).len(), 3);
-    assert!(run.ahead("h1", 10).is_empty());
+    let all = work(run.poll(0));
+    assert_eq!(all.len(), 3);
+    let ahead: Vec<_> = ["h1", "h2", "h3"].iter().map(|host| promised(&mut run, host)).collect();
+    assert!(ahead.iter().all(|ahead| told(ahead) == ["b", "c"]));
+    for work in &all {
+        assert!(self::work(run.poll(0)).is_empty(), "nobody is handed b before all have done a");
+        let failed = work.host == "h2";
+        run.handle(0, work.id, done(&[("failed", Value::Bool(failed))]));
+    }
+    let next = work(run.poll(0));
+    assert_eq!(next.iter().map(|w| w.id).collect::<Vec<_>>(), [ahead[0][0].work.id, ahead[2][0].work.id]);
+    let lines = run.output().join("\n");
+    assert!(lines.contains("TASK [command]") && lines.matches("TASK [command]").count() == 2, "{lines}");
+}
+
+#[test]
+fn other_hosts_lookups_and_what_reaches_over_are_borders() {
+    let b = "    - command: b\n";
+    assert_eq!(in_step(b), ["b"]);
+    for border in [
+        "    - {command: x, delegate_to: h2, when: v == 2}\n",
+        "    - {command: x, run_once: true}\n",
+        "    - {command: x, throttle: 1}\n",
+        "    - {command: x, any_errors_fatal: true}\n",
+        "    - {wait_for: {port: 1}}\n",
+        "    - {meta: end_play, when: v == 2}\n",
+        "    - {command: \"{{ hostvars.h2.inventory_hostname }}\"}\n",
+        "    - {command: \"{{ ansible_play_hosts | length }}\"}\n",
+        "    - {command: \"{{ lookup('file', '/p/hosts') }}\"}\n",
+        "    - {command: x, when: \"lookup('pipe', 'date') != ''\"}\n",
+        "    - {include_tasks: more.yml}\n",
+        "    - {setup: {}}\n",
+        "    - {debug: {msg: \"{{ unknown }}\"}}\n",
+        "    - {assert: {that: v == 2}}\n",
+        "    - {command: x, loop: [1], loop_control: {pause: 1}}\n",
+    ] {
+        assert!(in_step(&format!("{border}{b}")).is_empty(), "{border}");
+    }
+    for stops in ["max_fail_percentage: 10", "any_errors_fatal: true"] {
+        let site = format!(
+            "- hosts: all\n  gather_facts: false\n  {stops}\n  tasks: [{{command: a}}, {{command: b}}]\n"
+        );
+        assert!(after_first(&site, Options::default()).is_empty(), "{stops}");
+    }
+    let site = "- hosts: all\n  gather_facts: false\n  tasks: [{command: a}, {command: b}]\n";
+    assert!(after_first(site, Options { lock_step: true, ..Options::default() }).is_empty());
+}
+
+#[test]
+fn what_changes_nothing_for_the_host_is_looked_past() {
+    let b = "    - command: b\n";
+    for passed in [
+        "    - {command: x, when: v == 2}\n",
+        "    - {include_tasks: more.yml, when: v == 2}\n",
+        "    - {fail: {msg: no}, when: v == 2}\n",
+        "    - {setup: {}, when: v == 2}\n",
+        "    - {debug: {msg: \"{{ v }}\"}}\n",
+        "    - {debug: {var: anything}}\n",
+        "    - {assert: {that: v == 1}}\n",
+        "    - {set_fact: {w: \"{{ v + 1 }}\"}}\n",
+        "    - {meta: noop}\n",
+        "    - {meta: flush_handlers}\n",
+    ] {
+        assert_eq!(in_step(&format!("{passed}{b}")), ["b"], "{passed}");
+    }
+    let set = "    - {set_fact: {w: 2}}\n    - {command: b}\n    - {command: \"c {{ w }}\"}\n";
+    assert_eq!(in_step(set), ["b"], "what was set is not known yet");
+    let notified = "    - {command: x, notify: h}\n    - meta: flush_handlers\n    - command: b\n  handlers: [{name: h, command: y}]\n";
+    assert_eq!(in_step(notified), ["x"]);
+    let until = "    - {command: x, register: r, until: r.rc == 0}\n    - command: b\n";
+    assert_eq!(in_step(until), ["x"], "it may be tried again");
+}
+
+#[test]
+fn items_of_a_loop_are_promised_and_all_of_them_are_needed() {
+    let site = format!(
+        "{HEAD}  tasks:\n    - {{command: 'a {{{{ item }}}}', loop: [1, 2, 3], when: item != 2}}\n    - command: b\n"
+    );
+    let mut run = run(&site, Options::default());
+    let first = work(run.poll(0));
+    let ahead = promised(&mut run, "h1");
+    assert_eq!(told(&ahead), ["a 3", "b"]);
+    assert!(ahead[0].needs.is_empty(), "an item comes whatever became of the one before");
+    assert_eq!(ahead[1].needs, [first[0].id, ahead[0].work.id]);
+    run.handle(0, first[0].id, done(&[("rc", Value::Int(0))]));
+    let third = work(run.poll(0));
+    assert_eq!(third[0].id, ahead[0].work.id);
+    run.handle(0, third[0].id, done(&[("rc", Value::Int(0))]));
+    assert_eq!(work(run.poll(0))[0].id, ahead[1].work.id);
+}
+
+#[test]
+fn hosts_with_promised_work_count_as_at_work() {
+    let site = "- hosts: all\n  gather_facts: false\n  tasks:\n    - command: a\n    - command: b\n";
+    let mut run = run(site, Options { forks: 1, ..Options::default() });
+    let first = work(run.poll(0));
+    assert_eq!((first.len(), first[0].host.as_str()), (1, "h1"));
+    let ahead = promised(&mut run, "h1");
+    run.handle(0, first[0].id, done(&[]));
+    assert!(matches!(run.poll(0), Next::Wait), "b is still at work on h1");
+    run.settle(ahead[0].work.id);
+    assert_eq!(work(run.poll(0))[0].host, "h2");
+}
+
+#[test]
+fn step_asks_before_each_task_and_passes_over_what_is_not_wanted() {
+    let site = format!(
+        "{HEAD}  tasks:\n    - {{name: one, command: a}}\n    - {{name: two, command: b}}\n    - {{name: three, command: c}}\n    - {{name: four, command: d}}\n"
+    );
+    let mut run = run(&site, Options { step: true, ..Options::default() });
+    let mut asked = Vec::new();
+    for (said, done_next) in [("", None), ("y", Some("b")), ("c", Some("c"))] {
+        let Next::Ask(prompt) = run.poll(0) else { panic!("a question") };
+        asked.push(prompt.prompt);
+        run.answer(text(said));
+        let Some(what) = done_next else { continue };
+        let all = work(run.poll(0));
+        assert_eq!(arg(&all[0], "_raw_params"), Some(text(what)));
+        assert!(what == "c" || promised(&mut run, "h1").is_empty(), "nothing is done unasked");
+        run.handle(0, all[0].id, done(&[]));
+    }
+    assert_eq!(asked[0], "Perform task: TASK: one (N)o/(y)es/(c)ontinue");
+    assert_eq!(arg(&work(run.poll(0))[0], "_raw_params"), Some(text("d")), "nobody is asked any more");
+    let lines = run.output().join("\n");
+    assert!(!lines.contains("TASK [one]") && lines.contains("TASK [two]"), "{lines}");
 }

@@ -18,7 +18,7 @@ use crate::secret::Secret;
 use crate::text::harmless;
 
 /// The most that is said before the mark, bytes: lectures, warnings, prompts.
-const BEFORE_MAX: usize = 64 * 1024;
+pub const BEFORE_MAX: usize = 64 * 1024;
 
 /// By which program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,17 +43,30 @@ pub struct Become {
 }
 
 /// Words that nobody can guess, one pair for each start.
-struct Marks {
+pub struct Marks {
     begun: String,
     prompt: String,
 }
 
 impl Marks {
-    fn draw() -> Result<Self, End> {
+    /// Fresh ones.
+    ///
+    /// # Errors
+    /// The system has no random numbers: nothing has run.
+    pub fn draw() -> Result<Self, End> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|e| not_become(format!("no random numbers: {e}")))?;
         let random: String = random.iter().map(|b| format!("{b:02x}")).collect();
         Ok(Self { begun: format!("wellkept-begun-{random}"), prompt: format!("wellkept-asks-{random}:") })
+    }
+
+    /// What of the program's output comes after the mark and its line end; `None` before that.
+    pub fn after<'o>(&self, out: &'o [u8]) -> Option<&'o [u8]> {
+        let mark = self.begun.as_bytes();
+        let at = out.windows(mark.len()).position(|w| w == mark)?;
+        let rest = out.get(at + mark.len()..)?;
+        let end = rest.iter().position(|&b| b == b'\n')?;
+        rest.get(end + 1..)
     }
 }
 
@@ -62,7 +75,11 @@ fn not_become(why: impl Into<String>) -> End {
 }
 
 impl Become {
-    fn line(&self, command: &CommandLine, marks: &Marks) -> Result<CommandLine, LineError> {
+    /// The line that becomes the user, prints the mark, and goes on with the command.
+    ///
+    /// # Errors
+    /// It becomes too long.
+    pub fn line(&self, command: &CommandLine, marks: &Marks) -> Result<CommandLine, LineError> {
         // The line is an argument of this script, never a part of it.
         let script = "printf '%s\\n' \"$1\" && exec /bin/sh -c \"$2\"";
         let inner = ["/bin/sh", "-c", script, "sh", &marks.begun, command.as_str()];
@@ -86,12 +103,28 @@ impl Become {
         }
     }
 
-    fn on_terminal(&self) -> bool {
+    /// What is typed when a password is asked for; `None` without one.
+    ///
+    /// # Errors
+    /// It cannot be typed.
+    pub fn typed(&self) -> Result<Option<Zeroizing<Vec<u8>>>, End> {
+        let Some(password) = self.password.as_ref().map(Secret::expose) else { return Ok(None) };
+        if password.contains(['\n', '\0']) {
+            return Err(not_become("the password holds a line end, and cannot be typed"));
+        }
+        let mut typed = Zeroizing::new(Vec::with_capacity(password.len() + 1));
+        typed.extend_from_slice(password.as_bytes());
+        typed.push(b'\n');
+        Ok(Some(typed))
+    }
+
+    /// The password is taken from a terminal only.
+    pub fn on_terminal(&self) -> bool {
         self.method == Method::Doas && self.password.is_some()
     }
 
-    /// Whether what was said so far ends with a question for a password.
-    fn asks(&self, said: &[u8], marks: &Marks) -> bool {
+    /// Whether what was said so far on standard error ends with a question for a password.
+    pub fn asks(&self, said: &[u8], marks: &Marks) -> bool {
         match self.method {
             Method::Sudo => said.ends_with(marks.prompt.as_bytes()),
             // Their prompts are in the host's language; all end with a colon.
@@ -158,17 +191,15 @@ impl Connection {
         command: &Command,
         deadline: Instant,
     ) -> Result<(Process, Bytes), End> {
-        let password = who.password.as_ref().map(Secret::expose);
-        if password.is_some_and(|p| p.contains(['\n', '\0'])) {
-            return Err(not_become("the password holds a line end, and cannot be typed"));
-        }
+        let typed = who.typed()?;
         let marks = Marks::draw()?;
         let line = who.line(&command.line, &marks).map_err(|e| not_become(e.to_string()))?;
         let size = command.terminal.unwrap_or(PtySize { columns: 80, rows: 24 });
         let raw = who.on_terminal();
         let terminal = (raw || command.terminal.is_some()).then_some(Terminal { name: "dumb", size, raw });
         let mut process = self.start(Start::Command(&line), terminal, Some(deadline)).await?;
-        let first = Entrance { who, marks: &marks, said: Vec::new(), out: Vec::new(), answered: false };
+        let first =
+            Entrance { who, marks: &marks, said: Vec::new(), out: Vec::new(), answered: false, typed };
         let first = first.pass(&mut process, deadline).await?;
         Ok((process, first))
     }
@@ -182,6 +213,7 @@ struct Entrance<'a> {
     said: Vec<u8>,
     out: Vec<u8>,
     answered: bool,
+    typed: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Entrance<'_> {
@@ -213,29 +245,22 @@ impl Entrance<'_> {
 
     /// What comes after the mark and its line end.
     fn after_mark(&self) -> Option<Bytes> {
-        let mark = self.marks.begun.as_bytes();
-        let at = self.out.windows(mark.len()).position(|w| w == mark)?;
-        let rest = self.out.get(at + mark.len()..)?;
-        let end = rest.iter().position(|&b| b == b'\n')?;
-        Some(Bytes::copy_from_slice(rest.get(end + 1..)?))
+        self.marks.after(&self.out).map(Bytes::copy_from_slice)
     }
 
     async fn answer(&mut self, process: &Process) -> Result<(), End> {
-        let Some(password) = &self.who.password else {
-            return Err(not_become(format!("a password is asked for, to become {}", self.who.user)));
-        };
         if self.answered {
             return Err(not_become(format!("the password to become {} is refused", self.who.user)));
         }
+        let Some(typed) = self.typed.take() else {
+            return Err(not_become(format!("a password is asked for, to become {}", self.who.user)));
+        };
         self.answered = true;
         // What is heard from here on is about the answer.
         self.said.clear();
         if self.who.on_terminal() {
             self.out.clear();
         }
-        let mut typed = Zeroizing::new(Vec::with_capacity(password.expose().len() + 1));
-        typed.extend_from_slice(password.expose().as_bytes());
-        typed.push(b'\n');
         process.write(Bytes::from_owner(typed)).await
     }
 

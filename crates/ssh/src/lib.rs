@@ -31,7 +31,7 @@ pub mod frames;
 
 pub use connection::Connection;
 pub use error::{ConnectError, Retry};
-pub use escalate::{Become, Method};
+pub use escalate::{BEFORE_MAX, Become, Marks, Method};
 pub use exec::{Bounds, Command, Input, Output, Ran};
 pub use frames::{FrameError, Frames};
 pub use name::{HostName, NameError, UserName};

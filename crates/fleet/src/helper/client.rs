@@ -134,7 +134,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Waits for the result; `None` when it was not begun, because the order before it did not succeed.
+    /// Waits for the result; `None` when it was not begun, because an order that it needs did not succeed.
     ///
     /// # Errors
     /// [`Lost::During`].

@@ -20,9 +20,12 @@ pub struct Order {
     /// It goes on by itself for so many seconds, and the answer says under which name it is looked after.
     #[serde(default)]
     pub background_seconds: Option<u64>,
-    /// Only when the order of this number has succeeded, and after it.
+    /// After the order of this number, unless that one was not begun.
     #[serde(default)]
     pub after: Option<u64>,
+    /// Only when these orders, which end before it, have succeeded.
+    #[serde(default)]
+    pub needs: Vec<u64>,
 }
 
 /// From the controller.
@@ -52,7 +55,7 @@ pub enum Up {
     Read(String),
     /// A folder is wanted.
     List(String),
-    /// The order was not begun, because the one before it did not succeed.
+    /// The order was not begun, because one that it needs did not succeed.
     NotRun,
 }
 

@@ -4,16 +4,16 @@
 //! anew. All of that is done as the user that the helper is to run as, so that rights never have to be passed on.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 use wellkept_ssh::{Become, Bounds, Command, CommandLine, Connection, End, Input, NotRun, Ran};
 
 use super::client::Helper;
-use crate::hand::become_here;
+use crate::entrance::{Entered, enter};
 
 /// How long a helper may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -174,30 +174,17 @@ async fn start(
 pub async fn start_here(who: &Become, binary: &Binary) -> Result<Helper, NoHelper> {
     let path = binary.path.display().to_string();
     let line = CommandLine::argv(&["exec", &path, "helper"]).map_err(|e| NoHelper::Unfit(e.to_string()))?;
-    let mut words = become_here(who, &line).into_iter();
-    let mut command = tokio::process::Command::new(words.next().unwrap_or_default());
-    command
-        .args(words)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|e| NoHelper::NotBecome(e.to_string()))?;
-    let (Some(reader), Some(writer)) = (child.stdout.take(), child.stdin.take()) else {
-        return Err(NoHelper::Unfit("it has no pipes".to_owned()));
-    };
-    let complaints = child.stderr.take();
-    match timeout(ANSWER, Helper::greet(reader, writer, Box::new(child))).await {
+    let entered = enter(who, &line).await.map_err(|end| of_end(&crate::hand::ended(end)))?;
+    let Entered { child, stdin, stdout, mut stderr, first } = entered;
+    let reader = std::io::Cursor::new(first).chain(stdout);
+    match timeout(ANSWER, Helper::greet(reader, stdin, Box::new(child))).await {
         Ok(Ok(helper)) => Ok(helper),
         Ok(Err(error)) => {
-            use tokio::io::AsyncReadExt;
             let mut said = Vec::new();
-            if let Some(pipe) = complaints {
-                // What it complained about helps; that it cannot be read changes nothing.
-                let _ = timeout(ANSWER, pipe.take(4096).read_to_end(&mut said)).await;
-            }
+            // What it complained about helps; that it cannot be read changes nothing.
+            let _ = timeout(ANSWER, (&mut stderr).take(4096).read_to_end(&mut said)).await;
             let said = String::from_utf8_lossy(&said);
-            Err(NoHelper::NotBecome(format!("cannot become {}: {} ({error})", who.user, said.trim())))
+            Err(NoHelper::NotBecome(format!("cannot work as {}: {} ({error})", who.user, said.trim())))
         }
         Err(_) => Err(NoHelper::Unfit("it does not answer".to_owned())),
     }

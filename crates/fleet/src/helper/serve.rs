@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use wellkept_modules::{Source, SourceEntry};
 use wellkept_ssh::{FrameError, Frames};
 
-use super::chain::{Chain, Turn};
+use super::chain::{Chain, End, Turn};
 use super::protocol::{Down, FRAME_MAX, Order, Up, VERSION, succeeded};
 use super::workers::Workers;
 use crate::values::failed;
@@ -93,7 +93,7 @@ impl There {
         let Some(inbox) = self.listen(id) else {
             // The line being gone is heard by the loop that reads.
             let _ = self.out.send(Up::Result(failed("the helper has too much to do")).encode(id)).await;
-            let (_, never) = self.chain().ended(id, false);
+            let (_, never) = self.chain().ended(id, End::NotRun);
             for id in never {
                 let _ = self.out.send(Up::NotRun.encode(id)).await;
             }
@@ -110,16 +110,16 @@ impl There {
             let source = Remote { id, out: self.out.clone(), inbox: Mutex::new(inbox) };
             let result = self.workers.run(&order, &source);
             self.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            let success = succeeded(&result);
+            let end = if succeeded(&result) { End::Success } else { End::Failure };
             // The line being gone is heard by the loop that reads.
             let _ = self.out.blocking_send(Up::Result(result).encode(id));
-            let (begin, mut never) = self.chain().ended(id, success);
+            let (begin, mut never) = self.chain().ended(id, end);
             for (id, order) in begin {
                 match self.listen(id) {
                     Some(inbox) => next.push_back((id, order, inbox)),
                     None => {
                         never.push(id);
-                        never.extend(self.chain().ended(id, false).1);
+                        never.extend(self.chain().ended(id, End::NotRun).1);
                     }
                 }
             }

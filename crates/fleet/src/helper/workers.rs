@@ -70,6 +70,6 @@ impl Workers {
 }
 
 #[expect(clippy::disallowed_methods, reason = "modules tell the time of the host that they run on")]
-pub(super) fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }

@@ -246,7 +246,7 @@ impl Assigner {
         };
         let background =
             (work.async_seconds > 0 && work.poll == 0 && !work.check).then_some(work.async_seconds);
-        let order = Order { call, background_seconds: background, after: None };
+        let order = Order { call, background_seconds: background, ..Order::default() };
         Ok(Deed::Module { order: Box::new(order), files: Arc::new(allowed) })
     }
 }

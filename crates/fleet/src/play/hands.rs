@@ -105,16 +105,21 @@ impl Hands {
         plain && !assignment.reach.local && !self.plain
     }
 
-    /// Does assignments of one host one after the other, each only when the one before it has succeeded; all of them are
-    /// handed over at once.
-    pub async fn chain(&self, all: &[Assignment], answers: &mpsc::Sender<(WorkId, Answer)>) {
+    /// Does an assignment, and on the same host what follows it, each when the one before it has ended and those that it
+    /// needs have succeeded; all of them are handed over at once.
+    pub async fn chain(
+        &self,
+        first: &Assignment,
+        rest: &[Following],
+        answers: &mpsc::Sender<(WorkId, Answer)>,
+    ) {
         // A run that is over wants no answers.
         let tell = async |id, answer| drop(answers.send((id, answer)).await);
-        let Some((first, rest)) = all.split_first() else { return };
         let tickets = match self.helper(&first.reach, first.who.as_ref()).await {
-            Ok(helper) => submit(&helper, all).await,
+            Ok(helper) => submit(&helper, first, rest).await,
             Err(_) => Vec::new(),
         };
+        let rest = rest.iter().map(|following| &following.assignment);
         if tickets.is_empty() {
             tell(first.id, Answer::Outcome(self.perform(first).await)).await;
             for one in rest {
@@ -123,7 +128,7 @@ impl Hands {
             return;
         }
         let mut tickets = tickets.into_iter();
-        for one in all {
+        for one in std::iter::once(first).chain(rest) {
             let answer = match tickets.next() {
                 None => Answer::NotRun,
                 Some(ticket) => match ticket.done().await {
@@ -250,18 +255,36 @@ impl Hands {
 pub enum Answer {
     /// It was done, or it is told why not.
     Outcome(Outcome),
-    /// It was not begun, because the one before it did not succeed.
+    /// It was not begun, because one that it needs did not succeed.
     NotRun,
 }
 
+/// What follows on the same host.
+#[derive(Clone)]
+pub struct Following {
+    /// What is to be done.
+    pub assignment: Assignment,
+    /// Only when these have succeeded.
+    pub needs: Vec<WorkId>,
+}
+
 /// Hands all over, each after the one before it.
-async fn submit(helper: &Helper, all: &[Assignment]) -> Vec<Ticket> {
+async fn submit(helper: &Helper, first: &Assignment, rest: &[Following]) -> Vec<Ticket> {
     let mut tickets: Vec<Ticket> = Vec::new();
-    for one in all {
+    let mut numbers: HashMap<WorkId, u64> = HashMap::new();
+    let none: &[WorkId] = &[];
+    let rest = rest.iter().map(|following| (&following.assignment, following.needs.as_slice()));
+    for (one, needs) in std::iter::once((first, none)).chain(rest) {
         let Deed::Module { order, files } = &one.deed else { break };
-        let order = Order { after: tickets.last().map(|ticket| ticket.id), ..(**order).clone() };
+        // What is not among these has succeeded before.
+        let needs = needs.iter().filter_map(|id| numbers.get(id).copied()).collect();
+        let after = tickets.last().map(|ticket| ticket.id);
+        let order = Order { after, needs, ..(**order).clone() };
         match helper.submit(&order, Arc::clone(files)).await {
-            Ok(ticket) => tickets.push(ticket),
+            Ok(ticket) => {
+                numbers.insert(one.id, ticket.id);
+                tickets.push(ticket);
+            }
             Err(_) => break,
         }
     }

@@ -14,7 +14,7 @@ use wellkept_playbook::book::Prompt;
 use wellkept_playbook::run::{Next, Outcome, Run, Work, WorkId};
 
 use super::assign::{Assigner, Assignment};
-use super::hands::{Answer, Hands};
+use super::hands::{Answer, Following, Hands};
 use crate::journal::{Journal, Step};
 
 /// How many answers wait for the run.
@@ -41,6 +41,9 @@ struct Early {
     wanted: bool,
     answer: Option<Answer>,
 }
+
+/// Work that was handed out, with what was made of it and what follows it.
+type Fresh = (WorkId, Result<Assignment, Outcome>, Vec<Following>);
 
 /// What is on its way.
 struct Line {
@@ -87,9 +90,7 @@ impl Player<'_> {
                     continue;
                 }
                 Next::Work(all) => {
-                    for work in all {
-                        self.begin(&work, &mut line)?;
-                    }
+                    self.begin(&all, &mut line)?;
                     continue;
                 }
                 Next::Wait => LOOK,
@@ -121,40 +122,57 @@ impl Player<'_> {
         }
     }
 
-    fn begin(&mut self, work: &Work, line: &mut Line) -> std::io::Result<()> {
-        if let Some(early) = line.early.get_mut(&work.id) {
-            early.wanted = true;
-            return match early.answer.take() {
-                None => Ok(()),
-                Some(answer) => self.arrived(work.id, answer, line),
-            };
-        }
+    /// Begins everything that was handed out: written down together, then sent.
+    fn begin(&mut self, all: &[Work], line: &mut Line) -> std::io::Result<()> {
         self.void(line)?;
-        if let Some(journal) = &mut self.journal {
-            let step = journal.step(work);
-            if let Some(known) = journal.known(&step) {
-                self.run.handle((self.now_ms)(), work.id, known);
-                return Ok(());
+        let mut fresh = Vec::new();
+        for work in all {
+            if let Some(early) = line.early.get_mut(&work.id) {
+                early.wanted = true;
+                if let Some(answer) = early.answer.take() {
+                    self.arrived(work.id, answer, line)?;
+                }
+                continue;
             }
-            journal.begin(&step)?;
-            line.steps.insert(work.id, step);
+            if let Some(journal) = &mut self.journal {
+                let step = journal.step(work);
+                if let Some(known) = journal.known(&step) {
+                    self.run.handle((self.now_ms)(), work.id, known);
+                    continue;
+                }
+                line.steps.insert(work.id, step);
+            }
+            let assigned = self.assigner.assign(work);
+            let rest = match &assigned {
+                Ok(assignment) => self.follow(work, assignment, line),
+                Err(_) => Vec::new(),
+            };
+            fresh.push((work.id, assigned, rest));
         }
-        match self.assigner.assign(work) {
-            Err(outcome) => self.end(work.id, outcome, line),
-            Ok(assignment) => {
-                let mut all = self.follow(work, &assignment, line)?;
-                all.insert(0, assignment);
-                self.send(all, line);
-                Ok(())
+        self.write_down(&fresh, line)?;
+        for (id, assigned, rest) in fresh {
+            match assigned {
+                Err(outcome) => self.end(id, outcome, line)?,
+                Ok(assignment) => self.send(assignment, rest, line),
             }
         }
+        Ok(())
+    }
+
+    /// Steps are on disk before they begin.
+    fn write_down(&mut self, fresh: &[Fresh], line: &Line) -> std::io::Result<()> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let early = |id: &WorkId| line.early.get(id).and_then(|early| early.step.as_ref());
+        let steps = fresh.iter().flat_map(|(id, _, rest)| {
+            let rest = rest.iter().filter_map(|following| early(&following.assignment.id));
+            line.steps.get(id).into_iter().chain(rest)
+        });
+        journal.begin(steps)
     }
 
     /// What was sent ahead and is not handed out any more, because something before it did not succeed: it was not run.
     fn void(&mut self, line: &mut Line) -> std::io::Result<()> {
-        let is_void =
-            |(id, early): (&WorkId, &Early)| (!early.wanted && !self.run.is_promised(*id)).then_some(*id);
-        let mut void: Vec<WorkId> = line.early.iter().filter_map(is_void).collect();
+        let mut void = self.run.take_void();
         // The last one first: their numbers are given again.
         void.sort_unstable_by(|a, b| b.cmp(a));
         for id in void {
@@ -167,45 +185,36 @@ impl Player<'_> {
     }
 
     /// What can be sent together with an assignment.
-    fn follow(
-        &mut self,
-        work: &Work,
-        first: &Assignment,
-        line: &mut Line,
-    ) -> std::io::Result<Vec<Assignment>> {
-        let mut all = Vec::new();
+    fn follow(&mut self, work: &Work, first: &Assignment, line: &mut Line) -> Vec<Following> {
         if !self.hands.can_follow(first) || self.journal.as_ref().is_some_and(Journal::is_replaying) {
-            return Ok(all);
+            return Vec::new();
         }
         let user = |one: &Assignment| one.who.as_ref().map(|who| (who.method, who.user.clone()));
-        for next in self.run.ahead(&work.host, AHEAD_MAX) {
-            let Ok(assignment) = self.assigner.assign(&next) else { break };
-            let same = assignment.reach.key() == first.reach.key() && user(&assignment) == user(first);
-            if !same || !self.hands.can_follow(&assignment) {
-                break;
-            }
-            let mut step = None;
-            if let Some(journal) = &mut self.journal {
-                let next = journal.step(&next);
-                journal.begin(&next)?;
-                step = Some(next);
-            }
-            let early = Early { assignment: assignment.clone(), step, wanted: false, answer: None };
-            line.early.insert(next.id, early);
-            all.push(assignment);
+        let (assigner, hands) = (&self.assigner, &self.hands);
+        let found = self.run.ahead(&work.host, AHEAD_MAX, &mut |next| {
+            let next = assigner.assign(next).ok()?;
+            let same = next.reach.key() == first.reach.key() && user(&next) == user(first);
+            (same && hands.can_follow(&next)).then_some(next)
+        });
+        let mut all = Vec::new();
+        for next in found {
+            let step = self.journal.as_mut().map(|journal| journal.step(&next.work));
+            let early = Early { assignment: next.made.clone(), step, wanted: false, answer: None };
+            line.early.insert(next.work.id, early);
+            all.push(Following { assignment: next.made, needs: next.needs });
         }
-        Ok(all)
+        all
     }
 
-    fn send(&self, all: Vec<Assignment>, line: &Line) {
+    fn send(&self, first: Assignment, rest: Vec<Following>, line: &Line) {
         let (hands, answers) = (Arc::clone(&self.hands), line.answers.clone());
         tokio::spawn(async move {
-            if let [one] = all.as_slice() {
-                let answer = Answer::Outcome(hands.perform(one).await);
+            if rest.is_empty() {
+                let answer = Answer::Outcome(hands.perform(&first).await);
                 // A run that is over wants no answers.
-                let _ = answers.send((one.id, answer)).await;
+                let _ = answers.send((first.id, answer)).await;
             } else {
-                hands.chain(&all, &answers).await;
+                hands.chain(&first, &rest, &answers).await;
             }
         });
     }
@@ -213,6 +222,7 @@ impl Player<'_> {
     fn arrived(&mut self, id: WorkId, answer: Answer, line: &mut Line) -> std::io::Result<()> {
         if let Some(early) = line.early.get_mut(&id) {
             if !early.wanted {
+                self.run.settle(id);
                 // What is known is written down at once, also before its turn.
                 if let (Some(journal), Some(step), Answer::Outcome(outcome)) =
                     (&mut self.journal, &early.step, &answer)
@@ -226,7 +236,7 @@ impl Player<'_> {
             let Some(early) = line.early.remove(&id) else { return Ok(()) };
             line.steps.extend(early.step.map(|step| (id, step)));
             if answer == Answer::NotRun {
-                self.send(vec![early.assignment], line);
+                self.send(early.assignment, Vec::new(), line);
                 return Ok(());
             }
         }

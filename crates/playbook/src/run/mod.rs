@@ -19,6 +19,7 @@ mod results;
 mod show;
 mod spec;
 mod step;
+mod stepping;
 mod tags;
 mod task;
 mod vars;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use wellkept_inventory::{Inventory, Value};
 
+pub use ahead::Ahead;
 pub use options::Options;
 pub use show::Stats;
 pub use tags::chosen as tags_choose;
@@ -57,8 +59,10 @@ pub struct Run {
     pub(crate) batch: Option<Batch>,
     /// Questions of the current play that are still open.
     prompts: VecDeque<crate::book::Prompt>,
-    asked: Option<crate::book::Prompt>,
+    pub(crate) asked: Option<crate::book::Prompt>,
     answers: Vec<(String, Value)>,
+    /// The task that `--step` asks about.
+    pub(crate) stepping: Option<stepping::Stepping>,
     pub(crate) stats: BTreeMap<String, Stats>,
     pub(crate) failed: BTreeSet<String>,
     pub(crate) unreachable: BTreeSet<String>,
@@ -66,8 +70,8 @@ pub struct Run {
     pub(crate) out: Vec<String>,
     pub(crate) now_ms: i64,
     next_id: u64,
-    /// Work that was told of before its turn, by task.
-    pub(crate) promised: Vec<(Rc<crate::book::Task>, Work)>,
+    /// Work that was told of before its turn.
+    pub(crate) promises: ahead::Promises,
     /// `--start-at-task` has been reached.
     pub(crate) started: bool,
     exit: u8,
@@ -85,7 +89,8 @@ impl Run {
         inventory: Inventory,
         options: Options,
     ) -> Self {
-        let world = Rc::new(World::new(inventory, options.extra.clone(), options.inject_facts));
+        let early = Rc::clone(&engine.early);
+        let world = Rc::new(World::new(inventory, options.extra.clone(), options.inject_facts, early));
         let started = options.start_at_task.is_none();
         let run = Self {
             engine,
@@ -98,6 +103,7 @@ impl Run {
             prompts: VecDeque::new(),
             asked: None,
             answers: Vec::new(),
+            stepping: None,
             stats: BTreeMap::new(),
             failed: BTreeSet::new(),
             unreachable: BTreeSet::new(),
@@ -105,7 +111,7 @@ impl Run {
             out: Vec::new(),
             now_ms: 0,
             next_id: 0,
-            promised: Vec::new(),
+            promises: ahead::Promises::default(),
             started,
             exit: 0,
             done: false,
@@ -129,6 +135,9 @@ impl Run {
             }
             if self.batch.is_some() {
                 self.fill_free();
+                if self.asked.is_some() {
+                    continue;
+                }
                 let (work, due) = self.progress();
                 if !work.is_empty() {
                     return Next::Work(work);
@@ -151,8 +160,10 @@ impl Run {
 
     /// Takes the answer to a question of the play.
     pub fn answer(&mut self, value: Value) {
-        if let Some(prompt) = self.asked.take() {
-            self.answers.push((prompt.name, value));
+        let Some(prompt) = self.asked.take() else { return };
+        match self.stepping.take() {
+            Some(step) => self.stepped(&step, &value),
+            None => self.answers.push((prompt.name, value)),
         }
     }
 
@@ -412,6 +423,7 @@ impl Run {
 
     fn end_batch(&mut self) {
         let Some(batch) = self.batch.take() else { return };
+        self.promises.void_all();
         let lost = |host: &&String| self.failed.contains(*host) || self.unreachable.contains(*host);
         let gone = batch.hosts.iter().filter(lost).count();
         if gone == batch.hosts.len() || batch.fatal {

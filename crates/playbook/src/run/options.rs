@@ -32,8 +32,12 @@ pub struct Options {
     pub connection: Option<String>,
     /// `--force-handlers`.
     pub force_handlers: bool,
-    /// `--forks`, for the variable of that name.
+    /// `--forks`: hosts at work at once.
     pub forks: usize,
+    /// `--step`.
+    pub step: bool,
+    /// Hosts wait for each other after each task, and nothing is promised before its turn.
+    pub lock_step: bool,
     /// Plays that do not say `gather_facts` gather them.
     pub gather: bool,
     /// Facts are seen as `ansible_<fact>` too.
@@ -61,6 +65,8 @@ impl Default for Options {
             connection: None,
             force_handlers: false,
             forks: 5,
+            step: false,
+            lock_step: false,
             gather: true,
             inject_facts: true,
             verbosity: 0,

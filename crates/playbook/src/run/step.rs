@@ -1,5 +1,6 @@
 //! Steps of a batch: which hosts run which task next, and what follows from a result.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use wellkept_inventory::Value;
@@ -87,8 +88,14 @@ impl Run {
     pub(super) fn is_held(&self, at: usize) -> bool {
         let Some(batch) = &self.batch else { return false };
         let Some(running) = batch.running.get(at).filter(|running| !running.begun) else { return false };
-        if batch.running.iter().filter(|other| other.begun).count() >= self.options.forks.max(1) {
-            return true;
+        // What was promised is at work already, and counts as such until it has ended.
+        if !self.promises.has(&running.host) {
+            let begun = batch.running.iter().filter(|other| other.begun);
+            let mut busy: BTreeSet<&str> = begun.map(|other| other.host.as_str()).collect();
+            busy.extend(self.promises.busy());
+            if busy.len() >= self.options.forks.max(1) {
+                return true;
+            }
         }
         let Some(limit) = running.task.within.attr("throttle") else { return false };
         let Ok(Some(limit)) = self.session(running).value(limit) else { return false };
@@ -105,9 +112,7 @@ impl Run {
     pub(super) fn after_step(&mut self) {
         self.run_includes();
         let Some(batch) = &self.batch else { return };
-        let gone = |set: &std::collections::BTreeSet<String>| {
-            batch.hosts.iter().filter(|h| set.contains(*h)).count()
-        };
+        let gone = |set: &BTreeSet<String>| batch.hosts.iter().filter(|h| set.contains(*h)).count();
         let failures = gone(&self.failed) + gone(&self.unreachable);
         let added = failures > batch.failures;
         let total = batch.hosts.len().max(1);
@@ -167,7 +172,7 @@ impl Run {
         };
         let hosts: Vec<String> =
             waiting.into_iter().filter(|(_, other)| Rc::ptr_eq(other, &task)).map(|(host, _)| host).collect();
-        self.start(&mut batch, &hosts, &task);
+        self.start_or_ask(&mut batch, &hosts, &task);
         self.batch = Some(batch);
         true
     }
@@ -183,7 +188,7 @@ impl Run {
             }
             if let Some(task) = self.peek(batch, &host) {
                 batch.turn = (at + 1) % count;
-                self.start(batch, &[host], &task);
+                self.start_or_ask(batch, &[host], &task);
                 return true;
             }
         }
@@ -194,7 +199,10 @@ impl Run {
     pub(crate) fn fill_free(&mut self) {
         let Some(mut batch) = self.batch.take() else { return };
         if batch.free {
-            while batch.running.len() < self.options.forks.max(1) && self.schedule_free(&mut batch) {}
+            while batch.running.len() < self.options.forks.max(1)
+                && self.asked.is_none()
+                && self.schedule_free(&mut batch)
+            {}
         }
         self.batch = Some(batch);
     }

@@ -168,7 +168,8 @@ impl Run {
             Some(name) if name == "inventory_hostnames" => session.value(&looped.terms).map(|value| {
                 let patterns: Vec<String> =
                     listed(value.unwrap_or(Value::Null)).iter().map(key_text).collect();
-                Ok(self.hostnames(&patterns))
+                let hosts = self.world.select(&patterns.join(","));
+                Ok(hosts.into_iter().map(Value::Unsafe).collect())
             }),
             Some(name) => session.lookup(name, &looped.terms).map(Ok),
         };
@@ -193,18 +194,6 @@ impl Run {
                 Err(results::failed(format!("Task failed: {}", told(&error))))
             }
         }
-    }
-
-    pub(super) fn hostnames(&self, patterns: &[String]) -> Vec<Value> {
-        let inventory = self.world.inventory.borrow();
-        let Ok(chosen) = inventory.select(&patterns.join(","), None) else { return Vec::new() };
-        let name = |selected: &wellkept_inventory::Selected| match selected {
-            wellkept_inventory::Selected::Host(id) => {
-                inventory.hosts().get(*id).map(|host| host.name.clone())
-            }
-            wellkept_inventory::Selected::Localhost(name) => Some((*name).to_owned()),
-        };
-        chosen.hosts.iter().filter_map(name).map(Value::Unsafe).collect()
     }
 
     /// The condition that says no; an error when one cannot be judged.
@@ -281,7 +270,7 @@ impl Run {
             }
         }
         running.attempt += 1;
-        if let Some(work) = self.take_promised(&running.host, &running.task) {
+        if let Some(work) = self.take_promised(running) {
             running.waiting = Some(work.id);
             return Tried::Asked(Box::new(work));
         }

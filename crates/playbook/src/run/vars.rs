@@ -12,7 +12,7 @@ use std::sync::Arc;
 use wellkept_inventory::{Inventory, Value, Vars};
 
 use crate::book::{Named, Role, Task, Within};
-use crate::template::{Scope, ScopeRef};
+use crate::template::{Early, Scope, ScopeRef};
 
 /// Named values that are shared.
 pub(crate) type Layer = BTreeMap<String, Arc<Value>>;
@@ -71,6 +71,8 @@ pub(crate) struct World {
     pub(crate) inject_facts: bool,
     /// Changed when hosts or groups were added.
     pub(crate) generation: Cell<u64>,
+    /// Watches what is rendered before its turn.
+    pub(crate) early: Rc<Early>,
 }
 
 /// A text as data.
@@ -83,7 +85,7 @@ pub(crate) fn texts<'t>(values: impl IntoIterator<Item = &'t str>) -> Arc<Value>
 }
 
 impl World {
-    pub(crate) fn new(inventory: Inventory, extra: Named, inject_facts: bool) -> Self {
+    pub(crate) fn new(inventory: Inventory, extra: Named, inject_facts: bool, early: Rc<Early>) -> Self {
         let extra = extra.into_iter().map(|(name, value)| (name, Arc::new(value))).collect();
         let world = Self {
             inventory: RefCell::new(inventory),
@@ -93,6 +95,7 @@ impl World {
             magic: RefCell::default(),
             inject_facts,
             generation: Cell::new(0),
+            early,
         };
         world.refresh_groups();
         world
@@ -145,6 +148,19 @@ impl World {
         magic.insert("inventory_hostname".to_owned(), text(name));
         host.magic = magic;
         host.inventory = Some(Rc::new(vars));
+    }
+
+    /// The hosts that a pattern means; none when it is wrong.
+    pub(crate) fn select(&self, pattern: &str) -> Vec<String> {
+        let inventory = self.inventory.borrow();
+        let Ok(chosen) = inventory.select(pattern, None) else { return Vec::new() };
+        let name = |selected: &wellkept_inventory::Selected| match selected {
+            wellkept_inventory::Selected::Host(id) => {
+                inventory.hosts().get(*id).map(|host| host.name.clone())
+            }
+            wellkept_inventory::Selected::Localhost(name) => Some((*name).to_owned()),
+        };
+        chosen.hosts.iter().filter_map(name).collect()
     }
 
     fn known(&self, name: &str) -> bool {
@@ -202,6 +218,7 @@ impl TaskScope {
         if let Some(found) = self.local.get(name) {
             return Some(Arc::clone(found));
         }
+        self.world.early.ask(name);
         let hosts = self.world.hosts.borrow();
         let host = hosts.get(&self.host)?;
         let layers = [&host.magic, &self.world.extra];
@@ -279,6 +296,7 @@ impl Scope for TaskScope {
     }
 
     fn names(&self) -> Vec<String> {
+        self.world.early.ask_all();
         let mut names: BTreeSet<String> = self.local.keys().chain(self.world.extra.keys()).cloned().collect();
         names.extend(self.world.magic.borrow().keys().cloned());
         let hosts = self.world.hosts.borrow();
@@ -325,6 +343,9 @@ impl Scope for TaskScope {
     }
 
     fn host(&self, name: &str) -> Option<ScopeRef> {
+        if name != self.host {
+            self.world.early.ask_other();
+        }
         self.world.known(name).then(|| {
             self.world.load(name);
             let scope: ScopeRef = Rc::new(Self {
@@ -336,6 +357,10 @@ impl Scope for TaskScope {
             });
             scope
         })
+    }
+
+    fn select(&self, pattern: &str) -> Vec<String> {
+        self.world.select(pattern)
     }
 
     fn hosts(&self) -> Vec<String> {

@@ -40,6 +40,26 @@ pub(crate) const NAMES: &[&str] = &[
     "url",
 ];
 
+/// Lookups whose answer stays the same whatever hosts do; the others are never asked before their turn.
+const STEADY: &[&str] = &[
+    "items",
+    "list",
+    "dict",
+    "env",
+    "vars",
+    "varnames",
+    "nested",
+    "together",
+    "indexed_items",
+    "subelements",
+    "sequence",
+    "random_choice",
+    "config",
+    "inventory_hostnames",
+];
+
+/// The option by which lookups of the outside hear of the playbook's folder.
+const BASE: &str = "_basedir";
 /// Most bytes of a looked-up file.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Most numbers of a sequence.
@@ -98,6 +118,9 @@ pub(crate) fn run(
     let text = |value: &Val| session.text(value);
     let option =
         |wanted: &str| options.iter().find(|(name, _)| &**name == wanted).map(|(_, value)| value.clone());
+    if !STEADY.contains(&short) && engine.early.ask_outside() {
+        bail!("the lookup {short} is not asked before its turn");
+    }
     match short {
         "list" => Ok(terms.to_vec()),
         "items" => {
@@ -161,6 +184,12 @@ pub(crate) fn run(
         "nested" | "together" | "indexed_items" | "subelements" | "sequence" | "random_choice" => {
             combine(interp, short, terms, options)
         }
+        "csvfile" => super::tables::csvfile(interp, terms, options),
+        "ini" => super::tables::ini(interp, terms, options),
+        "inventory_hostnames" => {
+            let patterns: Vec<String> = terms.iter().map(text).collect::<Result<_>>()?;
+            Ok(interp.scope.select(&patterns.join(",")).iter().map(Val::str).collect())
+        }
         "file" | "unvault" | "fileglob" | "first_found" | "template" => {
             on_files(interp, short, terms, options)
         }
@@ -170,6 +199,8 @@ pub(crate) fn run(
             for (name, value) in options {
                 given.push((name.to_string(), to_value(&session.force(value)?).unwrap_or(Value::Null)));
             }
+            let folder = interp.scope.get("playbook_dir");
+            given.extend(folder.map(|folder| (BASE.to_owned(), (*folder).clone())));
             match engine.outside.lookup(short, &terms, &given) {
                 Some(Ok(found)) => Ok(found.iter().map(data).collect()),
                 Some(Err(why)) => bail!("{why}"),
@@ -414,7 +445,7 @@ fn candidates(interp: &Interp<'_, '_>, name: &str, folder: &str) -> Vec<String> 
     folders.iter().flat_map(|base| [format!("{base}/{folder}/{name}"), format!("{base}/{name}")]).collect()
 }
 
-fn read(interp: &Interp<'_, '_>, name: &str, folder: &str) -> Result<String> {
+pub(super) fn read(interp: &Interp<'_, '_>, name: &str, folder: &str) -> Result<String> {
     let engine = interp.session.engine;
     for path in candidates(interp, name, folder) {
         if !matches!(engine.files.stat(&path), Ok(Some(meta)) if !meta.folder) {

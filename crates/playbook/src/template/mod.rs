@@ -8,6 +8,7 @@
 mod args;
 mod ast;
 mod convert;
+mod early;
 mod error;
 mod escape;
 mod expr;
@@ -28,11 +29,13 @@ mod scope;
 mod session;
 mod show;
 mod statements;
+mod tables;
 mod tests;
 mod value;
 mod versions;
 mod yaml;
 
+pub(crate) use early::Early;
 pub use error::TemplateError;
 pub use lexer::Syntax;
 pub use scope::{Outside, Scope, ScopeRef};

@@ -27,6 +27,12 @@ pub trait Scope {
         Vec::new()
     }
 
+    /// The hosts that a pattern means.
+    fn select(&self, pattern: &str) -> Vec<String> {
+        let _ = pattern;
+        Vec::new()
+    }
+
     /// The hosts that `hostvars` knows.
     fn hosts(&self) -> Vec<String> {
         Vec::new()
@@ -41,7 +47,7 @@ pub trait Outside {
         None
     }
 
-    /// A lookup that is not built in, with the folders in which it may search for files.
+    /// A lookup that is not built in; the option `_basedir` is the playbook's folder, where it is known.
     ///
     /// `None`: there is no such lookup.
     ///

@@ -8,6 +8,7 @@ use wellkept_inventory::{Files, Value};
 
 use super::ast::{Expr, Node};
 use super::convert::{data, is_template, to_val, to_value};
+use super::early::Early;
 use super::error::{Result, TemplateError, bail};
 use super::interp::Interp;
 use super::lexer::Syntax;
@@ -43,6 +44,7 @@ pub struct Engine {
     templates: RefCell<HashMap<Rc<str>, Rc<Vec<Node>>>>,
     expressions: RefCell<HashMap<Rc<str>, Rc<Expr>>>,
     pub(crate) regexes: RefCell<HashMap<String, regex::Regex>>,
+    pub(crate) early: Rc<Early>,
 }
 
 impl Engine {
@@ -58,6 +60,7 @@ impl Engine {
             templates: RefCell::default(),
             expressions: RefCell::default(),
             regexes: RefCell::default(),
+            early: Rc::default(),
         }
     }
 

@@ -310,6 +310,7 @@ fn results(name: &str, value: &Val, args: &Args<'_, '_>) -> Result<Option<bool>>
 fn on_files(name: &str, value: &Val, args: &Args<'_, '_>) -> Result<bool> {
     let text = args.session.text(value)?;
     let files = &args.session.engine.files;
+    args.session.engine.early.ask_outside();
     let meta = || match files.stat(&text) {
         Ok(found) => Ok(found),
         Err(why) => bail!("cannot look at {text}: {why}"),

@@ -84,16 +84,29 @@ impl Sshd {
         let mut text = usual(folder.path());
         // The first setting of a kind counts.
         text.insert_str(0, &settings.iter().map(|s| format!("{s}\n")).collect::<String>());
-        Self::run(folder, &text, address, false)
+        Self::run(folder, &text, address, None)
+    }
+
+    /// A server in a mount namespace of its own, after `mounts`: lines of a shell, `$1` is the server's folder.
+    pub(crate) fn with_mounts(settings: &[&str], mounts: &str, address: Ipv4Addr) -> Self {
+        let folder = tempfile::tempdir().expect("temp");
+        let mut text = usual(folder.path());
+        text.insert_str(0, &settings.iter().map(|s| format!("{s}\n")).collect::<String>());
+        Self::run(folder, &text, address, Some(mounts.to_owned()))
     }
 
     /// A server in a mount namespace of its own, where `jane` and `root` have passwords.
     pub(crate) fn with_people(settings: &[&str]) -> Self {
+        Self::with_people_and_mounts(settings, "")
+    }
+
+    /// The same, after more mounts.
+    pub(crate) fn with_people_and_mounts(settings: &[&str], mounts: &str) -> Self {
         let folder = tempfile::tempdir().expect("temp");
         people(folder.path());
         let mut text = usual(folder.path());
         text.insert_str(0, &settings.iter().map(|s| format!("{s}\n")).collect::<String>());
-        Self::run(folder, &text, Ipv4Addr::LOCALHOST, true)
+        Self::run(folder, &text, Ipv4Addr::LOCALHOST, Some(format!("{PEOPLE}\n{mounts}")))
     }
 
     /// A server and a target on it that is not root: for what OpenSSH does for others only.
@@ -109,7 +122,7 @@ impl Sshd {
         (server, target)
     }
 
-    fn run(folder: tempfile::TempDir, config: &str, address: Ipv4Addr, people: bool) -> Self {
+    fn run(folder: tempfile::TempDir, config: &str, address: Ipv4Addr, mounts: Option<String>) -> Self {
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("mode");
         keygen(folder.path(), "ed25519", "host_key", "");
         keygen(folder.path(), "ed25519", "user_key", "");
@@ -131,7 +144,7 @@ impl Sshd {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let child = serve(&path, stream.expect("accepted"), people);
+                let child = serve(&path, stream.expect("accepted"), mounts.as_deref());
                 children.lock().expect("nobody panics").push(child);
             }
         });
@@ -221,18 +234,16 @@ fn usual(folder: &Path) -> String {
     )
 }
 
-fn serve(folder: &Path, stream: TcpStream, people: bool) -> Child {
+fn serve(folder: &Path, stream: TcpStream, mounts: Option<&str>) -> Child {
     let log =
         std::fs::File::options().create(true).append(true).open(folder.join("sshd.log")).expect("a log");
     let (input, output) = (stream.try_clone().expect("a socket"), stream);
     let config = folder.join("sshd_config");
-    let mut command = if people {
-        let script = "for f in passwd shadow group sudoers doas.conf; do\n\
-                      test -e /etc/$f || touch /etc/$f; mount --bind \"$1/etc/$f\" /etc/$f || exit 9; done\n\
-                      exec /usr/sbin/sshd -i -e -f \"$2\"";
+    let mut command = if let Some(mounts) = mounts {
+        let script = format!("set -e\n{mounts}\nexec /usr/sbin/sshd -i -e -f \"$2\"");
         let mut command = Command::new("unshare");
         command
-            .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
+            .args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"])
             .arg(folder)
             .arg(&config);
         command
@@ -245,8 +256,12 @@ fn serve(folder: &Path, stream: TcpStream, people: bool) -> Child {
     command.spawn().expect("sshd (package openssh-server)")
 }
 
+/// Lines of a shell that put the files of [`people`] in their places; `$1` is their folder.
+pub(crate) const PEOPLE: &str = "for f in passwd shadow group sudoers doas.conf; do\n\
+     test -e /etc/$f || touch /etc/$f; mount --bind \"$1/etc/$f\" /etc/$f; done";
+
 /// Own copies of the files that say who is who.
-fn people(folder: &Path) {
+pub(crate) fn people(folder: &Path) {
     let etc = folder.join("etc");
     std::fs::create_dir(&etc).expect("dir");
     let hash = |password: &str| {

@@ -20,12 +20,19 @@ pub struct Fleet {
 impl Fleet {
     /// `h1` to `hN` in the group `web`, on loopback addresses of their own, and all known.
     pub fn new(count: u8) -> Self {
+        Self::made(count, &|cache, n| {
+            let setting = format!("SetEnv XDG_CACHE_HOME={cache}");
+            Sshd::with(&[&setting], Ipv4Addr::new(127, 0, 0, n))
+        })
+    }
+
+    /// The same with servers as `start` makes them, from the folder for helpers and the number.
+    pub fn made(count: u8, start: &dyn Fn(&str, u8) -> Sshd) -> Self {
         let home = Home::new();
         let cache = home.path("cache");
         std::fs::create_dir_all(&cache).unwrap();
-        let setting = format!("SetEnv XDG_CACHE_HOME={}", cache.display());
-        let start = |n| Sshd::with(&[&setting], Ipv4Addr::new(127, 0, 0, n));
-        let fleet = Self { servers: (1..=count).map(start).collect(), home };
+        let cache = cache.display().to_string();
+        let fleet = Self { servers: (1..=count).map(|n| start(&cache, n)).collect(), home };
         let at: Vec<SocketAddr> = fleet.servers.iter().map(|server| server.address).collect();
         fleet.inventory(&at);
         std::fs::create_dir_all(fleet.home.path("home/.ssh")).unwrap();

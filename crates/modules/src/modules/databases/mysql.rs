@@ -34,8 +34,9 @@ const MY_USER: &[Arg] = &[
     path("config_file"),
 ];
 const MY_QUERY: &[Arg] = &[
-    list("query").required(),
+    raw("query").required(),
     text("login_db").aka(&["db"]),
+    list("positional_args"),
     text("login_host").or("localhost"),
     text("login_user"),
     text("login_password").secret(),
@@ -57,7 +58,46 @@ fn my_text(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
+/// The rows of a statement, without the names of their columns.
 fn mysql(task: &Task<'_>, database: Option<&str>, statement: &str) -> Result<Vec<Vec<String>>> {
+    let out = client(task, database, statement, "--skip-column-names")?;
+    Ok(out.lines().map(|line| line.split('\t').map(plain).collect()).collect())
+}
+
+/// The rows of a statement by the names of their columns. The client tells every value as text; what it calls NULL is
+/// null.
+fn named_rows(task: &Task<'_>, database: Option<&str>, statement: &str) -> Result<Vec<Value>> {
+    let out = client(task, database, statement, "--column-names")?;
+    let mut lines = out.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    let names: Vec<String> = lines.next().unwrap_or_default().into_iter().map(plain).collect();
+    let row = |fields: Vec<&str>| {
+        let value = |field: &str| if field == "NULL" { Value::Null } else { plain(field).into() };
+        let fields = names.iter().cloned().zip(fields.into_iter().map(value));
+        Value::Object(fields.collect())
+    };
+    Ok(lines.map(row).collect())
+}
+
+/// A field as it was before the client escaped it.
+fn plain(field: &str) -> String {
+    let mut out = String::with_capacity(field.len());
+    let mut chars = field.chars();
+    while let Some(c) = chars.next() {
+        match (c, c == '\\') {
+            (c, false) => out.push(c),
+            (_, true) => match chars.next() {
+                Some('n') => out.push('\n'),
+                Some('t') => out.push('\t'),
+                Some('0') => out.push('\0'),
+                Some(other) => out.push(other),
+                None => out.push('\\'),
+            },
+        }
+    }
+    out
+}
+
+fn client(task: &Task<'_>, database: Option<&str>, statement: &str, names: &str) -> Result<String> {
     let args = &task.args;
     let program = task.find("mysql").map_or_else(|| task.need("mariadb"), Ok)?.to_string_lossy().into_owned();
     let mut login = "[client]\n".to_owned();
@@ -86,7 +126,7 @@ fn mysql(task: &Task<'_>, database: Option<&str>, statement: &str) -> Result<Vec
         program,
         format!("--defaults-extra-file={}", files::shown(file.path())),
         "--batch".into(),
-        "--skip-column-names".into(),
+        names.to_owned(),
     ];
     argv.extend(database.map(|database| format!("--database={database}")));
     let ran = task.program(&argv).input(Some(format!("{statement};\n").into_bytes())).run();
@@ -94,7 +134,7 @@ fn mysql(task: &Task<'_>, database: Option<&str>, statement: &str) -> Result<Vec
     if ran.rc != 0 {
         return fail(ran.err_text().trim().to_owned());
     }
-    Ok(ran.out_text().lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
+    Ok(ran.out_text())
 }
 
 fn my_db(task: &mut Task<'_>) -> Done {
@@ -225,27 +265,90 @@ fn my_user(task: &mut Task<'_>) -> Done {
     Ok(map([("changed", (!steps.is_empty()).into()), ("user", name.into()), ("msg", msg.into())]))
 }
 
+/// The query with `%s` and `%(name)s` replaced by the arguments, each in quotes.
+fn filled(task: &Task<'_>, query: &str) -> Result<String> {
+    let value = |value: &Value| match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Bool(truth) => u8::from(*truth).to_string(),
+        Value::Number(number) => number.to_string(),
+        other => my_text(&python::text(other)),
+    };
+    let (positional, named) = (task.args.list("positional_args"), task.args.get("named_args"));
+    if positional.is_empty() && named.is_none() {
+        return Ok(query.to_owned());
+    }
+    let mut positional = positional.into_iter();
+    let mut out = String::new();
+    let mut rest = query;
+    while let Some((before, after)) = rest.split_once('%') {
+        out.push_str(before);
+        rest = if let Some(after) = after.strip_prefix('s') {
+            let next = positional.next();
+            let next = next.ok_or_else(|| Fail::new("not enough arguments for the query's %s"))?;
+            out.push_str(&my_text(&next));
+            after
+        } else if let Some(after) = after.strip_prefix('%') {
+            out.push('%');
+            after
+        } else if let Some((name, after)) = after.strip_prefix('(').and_then(|after| after.split_once(")s")) {
+            let given = named.and_then(|named| named.get(name));
+            out.push_str(&value(given.ok_or_else(|| Fail::new(format!("named_args has no {name}")))?));
+            after
+        } else {
+            return fail(format!("the query has a % that is no argument; %% is a percent sign: %{after}"));
+        };
+    }
+    out.push_str(rest);
+    if positional.next().is_some() {
+        return fail("not all arguments are used by the query's %s");
+    }
+    Ok(out)
+}
+
 fn my_query(task: &mut Task<'_>) -> Done {
-    let queries = task.args.list("query");
+    // A statement may hold commas: it is no list for that.
+    let queries: Vec<String> = match task.args.get("query") {
+        Some(Value::Array(all)) => all.iter().map(python::text).collect(),
+        Some(one) => vec![python::text(one)],
+        None => Vec::new(),
+    };
     let base = task.args.filled("login_db").map(str::to_owned);
-    let (mut changed, mut results, mut counts) = (false, Vec::new(), Vec::new());
+    let (mut changed, mut results, mut counts, mut executed) = (false, Vec::new(), Vec::new(), Vec::new());
     for query in &queries {
-        let query = query.trim().trim_end_matches(';');
-        let reading = reads(query);
-        changed |= !reading;
+        let query = filled(task, query.trim().trim_end_matches(';'))?;
+        let reading = reads(&query);
         if task.check() && !reading {
+            changed = true;
             continue;
         }
-        let rows = mysql(task, base.as_deref(), query)?;
-        counts.push(rows.len());
+        let (rows, count) = if reading {
+            let rows = named_rows(task, base.as_deref(), &query)?;
+            let count = rows.len() as i64;
+            (rows, count)
+        } else {
+            // The client says nothing of it; the server does when it is asked in the same session.
+            let told = mysql(task, base.as_deref(), &format!("{query};\nSELECT ROW_COUNT()"))?;
+            let count = told.last().and_then(|row| row.first()).and_then(|count| count.parse().ok());
+            (Vec::new(), count.unwrap_or(0))
+        };
+        // Rows that stay as they are change nothing; of other statements nobody can say that.
+        changed |= !reading && (count > 0 || !counts_rows(&query));
+        counts.push(count.max(0));
         results.push(json!(rows));
+        executed.push(query);
     }
     Ok(map([
         ("changed", changed.into()),
-        ("executed_queries", queries.into()),
+        ("executed_queries", executed.into()),
         ("query_result", results.into()),
         ("rowcount", counts.into()),
     ]))
+}
+
+/// Statements that tell how many rows they changed.
+fn counts_rows(query: &str) -> bool {
+    let word = query.split_whitespace().next().unwrap_or_default().to_uppercase();
+    matches!(word.as_str(), "INSERT" | "UPDATE" | "DELETE" | "REPLACE")
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{reads, sealed};
 use crate::base::program::Ran;
-use crate::base::{Done, Result, Task, fail, files, map};
-use crate::spec::{Arg, ModuleSpec, flag, int, text};
+use crate::base::{Done, Fail, Result, Task, fail, files, map, python};
+use crate::spec::{Arg, ModuleSpec, flag, int, map as map_arg, raw, text};
 
 const PG_DB: &[Arg] = &[
     text("name").required().aka(&["db"]),
@@ -42,6 +42,8 @@ const PG_USER: &[Arg] = &[
 ];
 const PG_QUERY: &[Arg] = &[
     text("query").required(),
+    raw("positional_args"),
+    map_arg("named_args"),
     text("login_db").or("postgres").aka(&["db"]),
     text("login_host").or("").aka(&["host"]),
     text("login_unix_socket").or("").aka(&["unix_socket"]),
@@ -280,11 +282,45 @@ fn password_differs(task: &Task<'_>, base: &str, name: &str, password: Option<&s
     Ok(rows.first().and_then(|row| row.first()).map(String::as_str) != Some(password))
 }
 
+/// The query with `%s` and `%(name)s` replaced by the arguments, each in quotes.
+fn filled(task: &Task<'_>, query: &str) -> Result<String> {
+    let (positional, named) = (task.args.get("positional_args"), task.args.get("named_args"));
+    if positional.is_none() && named.is_none() {
+        return Ok(query.to_owned());
+    }
+    let value = |value: &Value| match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Number(number) => number.to_string(),
+        other => pg_text(&python::text(other)),
+    };
+    let mut positional = positional.and_then(Value::as_array).cloned().unwrap_or_default().into_iter();
+    let mut out = String::new();
+    let mut rest = query;
+    while let Some((before, after)) = rest.split_once('%') {
+        out.push_str(before);
+        rest = if let Some(after) = after.strip_prefix('s') {
+            let next = positional.next();
+            out.push_str(&value(&next.ok_or_else(|| Fail::new("not enough arguments for the query's %s"))?));
+            after
+        } else if let Some(after) = after.strip_prefix('%') {
+            out.push('%');
+            after
+        } else if let Some((name, after)) = after.strip_prefix('(').and_then(|after| after.split_once(")s")) {
+            let given = named.and_then(|named| named.get(name));
+            out.push_str(&value(given.ok_or_else(|| Fail::new(format!("named_args has no {name}")))?));
+            after
+        } else {
+            return fail(format!("the query has a % that is no argument; %% is a percent sign: %{after}"));
+        };
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
 fn pg_query(task: &mut Task<'_>) -> Done {
-    let (query, base) = (
-        task.args.or_empty("query").trim().trim_end_matches(';').to_owned(),
-        task.args.or_empty("login_db").to_owned(),
-    );
+    let query = filled(task, task.args.or_empty("query").trim().trim_end_matches(';'))?;
+    let base = task.args.or_empty("login_db").to_owned();
     let reading = reads(&query);
     if task.check() && !reading {
         return Ok(map([
@@ -294,24 +330,38 @@ fn pg_query(task: &mut Task<'_>) -> Done {
         ]));
     }
     let mut rows = Vec::new();
-    if reading && !query.to_uppercase().starts_with("SHOW") && !query.to_uppercase().starts_with("EXPLAIN") {
-        let whole = format!("SELECT coalesce(json_agg(wk), '[]') FROM ({query}) wk");
+    let word = query.split_whitespace().next().unwrap_or_default().to_uppercase();
+    let mut status = word.clone();
+    let mut count = None;
+    if reading && !matches!(word.as_str(), "SHOW" | "EXPLAIN") {
+        let whole = format!("SELECT coalesce(json_agg(wk), '[]') FROM ({query}\n) wk");
         let out = psql(task, &base, &whole, &["-A", "-t"])?.out_text();
         if let Ok(Value::Array(all)) = serde_json::from_str(out.trim()) {
             rows = all;
         }
-    } else {
+        status = format!("{word} {}", rows.len());
+    } else if reading {
         let out = psql(task, &base, &query, &["-A", "-t"])?.out_text();
-        rows.extend(out.lines().filter(|line| !line.is_empty() && reading).map(|line| json!({"row": line})));
+        rows.extend(out.lines().filter(|line| !line.is_empty()).map(|line| json!({"row": line})));
+    } else {
+        // What the server says of the last statement: `UPDATE 2`, `CREATE TABLE`.
+        let out = psql(task, &base, &query, &["-A", "-t", "-v", "QUIET=off"])?.out_text();
+        if let Some(last) = out.lines().rev().find(|line| !line.trim().is_empty()) {
+            last.trim().clone_into(&mut status);
+        }
+        count = status.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
     }
-    let count = rows.len();
+    // Rows that stay as they are change nothing; of other statements nobody can say that.
+    let changed = !reading && count != Some(0);
+    let count = count.unwrap_or(rows.len() as u64);
     Ok(map([
-        ("changed", (!reading).into()),
+        ("changed", changed.into()),
         ("query", query.clone().into()),
         ("query_list", json!([query])),
         ("query_result", rows.clone().into()),
         ("query_all_results", json!([rows])),
         ("rowcount", count.into()),
+        ("statusmessage", status.into()),
     ]))
 }
 

@@ -56,6 +56,12 @@ pub(crate) struct PlayArgs {
     /// Begin at the task of this name.
     #[arg(long, value_name = "NAME")]
     start_at_task: Option<String>,
+    /// Ask before each task.
+    #[arg(long)]
+    step: bool,
+    /// Hosts wait for each other after each task, and nothing is sent ahead of its turn.
+    #[arg(long)]
+    lock_step: bool,
     /// Run handlers even when a task has failed.
     #[arg(long)]
     force_handlers: bool,
@@ -145,7 +151,7 @@ fn read(context: Context, stage: &Stage, args: &PlayArgs, path: &Path) -> anyhow
         said("roles_path", &["~/.ansible/roles", "/usr/share/ansible/roles", "/etc/ansible/roles"]);
     loader.collections_path =
         said("collections_path", &["~/.ansible/collections", "/usr/share/ansible/collections"]);
-    loader.lookups = vec!["pipe".to_owned()];
+    loader.lookups = wellkept_fleet::lookups::NAMES.iter().map(|name| (*name).to_owned()).collect();
     loader.extra.clone_from(&scene.extra);
     let book = loader.playbook(&full.display().to_string());
     let book = book
@@ -177,6 +183,8 @@ fn options(stage: &Stage, args: &PlayArgs, scene: &Scene) -> anyhow::Result<Opti
         become_method: scene.defaults.become_method.clone(),
         force_handlers: args.force_handlers || settings.flag("force_handlers") == Some(true),
         forks: forks.unwrap_or(FORKS).max(1),
+        step: args.step,
+        lock_step: args.lock_step,
         gather: settings.get("gathering") != Some("explicit"),
         inject_facts: settings.flag("inject_facts_as_vars") != Some(false),
         verbosity: args.verbose,

@@ -53,7 +53,11 @@ impl Stage {
     }
 
     pub(super) fn machine(&self) -> Machine {
-        Machine::new(Rc::clone(&self.vault), variable, Box::new(wellkept_fleet::lookups::answer))
+        let settings = self.settings.clone();
+        let lookup = move |name: &str, terms: &[Value], options: &[(String, Value)]| {
+            wellkept_fleet::lookups::answer_with(&settings, name, terms, options)
+        };
+        Machine::new(Rc::clone(&self.vault), variable, Box::new(lookup))
     }
 
     /// Reads the inventory and everything that the command line says of hosts.
