@@ -121,6 +121,9 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::CorruptedData
         | CauseKind::TrafficSurge
         | CauseKind::RetryStorm
+        | CauseKind::FirewallBlock
+        | CauseKind::DependencyLoop
+        | CauseKind::DaemonDown
         | CauseKind::GcPause => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)
