@@ -12,6 +12,7 @@ mod persist;
 mod publish;
 mod situations;
 mod steps;
+mod suspects;
 mod think;
 mod unusual;
 mod writer;
@@ -105,6 +106,7 @@ pub(crate) struct Engine {
     cpu: BTreeMap<String, f64>,
     series: usize,
     changes: Vec<Change>,
+    suspects: suspects::Suspects,
     frozen: Option<String>,
     publisher: Publisher,
     persister: Persister,
@@ -156,6 +158,7 @@ impl Engine {
             cpu: BTreeMap::new(),
             series: 0,
             changes,
+            suspects: suspects::Suspects::new(),
             frozen,
             publisher: parts.publisher,
             commands: parts.commands,
