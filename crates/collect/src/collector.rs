@@ -1,5 +1,6 @@
 //! The front: everything that this crate reads, as one value a round.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -16,6 +17,7 @@ use crate::facts::release::Releases;
 use crate::facts::strain::Strain;
 use crate::facts::table::Table;
 use crate::facts::traces::Traces;
+use crate::facts::waits::Waits;
 use crate::health::HealthChecks;
 use crate::host::Host;
 use crate::maintenance::Maintenance;
@@ -44,6 +46,7 @@ pub struct Collector {
     table: Table,
     strain: Strain,
     traces: Traces,
+    waits: Waits,
     services: ServiceWatcher,
     health: HealthChecks,
     change_logs: Vec<ChangeLogTail>,
@@ -102,6 +105,12 @@ impl Collector {
     /// A collector for the host called `host`; must be called inside a tokio runtime.
     #[must_use]
     pub fn new(keep: Arc<Keep>, host: &str) -> Self {
+        Self::with_memory(keep, host, None)
+    }
+
+    /// The same with a folder of ours, where it keeps what must be known after a restart: which rights are meant.
+    #[must_use]
+    pub fn with_memory(keep: Arc<Keep>, host: &str, memory: Option<&Path>) -> Self {
         let (sender, events) = mpsc::channel(EVENT_QUEUE_MAX);
         Self {
             target: identity(host),
@@ -114,10 +123,11 @@ impl Collector {
             table: Table::default(),
             strain: Strain::default(),
             traces: Traces::default(),
+            waits: Waits::default(),
             services: ServiceWatcher::new(&keep, sender),
             health: HealthChecks::new(&keep),
             change_logs: tails(&keep, Vec::new()),
-            watches: Watches::new(&keep),
+            watches: Watches::new(&keep, memory),
             maintenance: Maintenance::default(),
             events: Some(events),
             keep,
@@ -169,17 +179,20 @@ impl Collector {
         local.strain = self.strain.read(now);
         self.traces.read(&self.keep, now, &mut local);
         local.mounts = self.strain.mounts(&self.keep);
+        local.waits = self.waits.read(&self.keep, &services, &health, now);
+        local.daemons = self.keep.all_daemons();
         let maintenance = self.maintenance.read(&self.keep.maintenance, now, &mut problems);
         let mut changes: Vec<Change> =
             self.change_logs.iter_mut().flat_map(|tail| tail.read(&mut problems)).collect();
         changes.sort_by_key(|c| c.at);
+        let watched = self.watches.seen(&services);
+        Watches::emit(&watched, out);
         if out.refused() > 0 {
             let message =
                 format!("{} samples beyond {} were left out", out.refused(), crate::series::SERIES_MAX);
             problems.push(CollectProblem { collector: "series".to_owned(), message });
         }
         let batch = Batch { at: now, target: self.target.clone(), samples: out.take(), ..Batch::default() };
-        let watched = self.watches.seen(&services);
         let observation = Observation {
             at: now,
             services,

@@ -47,6 +47,7 @@ pub(crate) mod replication_broken;
 pub(crate) mod locks_held;
 pub(crate) mod deadlocks_often;
 pub(crate) mod checkpoints_forced;
+pub(crate) mod waiting_in_circle;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -17,7 +17,7 @@ use crate::checks::{
 };
 use crate::checks::{
     checkpoints_forced, deadlocks_often, locks_held, replication_broken, schema_differs, table_bloated,
-    two_primaries, wraparound_near,
+    two_primaries, waiting_in_circle, wraparound_near,
 };
 use crate::checks::{
     deleted_open, file_changed, filesystem_filling::Filling, filesystem_full::Full, health,
@@ -127,6 +127,7 @@ impl Detectors {
         found.extend(self.mounts.check(keep, round));
         found.extend(self.squeezed.check(round));
         found.extend(self.strained.check(keep, round));
+        found.extend(waiting_in_circle::check(round));
         found.extend(watched(keep, round));
         found.extend(self.evicting.check(keep, round));
         found.extend(self.signals.check(keep, round));

@@ -16,6 +16,9 @@ const SPAN_MIN: Duration = Duration::from_secs(10);
 const VALUES_MIN: usize = 8;
 /// Share of the variance that the line must explain.
 const STRAIGHT: f64 = 0.9;
+/// The same of a line that leaves hardly any doubt.
+const SPAN_SURE: Duration = Duration::from_secs(15);
+const STRAIGHT_SURE: f64 = 0.97;
 /// Most values that are kept.
 const VALUES_MAX: usize = 64;
 
@@ -45,8 +48,17 @@ impl Trend {
 
     /// The slope per second when the values rise in a straight line, else `None`.
     pub(crate) fn rise(&self) -> Option<f64> {
+        self.rise_over(SPAN_MIN, STRAIGHT)
+    }
+
+    /// The same for a line that leaves hardly any doubt: longer, and with next to nothing beside it.
+    pub(crate) fn sure_rise(&self) -> Option<f64> {
+        self.rise_over(SPAN_SURE, STRAIGHT_SURE)
+    }
+
+    fn rise_over(&self, span: Duration, straight: f64) -> Option<f64> {
         let (first, last) = (self.values.front()?, self.values.back()?);
-        if self.values.len() < VALUES_MIN || last.0.since(first.0) < SPAN_MIN {
+        if self.values.len() < VALUES_MIN || last.0.since(first.0) < span {
             return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "at most some dozens of values")]
@@ -61,7 +73,7 @@ impl Trend {
             yy += (y - mean_y).powi(2);
         }
         let slope = xy / xx;
-        let is_straight = yy > 0.0 && xy * xy / (xx * yy) >= STRAIGHT;
+        let is_straight = yy > 0.0 && xy * xy / (xx * yy) >= straight;
         (slope > 0.0 && is_straight).then_some(slope)
     }
 }
@@ -90,6 +102,21 @@ mod tests {
         assert_eq!(rise((0..30).map(|s| f64::from(s % 7) * 10.0)), None);
         assert_eq!(rise((0..30).map(|s| if s < 20 { 10.0 } else { 30.0 })), None, "tripled traffic");
         assert_eq!(rise((0..20).map(|s| 100.0 - 100.0 * (-f64::from(s) / 2.0).exp())), None, "warming up");
+    }
+
+    #[test]
+    fn a_line_is_sure_when_it_is_long_and_hardly_anything_lies_beside_it() {
+        let sure = |seconds: i64, noise: f64| {
+            let mut trend = Trend::default();
+            for s in 0..=seconds {
+                let value = s as f64 * 5.0 + if s % 2 == 0 { noise } else { -noise };
+                trend.add((1, TimestampMs(0)), TimestampMs(s * 1000), value);
+            }
+            (trend.rise().is_some(), trend.sure_rise().is_some())
+        };
+        assert_eq!(sure(15, 2.0), (true, true));
+        assert_eq!(sure(14, 2.0), (true, false), "too short");
+        assert_eq!(sure(15, 6.0), (true, false), "too much beside it");
     }
 
     #[test]

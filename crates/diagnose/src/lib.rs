@@ -10,4 +10,4 @@ mod rules;
 mod rank;
 
 pub use rank::diagnose;
-pub use situation::{SITUATION_FORMAT, Situation};
+pub use situation::{SITUATION_FORMAT, Situation, Suspect};

@@ -4,10 +4,10 @@
 //! a stronger cause of its own (a process that crashed did not crash because its database is slow). Causes that
 //! are explained by a deeper one sink below it; what nobody explains is said to be unknown.
 
-use wellkept_model::{Cause, CauseKind, EntityId, Finding, FindingKind, Text};
+use wellkept_model::{Cause, CauseKind, EntityId, Evidence, Finding, FindingKind, Text};
 
-use crate::Situation;
 use crate::rules::{RULES, cause, is_illness, names};
+use crate::{Situation, Suspect};
 
 /// Causes reported per incident.
 const CAUSES_MAX: usize = 8;
@@ -121,6 +121,9 @@ fn explains_cause(s: &Situation, root: &Cause, other: &Cause) -> bool {
         | CauseKind::CorruptedData
         | CauseKind::TrafficSurge
         | CauseKind::RetryStorm
+        | CauseKind::FirewallBlock
+        | CauseKind::DependencyLoop
+        | CauseKind::DaemonDown
         | CauseKind::GcPause => false,
     };
     spreads && s.topology.leans_on(&other.entity).contains_key(&root.entity) && began_first(s, root, other)
@@ -176,9 +179,22 @@ fn unexplained(s: &Situation, causes: &[Cause]) -> Vec<Cause> {
         if let Some(alert) = only_alerts(own) {
             unknown.detail = Text { key: "cause.unknown_alert".to_owned(), args: alert.text.args.clone() };
         }
+        unknown.evidence.extend(s.suspects.iter().map(|suspect| suspicion(s, suspect)));
         found.push(unknown);
     }
     found
+}
+
+/// What moved, for the person who is called: a ranking, and no cause.
+fn suspicion(s: &Situation, suspect: &Suspect) -> Evidence {
+    let text = Text::new(&format!("evidence.suspect.{}", suspect.sign))
+        .with("name", &suspect.entity)
+        .with("series", &suspect.series)
+        .with("before", format!("{:.4}", suspect.before))
+        .with("after", format!("{:.4}", suspect.after));
+    // A mean of two series has a name that is no selector.
+    let query = Some(suspect.series.clone()).filter(|series| series.ends_with('}'));
+    Evidence { at: suspect.onset.unwrap_or(s.now), text, query }
 }
 
 /// The gravest alert, when there is nothing but alerts; the oldest of several.
@@ -253,6 +269,29 @@ mod tests {
             "web needs app; app runs since 1; app unhealthy; web runs since 1; web unhealthy",
             "service:app unknown 0.20",
         );
+    }
+
+    #[test]
+    fn what_moved_is_told_where_nothing_is_known_and_nowhere_else() {
+        let words = "web needs app; app runs since 1; app unhealthy";
+        let told = |words: &str| {
+            let mut case = Case::new(words);
+            case.situation.suspects = vec![crate::Suspect {
+                entity: EntityId::service("db"),
+                score: 0.8,
+                sign: "slow".to_owned(),
+                series: "x_seconds{service=\"db\"}".to_owned(),
+                before: 0.01,
+                after: 2.0,
+                onset: Some(TimestampMs(90_000)),
+            }];
+            let case = case.again();
+            let evidence = case.causes[0].evidence.iter().filter(|e| e.text.key == "evidence.suspect.slow");
+            (case.first(), evidence.map(|e| (e.at, e.query.is_some())).collect::<Vec<_>>())
+        };
+        let at = TimestampMs(90_000);
+        assert_eq!(told(words), ("service:app unknown".to_owned(), vec![(at, true)]));
+        assert_eq!(told("db gone"), ("service:db process_down".to_owned(), vec![]));
     }
 
     #[test]

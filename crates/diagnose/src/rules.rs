@@ -15,6 +15,7 @@ mod runaway_fork;
 mod unexpected_listener;
 mod disk_full;
 mod file_changed;
+mod firewall_block;
 mod backup;
 mod certificate;
 mod clock_skew;
@@ -22,6 +23,7 @@ mod config_syntax_error;
 mod connection_exhaustion;
 mod credential_mismatch;
 mod dependency;
+mod dependency_loop;
 mod jobs;
 mod link_down;
 mod mounts;
@@ -90,6 +92,7 @@ pub(crate) const RULES: &[Rule] = &[
     connection_exhaustion::propose,
     credential_mismatch::propose,
     dependency::propose,
+    dependency_loop::propose,
     jobs::propose,
     link_down::propose,
     mounts::propose,
@@ -100,6 +103,7 @@ pub(crate) const RULES: &[Rule] = &[
     strain::propose,
     missing_index::propose,
     names::propose,
+    firewall_block::propose,
     packet_loss::propose,
     replay_paused::propose,
     checkpoint_storm::propose,

@@ -40,6 +40,28 @@ pub struct Situation {
     pub tried: Vec<Action>,
     /// What fills the file systems that are full.
     pub space: Vec<SpaceUse>,
+    /// Whose series moved most since it began, likeliest first: only looked for when no rule knows the cause.
+    #[serde(default)]
+    pub suspects: Vec<Suspect>,
+}
+
+/// An entity whose series moved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Suspect {
+    /// Who.
+    pub entity: EntityId,
+    /// 0 to 1.
+    pub score: f64,
+    /// What its strongest sign says: `slow`, `failing`, `full` or `changed`.
+    pub sign: String,
+    /// The series of that sign.
+    pub series: String,
+    /// Its typical value before.
+    pub before: f64,
+    /// Its worst value since.
+    pub after: f64,
+    /// When it began to move, when that can be told.
+    pub onset: Option<TimestampMs>,
 }
 
 impl Situation {

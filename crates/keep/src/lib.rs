@@ -32,7 +32,7 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 29] = [
+const KEYS: [&str; 30] = [
     "services",
     "filesystems",
     "automation",
@@ -46,6 +46,7 @@ const KEYS: [&str; 29] = [
     "caches",
     "credentials",
     "data",
+    "daemons",
     "databases",
     "dependencies",
     "keys",
@@ -125,6 +126,7 @@ fn read_keep(text: &str, problems: &mut Problems) -> Keep {
     keep.progress = watched::progress(&fields, &names, problems);
     keep.time_sync = fields.get("time_sync").and_then(|n| watched::time_sync(n, &names, problems));
     keep.knobs = watched::knobs(&fields, &names, problems);
+    keep.daemons = watched::daemons(&fields, &names, problems);
     keep.services = services.into_iter().filter_map(|s| Some((s.name, s.service?))).collect();
     keep.filesystems =
         filesystems.into_iter().map(|f| (f.filesystem.mountpoint.clone(), f.filesystem)).collect();

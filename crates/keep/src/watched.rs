@@ -10,12 +10,14 @@ mod cache;
 mod database_care;
 mod declared;
 mod job;
+mod daemons;
 mod knobs;
 mod dependency;
 mod network;
 mod security;
 pub(crate) mod service;
 
+pub(crate) use daemons::daemons;
 pub(crate) use knobs::{knobs, progress, time_sync};
 pub(crate) use security::security;
 

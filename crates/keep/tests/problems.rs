@@ -646,7 +646,9 @@ fn what_is_declared_about_the_host_is_checked() {
     check("filesystems: { /data: { mount: mount /data } }", "keep.missing_key", "rw");
     check("networks: { n: { routes: [10.0.0.0/8] } }", "keep.is_value", "via");
     check("networks: { n: { links: { eth0: { mtu: 0 } } } }", "keep.is_value", "65536");
-    check("security: { logins: { block_for: 10m } }", "keep.missing_key", "path");
+    check("security: { logins: { log: auth.log } }", "keep.is_value", "path");
+    check("daemons: [db, cron]", "keep.unknown_service", "service");
+    check("proxies: { db: { status: ftp://x } }", "keep.is_value", "http");
     check("security: { logins: { log: /l, never_block: [10.0.0.0/40] } }", "keep.is_value", "10.0.0.0/8");
     check("security: { logins: { log: /l, failures: 1 } }", "keep.is_value", "3");
     check("security: { scan: { folders: [uploads] } }", "keep.is_value", "path");

@@ -162,13 +162,19 @@ pub enum CauseKind {
     ThreadPoolExhaustion,
     /// A run-time system stops the component for long collections.
     GcPause,
+    /// A packet filter rule stops wanted traffic.
+    FirewallBlock,
+    /// Components wait for each other.
+    DependencyLoop,
+    /// A background daemon that should run always does not run.
+    DaemonDown,
     /// It runs but does not answer, and nothing that we know explains it.
     Unknown,
 }
 
 impl CauseKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 78] = [
+    pub const ALL: [Self; 81] = [
         Self::ProcessCrash,
         Self::ProcessDown,
         Self::ProcessStopped,
@@ -246,6 +252,9 @@ impl CauseKind {
         Self::RetryStorm,
         Self::ThreadPoolExhaustion,
         Self::GcPause,
+        Self::FirewallBlock,
+        Self::DependencyLoop,
+        Self::DaemonDown,
         Self::Unknown,
     ];
 
@@ -336,6 +345,9 @@ impl CauseKind {
             Self::RetryStorm => "retry_storm",
             Self::ThreadPoolExhaustion => "thread_pool_exhaustion",
             Self::GcPause => "gc_pause",
+            Self::FirewallBlock => "firewall_block",
+            Self::DependencyLoop => "dependency_loop",
+            Self::DaemonDown => "daemon_down",
             Self::Unknown => "unknown",
         }
     }

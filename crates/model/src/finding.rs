@@ -177,6 +177,8 @@ pub enum FindingKind {
     DataDamaged,
     /// A declared signal of a service is far above what is usual; the subject names the signal.
     SignalHigh,
+    /// Services wait for each other in a circle; the subject names all of them.
+    WaitingInCircle,
     /// An alerting rule fires; the subject names the alert.
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
@@ -185,7 +187,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 73] = [
+    pub const ALL: [Self; 74] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -257,6 +259,7 @@ impl FindingKind {
         Self::VersionsApart,
         Self::DataDamaged,
         Self::SignalHigh,
+        Self::WaitingInCircle,
         Self::Alert,
         Self::LogUnusual,
     ];
@@ -336,6 +339,7 @@ impl FindingKind {
             Self::VersionsApart => "versions_apart",
             Self::DataDamaged => "data_damaged",
             Self::SignalHigh => "signal_high",
+            Self::WaitingInCircle => "waiting_in_circle",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
         }

@@ -7,7 +7,7 @@ mod guarded;
 mod security;
 mod watched;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,6 +58,18 @@ pub struct Keep {
     pub time_sync: Option<TimeSync>,
     /// What may be turned at services, by service.
     pub knobs: BTreeMap<String, Knobs>,
+    /// Services that are daemons of the system: they should run always, whoever needs them.
+    pub daemons: BTreeSet<String>,
+}
+
+impl Keep {
+    /// Daemons of the system: those that are declared so, and those that keep the time and run the jobs.
+    #[must_use]
+    pub fn all_daemons(&self) -> BTreeSet<String> {
+        let time = self.time_sync.iter().filter_map(|t| t.service.clone());
+        let jobs = self.watched.jobs.values().filter_map(|j| j.service.clone());
+        self.daemons.iter().cloned().chain(time).chain(jobs).collect()
+    }
 }
 
 /// Lines of logs.

@@ -2,7 +2,7 @@
 //!
 //! Everything here is read rarely or in bounded slices; each part says when it was read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -31,6 +31,23 @@ pub struct LocalSeen {
     pub progress: BTreeMap<String, TimestampMs>,
     /// The last look at all processes.
     pub table: Option<ProcessTableSeen>,
+    /// Services that fail their checks and wait for one another, at most a hundred.
+    pub waits: Vec<WaitSeen>,
+    /// Services that are declared as daemons of the system.
+    pub daemons: BTreeSet<String>,
+}
+
+/// A service that waits for another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitSeen {
+    /// Who waits.
+    pub service: String,
+    /// For whom.
+    pub on: String,
+    /// At what: an address that was asked and does not answer, or a file whose lock the other one holds.
+    pub at: String,
+    /// For how long, milliseconds.
+    pub for_ms: u64,
 }
 
 /// A file of a release that is not as its manifest says.

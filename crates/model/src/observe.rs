@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use cache::{CacheSeen, QueueSeen};
-pub use declared::{DataSeen, KeySeen, ProxySeen, VersionsSeen};
+pub use declared::{DataSeen, KeySeen, ProxyConnections, ProxySeen, VersionsSeen};
 pub use security::{FailingSeen, GainedSeen, GainedWay, MalwareSeen, SecuritySeen, SuspiciousSeen};
 pub use strain::{DiskSeen, DiskUserSeen, MountSeen, MountsSeen, StrainSeen, TimeSeen};
 pub use watched::{

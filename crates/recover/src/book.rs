@@ -81,6 +81,11 @@ impl Book {
         Self { lives, last_id: highest, ledger, ..Self::default() }
     }
 
+    /// Counts automatic attempts of an earlier process that no stored incident tells of.
+    pub fn count_attempts(&mut self, attempts: impl IntoIterator<Item = (TimestampMs, EntityId)>) {
+        self.ledger.add_earlier(attempts);
+    }
+
     // --- what happened --------------------------------------------------------------------------------------
 
     /// Takes the findings that hold now, groups them, and moves every life as far as they say.

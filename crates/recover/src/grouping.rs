@@ -29,7 +29,7 @@ fn related(a: &Finding, b: &Finding, topology: &Topology) -> bool {
     if x == y {
         return true;
     }
-    if is_one_offence(a, b) || is_one_offence(b, a) {
+    if is_one_offence(a, b) || is_one_offence(b, a) || is_in_circle(a, b) || is_in_circle(b, a) {
         return true;
     }
     if x.kind == EntityKind::Network && y.kind == EntityKind::Network {
@@ -52,6 +52,13 @@ fn is_one_offence(login: &Finding, attempts: &Finding) -> bool {
     login.key.kind == FindingKind::LoginSuspicious
         && attempts.key.kind == FindingKind::LoginsFailing
         && login.key.subject == attempts.key.entity.name
+}
+
+/// Services that wait for each other, and what is wrong with any of them.
+fn is_in_circle(circle: &Finding, other: &Finding) -> bool {
+    circle.key.kind == FindingKind::WaitingInCircle
+        && other.key.entity.kind == EntityKind::Service
+        && circle.key.subject.split(',').any(|name| name == other.key.entity.name)
 }
 
 fn distance(a: TimestampMs, b: TimestampMs) -> Duration {
@@ -77,5 +84,15 @@ mod tests {
         let joined = |a: &str| joins(&login, &incident(vec![address(a)]), &Topology::default());
         assert_eq!([joined("203.0.113.9"), joined("203.0.113.8")], [true, false]);
         assert!(joins(&address("203.0.113.9"), &incident(vec![login.clone()]), &Topology::default()));
+    }
+
+    #[test]
+    fn whoever_waits_in_a_circle_joins_what_is_wrong_with_the_others_in_it() {
+        let circle = about(FindingKind::WaitingInCircle, EntityId::service("a"), "a,b");
+        let ill = |name: &str| about(FindingKind::HealthFailing, EntityId::service(name), "http");
+        let none = Topology::default();
+        assert!(joins(&circle, &incident(vec![ill("b")]), &none));
+        assert!(joins(&ill("b"), &incident(vec![circle.clone()]), &none));
+        assert!(!joins(&circle, &incident(vec![ill("c")]), &none));
     }
 }

@@ -32,6 +32,13 @@ impl Ledger {
         ledger
     }
 
+    /// Attempts of an earlier process, in any order.
+    pub(crate) fn add_earlier(&mut self, attempts: impl IntoIterator<Item = (TimestampMs, EntityId)>) {
+        self.attempts.extend(attempts);
+        self.attempts.make_contiguous().sort();
+        self.trim();
+    }
+
     /// One more automatic attempt on a target.
     pub fn attempt(&mut self, now: TimestampMs, target: EntityId) {
         self.attempts.push_back((now, target));
@@ -140,6 +147,18 @@ mod tests {
         stored.actions = vec![action(true, at), action(false, at), action(true, None), action(true, at)];
         let ledger = Ledger::from_incidents([&stored]);
         assert_eq!(ledger.spent(TimestampMs(6), &EntityId::service("a"), budget), 2);
+    }
+
+    #[test]
+    fn attempts_that_no_incident_tells_of_count_and_the_oldest_go_first() {
+        let budget = Budget { count: 3, per: Duration::from_secs(3600) };
+        let (old, app) = (EntityId::service("old"), EntityId::service("app"));
+        let mut l = Ledger::default();
+        l.attempt(TimestampMs(5), app.clone());
+        l.add_earlier([(TimestampMs(7), app.clone()), (TimestampMs(1), old.clone())]);
+        assert_eq!((l.spent(TimestampMs(8), &app, budget), l.spent(TimestampMs(8), &old, budget)), (2, 1));
+        (2..ATTEMPTS_MAX).for_each(|_| l.attempt(TimestampMs(8), app.clone()));
+        assert_eq!(l.spent(TimestampMs(9), &old, budget), 0);
     }
 
     #[test]

@@ -20,4 +20,4 @@ pub use book::{Book, Refused, Step, StepResult};
 pub use guard::Surroundings;
 pub use ledger::Ledger;
 pub use plan::{Decision, Facts, decide};
-pub use prevent::propose as propose_prevention;
+pub use prevent::{NoProposal, proposal as proposal_of, propose as propose_prevention};

@@ -154,7 +154,7 @@ fn comes_back_until(cause: &Cause, incident: &Incident, facts: &Facts<'_>) -> Op
     if cause.kind == CauseKind::OomKill {
         return starts_itself_until(cause, incident, facts).map(|until| (until, Text::new("moment.waits")));
     }
-    if !matches!(cause.kind, CauseKind::ProcessCrash | CauseKind::ProcessDown) {
+    if !matches!(cause.kind, CauseKind::ProcessCrash | CauseKind::ProcessDown | CauseKind::DaemonDown) {
         return None;
     }
     let seen = facts.around.seen.services.get(&cause.entity.name);
@@ -363,7 +363,12 @@ mod tests {
 
     #[test]
     fn every_step_can_be_verified_and_says_how_it_is_undone() {
-        for kind in [CauseKind::ProcessCrash, CauseKind::ProcessDown, CauseKind::ProcessStopped] {
+        for kind in [
+            CauseKind::ProcessCrash,
+            CauseKind::ProcessDown,
+            CauseKind::DaemonDown,
+            CauseKind::ProcessStopped,
+        ] {
             let Decision::Run(plan) = decision(&given(kind, 0.9)) else { panic!("{kind:?} not planned") };
             assert!(plan.steps.iter().all(|s| !s.verify.is_empty() && s.deadline_ms > 0));
         }

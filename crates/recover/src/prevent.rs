@@ -3,11 +3,13 @@
 //! One proposal for each kind of cause where one makes sense, and none where it is declared already. It is a piece of the
 //! keep file for a person to put in; nothing is changed by it, and it never proposes a permission to act.
 
+mod alerts;
+mod limits;
 mod patch;
 
 use std::time::Duration;
 
-use wellkept_model::keep::{FULL_AT_DEFAULT, Keep, Service};
+use wellkept_model::keep::{Keep, Service};
 use wellkept_model::{
     Cause, CauseKind, EntityId, EntityKind, Incident, Prevention, PreventionKind, Text, TimestampMs,
 };
@@ -16,14 +18,10 @@ use patch::{Patch, quote};
 
 /// Incidents of one root within this time are counted together.
 const RECURRENCE: Duration = Duration::from_secs(7 * 86_400);
-/// A file system counts as full this much earlier after it has been full.
-const EARLIER: f64 = 0.05;
-/// It never counts as full below this.
-const FULL_AT_MIN: f64 = 0.7;
-/// Connection slots never count as exhausted below this.
-const SLOTS_AT_MIN: f64 = 0.6;
 /// A backup without a limit of its age must be younger than this: a day and what a nightly job may take.
 const BACKUP_AGE: &str = "26h";
+/// Names under which services that keep the time are known.
+const TIME_KEEPERS: [&str; 6] = ["chrony", "chronyd", "ntp", "ntpd", "ntpsec", "systemd-timesyncd"];
 
 /// How many of these incidents had the same root within a week before `now`, this one included; 0 without a root.
 pub(crate) fn times<'a>(
@@ -39,36 +37,159 @@ pub(crate) fn times<'a>(
     u32::try_from(others.count()).unwrap_or(u32::MAX).saturating_add(1)
 }
 
+/// Why nothing is proposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoProposal {
+    /// It is only known because it is declared, or all that would tell it earlier is declared already.
+    Declared,
+    /// What would prevent it lies in a program, in a command, or with somebody else: nothing that can be written into the
+    /// keep file without knowing more.
+    Elsewhere,
+    /// Nothing explains the incident.
+    Unexplained,
+}
+
 /// The proposal for an incident whose causes are known; `None` where nothing makes sense or all is declared.
 #[must_use]
 pub fn propose(incident: &Incident, keep: &Keep) -> Option<Prevention> {
-    let cause = incident.causes.first()?;
-    match cause.kind {
-        CauseKind::ProcessCrash => check(cause, keep).or_else(|| memory(cause, keep)),
-        CauseKind::ProcessDown | CauseKind::BadSetting | CauseKind::PortConflict => check(cause, keep),
-        CauseKind::BadRelease | CauseKind::Down => check(cause, keep).or_else(|| answer_time(cause, keep)),
-        CauseKind::MemoryLeak => memory(cause, keep),
-        CauseKind::FdLeak => {
-            series(cause, keep, "open files", "wellkept_service_open_fds", "prevention.descriptors")
-        }
-        CauseKind::ChildrenNotReaped => {
-            series(cause, keep, "processes", "wellkept_service_processes", "prevention.children")
-        }
-        CauseKind::CpuContention | CauseKind::RunawayFork => {
-            let query = "rate(node_pressure_cpu_waiting_seconds_total[1m])";
-            alert(keep, "waiting for a processor", query, Text::new("prevention.pressure"))
-        }
-        CauseKind::PacketLoss => {
-            let query = "rate(node_netstat_Tcp_RetransSegs[1m])";
-            alert(keep, "segments sent again", query, Text::new("prevention.retransmissions"))
-        }
-        CauseKind::DiskFull | CauseKind::InodeExhaustion => full_earlier(cause, keep),
-        CauseKind::ConnectionExhaustion => slots_earlier(cause, keep),
-        CauseKind::MissingFile | CauseKind::ConfigSyntaxError => keep_versions(cause, keep),
-        CauseKind::UnauthorisedFileChange => evidence(keep),
-        CauseKind::BackupMissing | CauseKind::EmptyDump => backup_age(cause, keep),
-        CauseKind::Slow => needed_by(incident, cause, keep),
-        _ => None,
+    proposal(incident, keep).ok()
+}
+
+/// The same, with the reason where there is none.
+///
+/// # Errors
+/// [`NoProposal`].
+pub fn proposal(incident: &Incident, keep: &Keep) -> Result<Prevention, NoProposal> {
+    let cause = incident.causes.first().ok_or(NoProposal::Unexplained)?;
+    let found = match group(cause.kind) {
+        Group::Answer => check(cause, keep).or_else(|| answer_time(cause, keep)),
+        Group::End => check(cause, keep).or_else(|| memory_of_crash(cause, keep)),
+        Group::Series => alerts::of(cause, keep),
+        Group::Limit => limits::of(cause, keep),
+        Group::Files => keep_versions(cause, keep),
+        Group::Offence => evidence(keep),
+        Group::Backup => backup_age(cause, keep),
+        Group::Dependency => needed_by(incident, cause, keep),
+        Group::Rights => rights(keep),
+        Group::Time => time_sync(keep),
+        Group::Elsewhere => return Err(NoProposal::Elsewhere),
+        Group::Unexplained => return Err(NoProposal::Unexplained),
+    };
+    found.ok_or(NoProposal::Declared)
+}
+
+/// Which sort of guard helps against a kind.
+enum Group {
+    /// Asking the service, or comparing how long it takes to answer.
+    Answer,
+    /// Asking the service, so that its end is not all that is seen.
+    End,
+    /// Comparing a series with its own past.
+    Series,
+    /// The same bound, earlier.
+    Limit,
+    /// Kept versions.
+    Files,
+    /// Copies of what was altered.
+    Offence,
+    /// The age of backups.
+    Backup,
+    /// Who needs whom.
+    Dependency,
+    /// Looking who may become root.
+    Rights,
+    /// Who keeps the time.
+    Time,
+    /// Nothing that the keep file knows.
+    Elsewhere,
+    Unexplained,
+}
+
+fn group(kind: CauseKind) -> Group {
+    match kind {
+        CauseKind::ProcessCrash
+        | CauseKind::ProcessDown
+        | CauseKind::DaemonDown
+        | CauseKind::ProcessStopped
+        | CauseKind::BadSetting
+        | CauseKind::PortConflict => Group::End,
+        // What is slow or stuck is seen by how long it takes to answer.
+        CauseKind::BadRelease
+        | CauseKind::Down
+        | CauseKind::Hang
+        | CauseKind::DependencyLoop
+        | CauseKind::MissingIndex
+        | CauseKind::ThreadPoolExhaustion
+        | CauseKind::GcPause
+        | CauseKind::TrafficSurge
+        | CauseKind::RetryStorm
+        | CauseKind::WrongUpstream => Group::Answer,
+        CauseKind::MemoryLeak
+        | CauseKind::OomKill
+        | CauseKind::FdLeak
+        | CauseKind::ChildrenNotReaped
+        | CauseKind::CpuContention
+        | CauseKind::RunawayFork
+        | CauseKind::CpuThrottled
+        | CauseKind::PacketLoss
+        | CauseKind::FirewallBlock
+        | CauseKind::Throttled
+        | CauseKind::MemoryThrash
+        | CauseKind::DiskIoSaturation
+        | CauseKind::DeletedOpenFile
+        | CauseKind::NatTableFull
+        | CauseKind::LinkDegraded
+        | CauseKind::LinkDown
+        | CauseKind::LogFlood => Group::Series,
+        CauseKind::DiskFull
+        | CauseKind::InodeExhaustion
+        | CauseKind::ConnectionExhaustion
+        | CauseKind::LockContention
+        | CauseKind::Deadlock
+        | CauseKind::TableBloat
+        | CauseKind::TransactionWraparound
+        | CauseKind::QueueFull
+        | CauseKind::PoisonMessage
+        | CauseKind::TlsCertificateExpired
+        | CauseKind::KeyExpired
+        | CauseKind::SshBruteforce => Group::Limit,
+        CauseKind::MissingFile | CauseKind::ConfigSyntaxError => Group::Files,
+        CauseKind::UnauthorisedFileChange
+        | CauseKind::UnexpectedListener
+        | CauseKind::PrivilegeEscalation
+        | CauseKind::Malware
+        | CauseKind::MalwareTestFile => Group::Offence,
+        CauseKind::SshCompromisedAccount => Group::Rights,
+        CauseKind::BackupMissing | CauseKind::EmptyDump => Group::Backup,
+        CauseKind::Slow | CauseKind::RateLimited => Group::Dependency,
+        CauseKind::TimeSyncLost => Group::Time,
+        // A clock of a program, a value that two sides know, a switch of ours, a pause that somebody made, answers of a
+        // resolver, names of a certificate, a mount, a file system that an error made read-only, a schedule, runs that
+        // overlap, roads and addresses, a log of changes, two primaries, tables, a cache that is too small or cannot
+        // write, versions, a damaged file: each is declared, or it would not be known, and the reason lies elsewhere.
+        CauseKind::ClockSkew
+        | CauseKind::CredentialMismatch
+        | CauseKind::FallbackLeftOn
+        | CauseKind::ReplayPaused
+        | CauseKind::WrongAnswers
+        | CauseKind::TlsNameMismatch
+        | CauseKind::ConfigDrift
+        | CauseKind::MountMissing
+        | CauseKind::DiskReadOnly
+        | CauseKind::JobMissing
+        | CauseKind::JobOverlap
+        | CauseKind::RouteMissing
+        | CauseKind::MtuMismatch
+        | CauseKind::AddressConflict
+        | CauseKind::CheckpointStorm
+        | CauseKind::ReplicationBroken
+        | CauseKind::SplitBrain
+        | CauseKind::SchemaMismatch
+        | CauseKind::CacheEviction
+        | CauseKind::PersistenceFailed
+        | CauseKind::VersionMismatch
+        | CauseKind::CorruptedData => Group::Elsewhere,
+        CauseKind::Unknown => Group::Unexplained,
     }
 }
 
@@ -90,60 +211,14 @@ fn check(cause: &Cause, keep: &Keep) -> Option<Prevention> {
     Some(made(PreventionKind::Check, text, patch))
 }
 
-fn memory(cause: &Cause, keep: &Keep) -> Option<Prevention> {
-    series(cause, keep, "memory", "wellkept_service_resident_memory_bytes", "prevention.memory")
+/// A crash without a reason may have one that was growing.
+fn memory_of_crash(cause: &Cause, keep: &Keep) -> Option<Prevention> {
+    alerts::memory(cause, keep).filter(|_| cause.kind == CauseKind::ProcessCrash)
 }
 
 fn answer_time(cause: &Cause, keep: &Keep) -> Option<Prevention> {
     let metric = "wellkept_health_check_duration_seconds";
-    series(cause, keep, "time to answer", metric, "prevention.answer_time")
-}
-
-/// Compares one of a service's series with its own past.
-fn series(cause: &Cause, keep: &Keep, what: &str, metric: &str, key: &str) -> Option<Prevention> {
-    let name = &service(cause, keep)?.name;
-    // The name of a service has no character that would end the quotes.
-    let query = format!("{metric}{{service=\"{name}\"}}");
-    alert(keep, &format!("{what} of {name}"), &query, Text::new(key).with("name", name))
-}
-
-fn alert(keep: &Keep, name: &str, query: &str, text: Text) -> Option<Prevention> {
-    if keep.unusual.iter().any(|rule| rule.query == query || rule.name == name) {
-        return None;
-    }
-    let patch = Patch::at(&["unusual"])
-        .line(1, &format!("- name: {}", quote(name)))
-        .line(2, &format!("query: {}", quote(query)))
-        .line(2, "score: 8")
-        .line(2, "hold: 1m");
-    Some(made(PreventionKind::Alert, text, patch))
-}
-
-/// The same trouble with some room left.
-fn full_earlier(cause: &Cause, keep: &Keep) -> Option<Prevention> {
-    if cause.entity.kind != EntityKind::Filesystem {
-        return None;
-    }
-    let mountpoint = &cause.entity.name;
-    let present = keep.filesystems.get(mountpoint).map_or(FULL_AT_DEFAULT, |f| f.full_at);
-    let earlier = percent(present - EARLIER, FULL_AT_MIN, present)?;
-    let patch = Patch::at(&["filesystems", mountpoint]).line(1, &format!("full_at: {earlier}"));
-    let text = Text::new("prevention.full_at").with("name", mountpoint).with("share", earlier);
-    Some(made(PreventionKind::Limit, text, patch))
-}
-
-fn slots_earlier(cause: &Cause, keep: &Keep) -> Option<Prevention> {
-    let database = keep.watched.databases.get(&cause.entity.name)?;
-    let earlier = percent(database.full_at - 2.0 * EARLIER, SLOTS_AT_MIN, database.full_at)?;
-    let patch = Patch::at(&["databases", &database.service]).line(1, &format!("full_at: {earlier}"));
-    let text = Text::new("prevention.slots").with("name", &database.service).with("share", earlier);
-    Some(made(PreventionKind::Limit, text, patch))
-}
-
-/// A share as whole percent, not below `least`; `None` when that is not less than it is now.
-fn percent(share: f64, least: f64, present: f64) -> Option<String> {
-    let whole = (share.max(least) * 100.0).round();
-    (whole < (present * 100.0).round()).then(|| format!("{whole:.0}%"))
+    alerts::series(cause, keep, "time to answer", metric, "prevention.answer_time")
 }
 
 /// A file of which versions are kept can be put back.
@@ -172,6 +247,22 @@ fn evidence(keep: &Keep) -> Option<Prevention> {
     let none = keep.evidence.is_none();
     let patch = Patch::at(&[]).line(0, "evidence: /var/lib/wellkept-evidence");
     none.then(|| made(PreventionKind::Retention, Text::new("prevention.evidence"), patch))
+}
+
+/// Who came in may have made himself a way back.
+fn rights(keep: &Keep) -> Option<Prevention> {
+    let none = keep.security.privileges.is_none();
+    let folders = "privileges: { folders: [/usr/bin, /usr/sbin, /usr/local/bin] }";
+    let patch = Patch::at(&["security"]).line(1, folders);
+    none.then(|| made(PreventionKind::Check, Text::new("prevention.rights"), patch))
+}
+
+/// A service that keeps the time and is not declared to.
+fn time_sync(keep: &Keep) -> Option<Prevention> {
+    let known = keep.time_sync.as_ref().is_some_and(|t| t.service.is_some());
+    let keeps = TIME_KEEPERS.into_iter().find(|name| keep.services.contains_key(*name)).filter(|_| !known)?;
+    let patch = Patch::at(&["time_sync"]).line(1, &format!("service: {keeps}"));
+    Some(made(PreventionKind::Dependency, Text::new("prevention.time_sync").with("name", keeps), patch))
 }
 
 /// A backup that is not made any more is seen by its age.

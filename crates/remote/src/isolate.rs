@@ -164,7 +164,7 @@ mod tests {
             assert_eq!(outcome.text.key, "outcome.refuse_address", "{address}");
             let second = std::time::Duration::from_secs(1);
             keep.security.logins = Some(wellkept_model::keep::Logins {
-                log: "/x".into(),
+                log: Some("/x".into()),
                 failures: 3,
                 within: second,
                 block_for: Some(second),

@@ -29,6 +29,7 @@ mod lease;
 mod crontab;
 mod means;
 mod means_cache;
+mod means_mysql;
 mod means_sql;
 mod packet_filter;
 mod candidates;

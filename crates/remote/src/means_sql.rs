@@ -33,6 +33,9 @@ impl ByMeans<'_> {
         evidence: &mut Evidence,
     ) -> Outcome {
         let Some(limit) = database.end_sessions.get(application) else { return self.undeclared() };
+        if database.care.engine == Engine::Mysql {
+            return self.mysql_sessions(database, application, *limit, evidence).await;
+        }
         let which = format!(
             "FROM pg_stat_activity WHERE backend_type = 'client backend' AND state LIKE 'idle in transaction%' \
              AND application_name = '{}' AND clock_timestamp() - state_change > interval '{} ms' \
@@ -52,6 +55,9 @@ impl ByMeans<'_> {
         evidence: &mut Evidence,
     ) -> Outcome {
         let Some(limit) = database.care.end_blockers.get(application) else { return self.undeclared() };
+        if database.care.engine == Engine::Mysql {
+            return self.mysql_blockers(database, application, *limit, evidence).await;
+        }
         let which = format!(
             "FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name = '{}' \
              AND clock_timestamp() - xact_start > interval '{} ms' AND wait_event_type IS DISTINCT FROM 'Lock' \
@@ -64,12 +70,18 @@ impl ByMeans<'_> {
     }
 
     async fn end(&self, database: &Database, which: &str, evidence: &mut Evidence) -> Outcome {
-        let note = format!("ended: sessions {which}\n");
-        if let Err(e) = evidence.add("sessions.txt", note.as_bytes()) {
-            return Outcome::failed(Text::new("outcome.evidence_failed").with("error", e));
+        if let Some(refused) = Self::note_sessions(which, evidence) {
+            return refused;
         }
         let statement = format!("SELECT pid, usename, xact_start, pg_terminate_backend(pid) {which}");
         self.sql(database, &statement, database.sql.within).await
+    }
+
+    /// Which sessions are to end is kept first; why not, when that cannot be written.
+    pub(crate) fn note_sessions(which: &str, evidence: &mut Evidence) -> Option<Outcome> {
+        let note = format!("ended: sessions {which}\n");
+        let error = evidence.add("sessions.txt", note.as_bytes()).err()?;
+        Some(Outcome::failed(Text::new("outcome.evidence_failed").with("error", error)))
     }
 
     /// Cleans one declared table; without a lock that others would wait for.

@@ -27,6 +27,21 @@ pub enum JournalOutcome {
     },
 }
 
+/// An action that was begun, as the journal knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BegunAction {
+    /// Which.
+    pub id: ActionId,
+    /// When.
+    pub at: TimestampMs,
+    /// What.
+    pub planned: PlannedAction,
+    /// False when a person approved or asked for it.
+    pub automatic: bool,
+    /// Its last end; `None`: it was cut off.
+    pub ended: Option<ActionStatus>,
+}
+
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalEntry {
@@ -167,6 +182,40 @@ impl StateDb {
             .map_err(StateError::db(ATTEMPT))
     }
 
+    /// The newest actions that were begun, at most `limit`, oldest first. What is damaged is left out: it has an id, and
+    /// that is never given again.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn begun(&self, limit: usize) -> Result<Vec<BegunAction>, StateError> {
+        const ATTEMPT: &str = "read the journal";
+        let rows = sqlx::query(
+            "SELECT incident, number, at, planned, automatic,
+                    (SELECT status FROM journal k WHERE k.incident = j.incident AND k.number = j.number
+                     ORDER BY seq DESC LIMIT 1)
+             FROM journal j WHERE event = 'begin' ORDER BY seq DESC LIMIT ?",
+        )
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StateError::db(ATTEMPT))?;
+        let mut found = Vec::new();
+        for row in rows.iter().rev() {
+            found.extend(begun(row).map_err(StateError::db(ATTEMPT))?);
+        }
+        Ok(found)
+    }
+
+    /// The highest number of an incident of which an action was begun; 0 without any.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn highest_begun(&self) -> Result<u64, StateError> {
+        let row = sqlx::query("SELECT coalesce(max(incident), 0) FROM journal").fetch_one(&self.pool).await;
+        let highest: i64 = row.and_then(|r| r.try_get(0)).map_err(StateError::db("read the journal"))?;
+        Ok(highest.unsigned_abs())
+    }
+
     /// The records of one action, oldest first.
     ///
     /// # Errors
@@ -193,6 +242,21 @@ impl StateDb {
             .collect::<Result<_, _>>()
             .map_err(StateError::db(ATTEMPT))
     }
+}
+
+/// `None` when its document is damaged.
+fn begun(row: &sqlx::sqlite::SqliteRow) -> Result<Option<BegunAction>, sqlx::Error> {
+    let incident: i64 = row.try_get(0)?;
+    let document: String = row.try_get(3)?;
+    let status: Option<String> = row.try_get(5)?;
+    let Ok(planned) = serde_json::from_str(&document) else { return Ok(None) };
+    Ok(Some(BegunAction {
+        id: ActionId { incident: IncidentId(incident.unsigned_abs()), number: row.try_get(1)? },
+        at: TimestampMs(row.try_get(2)?),
+        planned,
+        automatic: row.try_get(4)?,
+        ended: ActionStatus::ALL.into_iter().find(|s| status.as_deref() == Some(s.word())),
+    }))
 }
 
 async fn last_event(
@@ -318,5 +382,22 @@ mod tests {
         db.journal_begin(id(1, 1), 1, &planned(), true, AT).await.expect("begin");
         assert!(sqlx::query("UPDATE journal SET at = 9").execute(&db.pool).await.is_err());
         assert!(sqlx::query("DELETE FROM journal").execute(&db.pool).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_is_told_with_how_it_ended() {
+        let (_dir, db) = fresh().await;
+        for (incident, automatic) in [(3, true), (4, false), (9, true)] {
+            let at = TimestampMs(i64::try_from(incident).unwrap());
+            db.journal_begin(id(incident, 1), 1, &planned(), automatic, at).await.unwrap();
+        }
+        db.journal_end(id(4, 1), ActionStatus::Failed, &Text::new("x"), TimestampMs(7)).await.unwrap();
+        let told: Vec<_> =
+            db.begun(2).await.unwrap().into_iter().map(|b| (b.id, b.at, b.automatic, b.ended)).collect();
+        let want = [
+            (id(4, 1), TimestampMs(4), false, Some(ActionStatus::Failed)),
+            (id(9, 1), TimestampMs(9), true, None),
+        ];
+        assert_eq!((told, db.highest_begun().await.unwrap()), (want.to_vec(), 9));
     }
 }

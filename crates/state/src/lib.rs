@@ -30,6 +30,6 @@ pub use error::StateError;
 pub use files::{FileMeta, FileVersion, FileVersions, VERSIONS_PER_PATH_MAX};
 pub use freeze::Frozen;
 pub use incidents::LoadedIncidents;
-pub use journal::{JournalEntry, JournalOutcome};
+pub use journal::{BegunAction, JournalEntry, JournalOutcome};
 pub use keydiff::{KeyDiff, diff_keys};
 pub use schema::SCHEMA_VERSION;

@@ -12,6 +12,7 @@ mod persist;
 mod publish;
 mod situations;
 mod steps;
+mod suspects;
 mod think;
 mod unusual;
 mod writer;
@@ -105,6 +106,7 @@ pub(crate) struct Engine {
     cpu: BTreeMap<String, f64>,
     series: usize,
     changes: Vec<Change>,
+    suspects: suspects::Suspects,
     frozen: Option<String>,
     publisher: Publisher,
     persister: Persister,
@@ -117,15 +119,16 @@ impl Engine {
     /// Loads what is stored and takes up the work. Steps that ran when the last process ended become `unknown`.
     pub(crate) async fn new(parts: Parts) -> anyhow::Result<Self> {
         let keep = Arc::new(parts.keep);
-        let stored = parts.state.load_incidents(1000).await?;
-        persist::close_interrupted(&parts.state, now()).await?;
-        let mut book = Book::restore(stored.incidents, 0, now());
+        let mut book = persist::restore(&parts.state, now()).await?;
         let beliefs = parts.state.beliefs().await?;
         parts.publisher.beliefs.send_replace(Arc::new(beliefs.clone()));
         book.set_beliefs(beliefs);
         let frozen = parts.state.frozen().await?.map(|f| f.reason);
         let changes = parts.state.changes(CHANGES_MAX).await?;
-        let mut collector = Collector::new(Arc::clone(&keep), &parts.host);
+        let mut collector = {
+            let memory = parts.data_dir.join("baselines");
+            Collector::with_memory(Arc::clone(&keep), &parts.host, Some(&memory))
+        };
         let events =
             collector.events().ok_or_else(|| anyhow::anyhow!("the collector's events are taken already"))?;
         let hands = hands::new(&keep, &parts.versions, &parts.data_dir);
@@ -155,6 +158,7 @@ impl Engine {
             cpu: BTreeMap::new(),
             series: 0,
             changes,
+            suspects: suspects::Suspects::new(),
             frozen,
             publisher: parts.publisher,
             commands: parts.commands,

@@ -193,6 +193,7 @@ automation: { mode: act }
             file_changes: Vec::new(),
             tried: Vec::new(),
             space: Vec::new(),
+            suspects: Vec::new(),
         };
         let incident = Incident {
             id: IncidentId(3),

@@ -111,3 +111,36 @@ fn a_second_process_on_the_same_directory_is_refused() {
     assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
     assert!(up.is_alive());
 }
+
+#[test]
+fn an_action_that_ran_at_kill_9_is_unknown_after_it_and_waits_for_a_person() {
+    let home = Home::new();
+    let tiny = Tiny::new(&home);
+    let mut keep: serde_json::Value = serde_json::from_str(&tiny.keep("act", &["restart"])).unwrap();
+    // Starts nothing, and is at it for long enough to be cut off.
+    let begun = home.path("begun");
+    let line = format!("echo x >> {}; sleep 20", begun.display());
+    keep["services"]["tiny"]["start"] = serde_json::json!({ "shell": line, "within": "60s" });
+    let keep = home.keep(keep.to_string());
+    tiny.start();
+    let up = Up::start(&home, Some(&keep));
+    tiny.wait_well(&up);
+    tiny.signal(Signal::KILL);
+    wait_for("the action is at work", || begun.exists().then_some(()));
+    up.kill();
+
+    let up = Up::start(&home, Some(&keep));
+    let (after, _) = up.wait_for_incident("a person is called", |i| i["status"] == "escalated");
+    assert_eq!(
+        (&after["actions"][0]["kind"], &after["actions"][0]["status"]),
+        (&"restart".into(), &"unknown".into())
+    );
+    let had = up.samples("node_load1[10m]").len();
+    wait_for("some more rounds", || (up.samples("node_load1[10m]").len() >= had + 4).then_some(()));
+    let incident = up.incident(after["id"].as_str().unwrap());
+    assert_eq!(
+        (incident["actions"].as_array().unwrap().len(), &incident["status"]),
+        (1, &"escalated".into())
+    );
+    assert_eq!(std::fs::read_to_string(&begun).unwrap(), "x\n", "it was done once");
+}

@@ -277,7 +277,7 @@ fn a_blocked_port_is_explained_and_opened_again() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let report: Value = serde_json::from_str(&ended.out).unwrap();
     println!("{report}");
-    assert_eq!(report["cause"]["kind"], "packet_loss", "{report}");
+    assert_eq!(report["cause"]["kind"], "firewall_block", "{report}");
     assert_eq!(report["actions"], json!([{ "kind": "rollback", "status": "succeeded" }]));
     assert_eq!((rules.code, rules.out.as_str()), (Some(0), ""), "nothing is left");
 }

@@ -7,7 +7,7 @@ use wellkept_model::{
     Cause, CauseKind, EntityId, Finding, FindingKey, FindingKind, Incident, IncidentId, IncidentStatus,
     Severity, Text, TimestampMs,
 };
-use wellkept_recover::propose_prevention;
+use wellkept_recover::{NoProposal, proposal_of, propose_prevention};
 
 /// A host on which nothing is declared that a proposal would add.
 const KEEP: &str = r#"
@@ -15,10 +15,19 @@ services:
   app: { pidfile: /run/app.pid, start: /bin/app, listens: [127.0.0.1:9000], may: [restart] }
   web: { pidfile: /run/web.pid, start: /bin/web, health: { tcp: "127.0.0.1:80" }, files: [/etc/web.conf] }
   db: { pidfile: /run/db.pid, start: /bin/db }
+  chrony: { pidfile: /run/chrony.pid, start: /bin/chronyd }
 filesystems:
   /data: { free_space: [{ glob: /data/tmp/x-*.bin, older_than: 1h }] }
 databases:
   db: { sql: [psql, -AtqX] }
+caches:
+  db: { redis: 127.0.0.1:6379, queues: { jobs: { limit: 100 } } }
+certificates:
+  site: { service: web, connect: "127.0.0.1:443" }
+keys:
+  api: { file: /etc/api.jwt, used_by: [app] }
+security:
+  logins: { log: /var/log/auth.log, failures: 12 }
 backups:
   nightly: { files: /var/backups/app/*.gz, min_size: 1MiB }
 dependencies:
@@ -91,34 +100,122 @@ fn incident(kind: CauseKind, entity: &str, subject: &str) -> Incident {
     }
 }
 
-/// Kind of cause, entity, subject, and the kind of what is proposed for it.
-const PROPOSED: [(CauseKind, &str, &str, &str); 20] = [
+/// Kind of cause, entity, subject, and the kind of what is proposed for it, or why nothing is.
+const EXPECTED: [(CauseKind, &str, &str, &str); 85] = [
     (CauseKind::ProcessCrash, "service:app", "", "check"),
     (CauseKind::ProcessCrash, "service:web", "", "alert"),
     (CauseKind::ProcessDown, "service:app", "", "check"),
+    (CauseKind::ProcessDown, "service:web", "", "declared"),
+    (CauseKind::DaemonDown, "service:app", "", "check"),
+    (CauseKind::ProcessStopped, "service:app", "", "check"),
     (CauseKind::BadSetting, "service:app", "/srv/env", "check"),
     (CauseKind::PortConflict, "service:app", "pids 7@8", "check"),
     (CauseKind::Down, "service:web", "", "alert"),
     (CauseKind::BadRelease, "service:web", "", "alert"),
+    (CauseKind::Hang, "service:app", "", "check"),
+    (CauseKind::DependencyLoop, "service:web", "app,web", "alert"),
+    (CauseKind::MissingIndex, "service:db", "orders_customer", "alert"),
+    (CauseKind::ThreadPoolExhaustion, "service:web", "", "alert"),
+    (CauseKind::GcPause, "service:web", "", "alert"),
+    (CauseKind::TrafficSurge, "service:web", "", "alert"),
+    (CauseKind::RetryStorm, "service:web", "", "alert"),
+    (CauseKind::WrongUpstream, "service:web", "127.0.0.1:9", "alert"),
     (CauseKind::MemoryLeak, "service:app", "", "alert"),
+    (CauseKind::OomKill, "service:app", "", "alert"),
+    (CauseKind::OomKill, "host:h", "", "alert"),
     (CauseKind::FdLeak, "service:app", "", "alert"),
     (CauseKind::ChildrenNotReaped, "service:app", "", "alert"),
     (CauseKind::CpuContention, "host:h", "pids 7@8", "alert"),
+    (CauseKind::RunawayFork, "process:x", "session 7 8", "alert"),
+    (CauseKind::CpuThrottled, "service:app", "", "alert"),
     (CauseKind::PacketLoss, "network:back", "", "alert"),
+    (CauseKind::FirewallBlock, "network:back", "", "alert"),
+    (CauseKind::Throttled, "network:back", "", "alert"),
+    (CauseKind::LinkDown, "network:back", "eth0", "alert"),
+    (CauseKind::LinkDegraded, "network:back", "eth0", "alert"),
+    (CauseKind::MemoryThrash, "host:h", "", "alert"),
+    (CauseKind::DiskIoSaturation, "host:h", "sda", "alert"),
+    (CauseKind::DeletedOpenFile, "service:app", "/var/log/app.log", "alert"),
+    (CauseKind::NatTableFull, "host:h", "", "alert"),
+    (CauseKind::LogFlood, "service:app", "/var/log/app.log", "alert"),
     (CauseKind::DiskFull, "filesystem:/data", "", "limit"),
     (CauseKind::InodeExhaustion, "filesystem:/var/lib/with space", "", "limit"),
     (CauseKind::ConnectionExhaustion, "service:db", "report", "limit"),
+    (CauseKind::ConnectionExhaustion, "service:web", "", "declared"),
+    (CauseKind::LockContention, "service:db", "", "limit"),
+    (CauseKind::Deadlock, "service:db", "", "limit"),
+    (CauseKind::TableBloat, "service:db", "vacuum orders", "limit"),
+    (CauseKind::TransactionWraparound, "service:db", "", "limit"),
+    (CauseKind::QueueFull, "service:db", "jobs", "limit"),
+    (CauseKind::PoisonMessage, "service:db", "jobs", "limit"),
+    (CauseKind::TlsCertificateExpired, "service:web", "site", "limit"),
+    (CauseKind::KeyExpired, "service:app", "renew api", "limit"),
+    (CauseKind::SshBruteforce, "address:203.0.113.9", "", "limit"),
     (CauseKind::MissingFile, "service:app", "/srv/app/templates/no: \"way\".html", "backup"),
     (CauseKind::ConfigSyntaxError, "service:web", "/etc/web.d/site.conf", "backup"),
     (CauseKind::UnauthorisedFileChange, "service:web", "/etc/web.conf", "retention"),
+    (CauseKind::UnexpectedListener, "listener:tcp 0.0.0.0:31337", "", "retention"),
+    (CauseKind::PrivilegeEscalation, "account:eve", "", "retention"),
+    (CauseKind::Malware, "file:/srv/uploads/x", "", "retention"),
+    (CauseKind::MalwareTestFile, "file:/srv/uploads/x", "", "retention"),
+    (CauseKind::SshCompromisedAccount, "account:eve", "203.0.113.9", "check"),
     (CauseKind::BackupMissing, "backup:nightly", "", "backup"),
+    (CauseKind::EmptyDump, "backup:nightly", "", "backup"),
     (CauseKind::Slow, "dependency:pay", "", "dependency"),
+    (CauseKind::RateLimited, "dependency:pay", "", "dependency"),
+    (CauseKind::TimeSyncLost, "host:h", "", "dependency"),
+    (CauseKind::ClockSkew, "service:app", "", "elsewhere"),
+    (CauseKind::CredentialMismatch, "service:app", "db", "elsewhere"),
+    (CauseKind::FallbackLeftOn, "dependency:pay", "", "elsewhere"),
+    (CauseKind::ReplayPaused, "service:db", "", "elsewhere"),
+    (CauseKind::WrongAnswers, "service:app", "", "elsewhere"),
+    (CauseKind::TlsNameMismatch, "service:web", "site", "elsewhere"),
+    (CauseKind::ConfigDrift, "service:web", "", "elsewhere"),
+    (CauseKind::MountMissing, "filesystem:/data", "", "elsewhere"),
+    (CauseKind::DiskReadOnly, "filesystem:/data", "", "elsewhere"),
+    (CauseKind::JobMissing, "service:app", "heartbeat", "elsewhere"),
+    (CauseKind::JobOverlap, "service:app", "heartbeat", "elsewhere"),
+    (CauseKind::RouteMissing, "network:back", "", "elsewhere"),
+    (CauseKind::MtuMismatch, "network:back", "", "elsewhere"),
+    (CauseKind::AddressConflict, "network:back", "", "elsewhere"),
+    (CauseKind::CheckpointStorm, "service:db", "", "elsewhere"),
+    (CauseKind::ReplicationBroken, "service:db", "", "elsewhere"),
+    (CauseKind::SplitBrain, "service:db", "", "elsewhere"),
+    (CauseKind::SchemaMismatch, "service:db", "", "elsewhere"),
+    (CauseKind::CacheEviction, "service:db", "", "elsewhere"),
+    (CauseKind::PersistenceFailed, "service:db", "", "elsewhere"),
+    (CauseKind::VersionMismatch, "service:app", "", "elsewhere"),
+    (CauseKind::CorruptedData, "service:db", "orders", "elsewhere"),
+    (CauseKind::Unknown, "service:app", "", "unexplained"),
 ];
+
+/// Those with a proposal.
+fn proposed() -> impl Iterator<Item = (CauseKind, &'static str, &'static str, &'static str)> {
+    let none = ["declared", "elsewhere", "unexplained"];
+    EXPECTED.into_iter().filter(move |(.., expected)| !none.contains(expected))
+}
+
+#[test]
+fn each_kind_of_cause_has_one_proposal_or_a_reason_for_none() {
+    let before = keep(KEEP);
+    for (kind, entity, subject, expected) in EXPECTED {
+        let got = match proposal_of(&incident(kind, entity, subject), &before) {
+            Ok(proposed) => proposed.kind.word(),
+            Err(NoProposal::Declared) => "declared",
+            Err(NoProposal::Elsewhere) => "elsewhere",
+            Err(NoProposal::Unexplained) => "unexplained",
+        };
+        assert_eq!(got, expected, "{kind:?} {entity}");
+    }
+    for kind in CauseKind::ALL {
+        assert!(EXPECTED.iter().any(|(k, ..)| *k == kind), "{kind:?} is not tried");
+    }
+}
 
 #[test]
 fn each_proposal_is_accepted_where_it_is_put_in_and_is_then_not_made_again() {
     let before = keep(KEEP);
-    for (kind, entity, subject, expected) in PROPOSED {
+    for (kind, entity, subject, expected) in proposed() {
         let incident = incident(kind, entity, subject);
         let proposed = propose_prevention(&incident, &before).unwrap_or_else(|| panic!("{kind:?}: none"));
         assert_eq!(proposed.kind.word(), expected, "{kind:?}");
@@ -141,7 +238,7 @@ fn each_proposal_is_accepted_where_it_is_put_in_and_is_then_not_made_again() {
 #[test]
 fn no_proposal_permits_anything() {
     let before = keep(KEEP);
-    for (kind, entity, subject, _) in PROPOSED {
+    for (kind, entity, subject, _) in proposed() {
         let proposed = propose_prevention(&incident(kind, entity, subject), &before).unwrap();
         let after = keep(&patched(&proposed.patch));
         assert_eq!(after.automation, before.automation);
@@ -149,6 +246,14 @@ fn no_proposal_permits_anything() {
         for (name, service) in &after.services {
             assert_eq!(service.may, before.services[name].may, "{kind:?}");
         }
+        for (name, cache) in &after.watched.caches {
+            assert_eq!(cache.may, before.watched.caches[name].may, "{kind:?}");
+        }
+        for (name, database) in &after.watched.databases {
+            assert_eq!(database.may, before.watched.databases[name].may, "{kind:?}");
+        }
+        let blocks = |keep: &Keep| keep.security.logins.as_ref().and_then(|l| l.block_for);
+        assert_eq!(blocks(&after), blocks(&before), "{kind:?}");
         let rules =
             |keep: &Keep| keep.filesystems.values().flat_map(|f| f.free_space.clone()).collect::<Vec<_>>();
         assert_eq!(rules(&after), rules(&before), "{kind:?}");
@@ -160,7 +265,7 @@ fn where_nothing_makes_sense_nothing_is_proposed() {
     let all = keep(KEEP);
     for (kind, entity, subject) in [
         (CauseKind::Unknown, "service:app", ""),
-        (CauseKind::ProcessStopped, "service:app", ""),
+        (CauseKind::ProcessStopped, "service:web", ""),
         (CauseKind::ProcessDown, "service:web", ""),
         (CauseKind::ProcessDown, "service:gone", ""),
         (CauseKind::ConfigSyntaxError, "service:web", "/etc/web.conf"),

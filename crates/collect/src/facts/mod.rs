@@ -8,3 +8,4 @@ mod sock_diag;
 pub(crate) mod strain;
 pub(crate) mod table;
 pub(crate) mod traces;
+pub(crate) mod waits;

@@ -46,6 +46,25 @@ pub(super) async fn head(tls: &Tls, url: &str) -> Result<Head, String> {
     }
 }
 
+/// Asks for the text of an answer, at most [`BODY_MAX`] of it.
+pub(super) async fn text(tls: &Tls, url: &str) -> Result<String, String> {
+    let target = Target::parse(url)?;
+    let stream = tcp::connect(&target.address).await?;
+    let read = async |response: Response<Incoming>| {
+        if response.status().as_u16() != 200 {
+            return Err(format!("status {}", response.status().as_u16()));
+        }
+        let body = body_until(response, |_| false).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    };
+    if target.secure {
+        let stream = tls.handshake(&target.host, stream).await?;
+        ask(&target, stream, read).await
+    } else {
+        ask(&target, stream, read).await
+    }
+}
+
 /// What is wanted of the head of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -133,6 +152,15 @@ where
         return Err(format!("status {}", response.status().as_u16()));
     }
     let Some(text) = contains else { return Ok(()) };
+    let read = body_until(response, |read| holds(read, text.as_bytes())).await?;
+    if holds(&read, text.as_bytes()) { Ok(()) } else { Err(format!("the answer does not contain {text:?}")) }
+}
+
+/// What came until it was enough, at most [`BODY_MAX`].
+async fn body_until<B>(response: Response<B>, enough: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, String>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
+{
     let mut body = response.into_body();
     let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -141,14 +169,11 @@ where
             let room = BODY_MAX.saturating_sub(read.len());
             read.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
         }
-        if holds(&read, text.as_bytes()) {
-            return Ok(());
-        }
-        if read.len() >= BODY_MAX {
+        if enough(&read) || read.len() >= BODY_MAX {
             break;
         }
     }
-    if holds(&read, text.as_bytes()) { Ok(()) } else { Err(format!("the answer does not contain {text:?}")) }
+    Ok(read)
 }
 
 fn holds(body: &[u8], text: &[u8]) -> bool {

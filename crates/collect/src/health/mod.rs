@@ -45,6 +45,11 @@ impl HttpHead {
     pub(crate) async fn ask(&self, url: &str) -> Result<http::Head, String> {
         http::head(&self.0, url).await
     }
+
+    /// The beginning of what a GET is answered with 200; the reason in a few words when there is none.
+    pub(crate) async fn text(&self, url: &str) -> Result<String, String> {
+        http::text(&self.0, url).await
+    }
 }
 
 /// Service and check.

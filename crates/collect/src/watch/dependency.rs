@@ -70,6 +70,7 @@ mod tests {
             pids: Arc::default(),
             closely: Arc::new(Sender::new(0)),
             http: HttpHead::default(),
+            memory: None,
         };
         let declared = Dependency {
             name: "pay".into(),

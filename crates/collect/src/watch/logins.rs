@@ -1,4 +1,4 @@
-//! Follows the authentication log and counts logins over SSH by address.
+//! Follows what sshd writes of logins and counts logins over SSH by address.
 //!
 //! Whoever connects chooses the name that is logged, so a line is read from its end, where sshd writes the address and
 //! the port: a name that looks like the end of a line cannot put another address into our mouth.
@@ -12,7 +12,7 @@ use wellkept_model::keep::Logins;
 use wellkept_model::observe::{FailingSeen, SuspiciousSeen};
 
 use super::Shared;
-use super::credential::Tail;
+use super::login_lines::Lines;
 use crate::clock;
 
 /// How often the log is looked at; that costs one call of the kernel while nothing is new.
@@ -25,6 +25,8 @@ const ACCOUNTS_MAX: usize = 5;
 const ACCOUNT_CHARS_MAX: usize = 64;
 /// Entries of each list.
 const LIST_MAX: usize = 50;
+/// Problems of this look begin so.
+const PROBLEM: &str = "logins: ";
 /// How long a suspicious login is told.
 const TOLD: Duration = Duration::from_secs(3600);
 /// How long a login makes its address a shared one.
@@ -33,11 +35,12 @@ const SHARED: Duration = Duration::from_secs(86_400);
 const REST_MAX: usize = 8 << 10;
 
 pub(super) async fn watch(shared: Shared, declared: Logins) {
-    let mut tail = Tail::new(declared.log.clone());
+    let mut lines = Lines::new(declared.log.as_deref());
     let mut counted = Counted::default();
     let mut rest = String::new();
     loop {
-        rest.push_str(&tail.new_lines());
+        let (new, problem) = lines.take();
+        rest.push_str(&new);
         let now = clock::wall();
         // A line that is still being written is read with its end.
         if let Some(end) = rest.rfind('\n') {
@@ -48,15 +51,12 @@ pub(super) async fn watch(shared: Shared, declared: Logins) {
             rest.clear();
         }
         counted.forget(&declared, now);
-        let problem =
-            std::fs::metadata(&declared.log).err().map(|e| format!("{}: {e}", declared.log.display()));
         {
             let security = &mut shared.lock().security;
             security.failing = counted.failing();
             security.suspicious = counted.suspicious.iter().cloned().collect();
-            let name = declared.log.display().to_string();
-            security.problems.retain(|p| !p.starts_with(&name));
-            security.problems.extend(problem);
+            security.problems.retain(|p| !p.starts_with(PROBLEM));
+            security.problems.extend(problem.map(|p| format!("{PROBLEM}{p}")));
         }
         tokio::time::sleep(EVERY).await;
     }
@@ -182,7 +182,7 @@ mod tests {
 
     fn declared() -> Logins {
         Logins {
-            log: "/x".into(),
+            log: Some("/x".into()),
             failures: 3,
             within: Duration::from_secs(60),
             block_for: None,

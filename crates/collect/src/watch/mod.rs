@@ -5,6 +5,7 @@
 //! cheap sign (a failing check, segments that are sent again) says that it is worth the effort.
 
 mod backup;
+mod baseline;
 mod certificate;
 mod cache;
 mod clock;
@@ -15,6 +16,7 @@ mod database_care;
 mod data;
 mod dependency;
 mod job;
+mod login_lines;
 mod logins;
 mod keys;
 mod mysql;
@@ -25,6 +27,7 @@ mod nft;
 mod privileges;
 mod program;
 mod proxy;
+mod proxy_status;
 mod roads;
 mod scan;
 mod sql;
@@ -34,6 +37,7 @@ mod versions;
 mod x509;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +47,7 @@ use wellkept_model::keep::Keep;
 use wellkept_model::observe::{NetworkSeen, ServiceSeen, Watched};
 
 use crate::health::HttpHead;
+use crate::series::Series;
 
 /// Shortest time between two looks of one kind.
 const CLOSE: Duration = Duration::from_millis(1000);
@@ -66,6 +71,8 @@ struct Shared {
     pids: Arc<Mutex<BTreeMap<String, u32>>>,
     closely: Arc<Sender<u64>>,
     http: HttpHead,
+    /// Folder of ours for what must be known after a restart.
+    memory: Option<Arc<Path>>,
 }
 
 impl Shared {
@@ -90,12 +97,13 @@ impl Shared {
 
 impl Watches {
     /// Begins the looks of `keep`; must be called inside a tokio runtime.
-    pub(crate) fn new(keep: &Arc<Keep>) -> Self {
+    pub(crate) fn new(keep: &Arc<Keep>, memory: Option<&Path>) -> Self {
         let shared = Shared {
             seen: Arc::default(),
             pids: Arc::default(),
             closely: Arc::new(Sender::new(0)),
             http: HttpHead::default(),
+            memory: memory.map(Arc::from),
         };
         let mut watches = Self { shared, tasks: Vec::new(), keep: Arc::clone(keep) };
         watches.begin();
@@ -118,6 +126,13 @@ impl Watches {
         let pids = services.iter().filter_map(|(n, s)| Some((n.clone(), s.processes.first()?.pid)));
         *self.shared.pids.lock().unwrap_or_else(PoisonError::into_inner) = pids.collect();
         self.shared.lock().clone()
+    }
+
+    /// What some of them tell as numbers.
+    pub(crate) fn emit(watched: &Watched, out: &mut Series) {
+        for (service, seen) in &watched.proxies {
+            seen.connections.iter().for_each(|told| proxy_status::emit(service, told, out));
+        }
     }
 
     /// Something is wrong: every look that is not fresh is made soon.

@@ -19,6 +19,10 @@ const EVERY: Duration = Duration::from_secs(30);
 const WITHIN: Duration = Duration::from_secs(5);
 /// Tables that we make ourselves.
 const OURS: &str = "wellkept";
+/// Blocking rules that are told.
+const BLOCKING_MAX: usize = 20;
+/// A rule with one of these words meets a share of the packets only.
+const SHARE_WORDS: [&str; 4] = ["numgen", "limit", "jhash", "symhash"];
 
 pub(super) async fn watch(shared: Shared, declared: Network, rules: PathBuf) {
     let mut closely = shared.closely.subscribe();
@@ -33,7 +37,10 @@ pub(super) async fn watch(shared: Shared, declared: Network, rules: PathBuf) {
         }
         if let (Some((_, wanted)), Some(there)) = (&wanted, present_tables(&declared).await) {
             let tables = compare(wanted, &there);
-            shared.with_network(&declared.name, |n| (n.tables, n.rules_at) = (tables, clock::wall()));
+            let blocking = blocking(wanted, &there, &tables);
+            shared.with_network(&declared.name, |n| {
+                (n.tables, n.blocking, n.rules_at) = (tables, blocking, clock::wall());
+            });
         }
         pause(EVERY, &mut closely).await;
     }
@@ -91,6 +98,44 @@ fn compare(
     here.chain(missing.map(|n| (n.clone(), TableState::Missing))).collect()
 }
 
+/// What those tables drop and the declared ones do not. A rule that drops a share of the packets only loses them: that is
+/// a bad road and no closed one.
+fn blocking(
+    wanted: &BTreeMap<String, String>,
+    there: &BTreeMap<String, String>,
+    differing: &BTreeMap<String, TableState>,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    for name in differing.keys() {
+        let (declared, present) = (lines(wanted, name), lines(there, name));
+        let policy_drops = present.iter().any(|l| l.contains("policy drop"));
+        let added = present.iter().filter(|l| !declared.contains(l) && stops(l)).map(|l| (*l).to_owned());
+        let lacks = declared.iter().filter(|l| policy_drops && !present.contains(l) && accepts(l));
+        let lacking = lacks.map(|l| format!("policy drop, without {l}"));
+        found.extend(added.chain(lacking).map(|rule| format!("{name}: {rule}")));
+    }
+    found.truncate(BLOCKING_MAX);
+    found
+}
+
+fn lines<'a>(tables: &'a BTreeMap<String, String>, name: &str) -> Vec<&'a str> {
+    tables.get(name).into_iter().flat_map(|body| body.lines()).collect()
+}
+
+/// Words of a rule outside of its quotes: what somebody wrote as a comment is no verdict.
+fn words(rule: &str) -> impl Iterator<Item = &str> {
+    let bare = rule.split('"').step_by(2);
+    bare.flat_map(|part| part.split(|c: char| c.is_whitespace() || matches!(c, ';' | ',' | '{' | '}' | ':')))
+}
+
+fn stops(rule: &str) -> bool {
+    words(rule).any(|w| matches!(w, "drop" | "reject")) && !words(rule).any(|w| SHARE_WORDS.contains(&w))
+}
+
+fn accepts(rule: &str) -> bool {
+    words(rule).any(|w| w == "accept") && !rule.starts_with("type ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +163,50 @@ mod tests {
         ];
         assert_eq!(got, want.into());
         assert!(compare(&wanted, &wanted).is_empty());
+    }
+
+    fn blocked(wanted: &str, there: &str) -> Vec<String> {
+        let (wanted, there) = (split(wanted), split(there));
+        blocking(&wanted, &there, &compare(&wanted, &there))
+    }
+
+    fn table(rules: &str) -> String {
+        format!("table inet f {{\n\tchain i {{\n\t\t{}\n\t}}\n}}\n", rules.replace('|', "\n\t\t"))
+    }
+
+    #[test]
+    fn a_rule_that_drops_whole_flows_blocks_and_one_that_drops_a_share_does_not() {
+        for (rule, blocks) in [
+            ("tcp dport 5432 drop", true),
+            ("ip saddr 10.0.0.7 reject with tcp reset", true),
+            ("type filter hook input priority filter; policy drop;", true),
+            ("ip saddr vmap { 10.0.0.7 : drop }", true),
+            ("oifname \"veth\" numgen random mod 100 < 20 drop", false),
+            ("limit rate over 10/second drop", false),
+            ("tcp dport 5432 accept comment \"drop later\"", false),
+            ("type filter hook input priority filter; policy accept;", false),
+        ] {
+            assert_eq!(!blocked("", &table(rule)).is_empty(), blocks, "{rule}");
+        }
+        assert_eq!(blocked("", &table("tcp dport 80 drop")), ["inet f: tcp dport 80 drop"]);
+    }
+
+    #[test]
+    fn what_the_declared_rules_drop_themselves_is_wanted() {
+        let wanted = table("tcp dport 22 drop");
+        assert!(blocked(&wanted, &table("tcp dport 22 drop|tcp dport 80 accept")).is_empty());
+        assert_eq!(
+            blocked(&wanted, &table("tcp dport 22 drop|tcp dport 80 drop")),
+            ["inet f: tcp dport 80 drop"]
+        );
+    }
+
+    #[test]
+    fn a_missing_exception_blocks_where_the_chain_drops_the_rest() {
+        let drops = "type filter hook input priority filter; policy drop;";
+        let wanted = table(&format!("{drops}|tcp dport 80 accept"));
+        assert_eq!(blocked(&wanted, &table(drops)), ["inet f: policy drop, without tcp dport 80 accept"]);
+        let open = "type filter hook input priority filter; policy accept;";
+        assert!(blocked(&table(&format!("{open}|tcp dport 80 accept")), &table(open)).is_empty());
     }
 }

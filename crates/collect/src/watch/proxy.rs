@@ -1,4 +1,5 @@
-//! Reads what is added to a proxy's log of errors, as nginx writes it, and counts by address what it could not reach.
+//! Reads what is added to a proxy's log of errors, as nginx writes it, and counts by address what it could not reach; and
+//! asks it for its connections.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -8,8 +9,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use wellkept_model::keep::Proxy;
-use wellkept_model::observe::ProxySeen;
+use wellkept_model::observe::{ProxyConnections, ProxySeen};
 
+use super::proxy_status::{self, Drops};
 use super::{Shared, pause, program};
 use crate::clock;
 
@@ -23,14 +25,29 @@ const READ_MAX: u64 = 256 << 10;
 const KEPT_MAX: usize = 10_000;
 
 pub(super) async fn watch(shared: Shared, declared: Proxy) {
-    let Some(log) = declared.error_log else { return };
+    if declared.error_log.is_none() && declared.status.is_none() {
+        return;
+    }
     let mut closely = shared.closely.subscribe();
-    let mut follow = Follow::default();
+    let (mut follow, mut drops) = (Follow::default(), Drops::default());
     loop {
-        let seen = follow.look(&log, clock::monotonic());
+        let mut seen = match &declared.error_log {
+            Some(log) => follow.look(log, clock::monotonic()),
+            None => ProxySeen { at: clock::wall(), ..ProxySeen::default() },
+        };
+        if let Some(url) = &declared.status {
+            let told = connections(&shared, url).await;
+            seen.connections = told.map(|told| drops.count(told, clock::monotonic()));
+        }
         shared.lock().proxies.insert(declared.service.clone(), seen);
         pause(EVERY, &mut closely).await;
     }
+}
+
+/// `None` while it does not tell: whether it answers at all is for its health checks to say.
+async fn connections(shared: &Shared, url: &str) -> Option<ProxyConnections> {
+    let asked = tokio::time::timeout(proxy_status::WITHIN, shared.http.text(url)).await;
+    proxy_status::parse(&asked.ok()?.ok()?)
 }
 
 /// A log with how far it was read.
@@ -52,7 +69,8 @@ impl Follow {
         for (_, address) in &self.failures {
             *unreachable.entry(address.clone()).or_default() += 1;
         }
-        ProxySeen { at: clock::wall(), unreachable, last_line: self.last_line.clone(), problem }
+        let last_line = self.last_line.clone();
+        ProxySeen { at: clock::wall(), unreachable, last_line, problem, connections: None }
     }
 
     fn read(&mut self, log: &Path, now: Instant) -> std::io::Result<()> {
@@ -119,6 +137,19 @@ mod tests {
         assert!(seen.problem.is_none() && seen.last_line.contains("connect() failed"), "{seen:?}");
         let later = clock::monotonic() + Duration::from_secs(61);
         assert!(follow.look(&log, later).unreachable.is_empty(), "it is past");
+    }
+
+    #[tokio::test]
+    async fn a_real_proxy_tells_of_its_connections() {
+        let web = Nginx::start("stub_status;").await;
+        let keep = std::sync::Arc::new(wellkept_model::keep::Keep::default());
+        let shared = super::super::Watches::new(&keep, None).shared.clone();
+        let url = format!("http://127.0.0.1:{}/", web.port);
+        let told = connections(&shared, &url).await.expect("it tells");
+        assert!(told.active >= 1 && told.accepted == told.handled && told.requests >= 2, "{told:?}");
+        web.load("return 200;");
+        let silent = async || connections(&shared, &url).await.is_none().then_some(());
+        wait_for("it tells no more", silent).await;
     }
 
     #[test]

@@ -258,10 +258,25 @@ impl Mariadb {
         done(self.client().args(["-e", text]));
     }
 
+    /// The one value that a statement gives.
+    pub(crate) fn ask(&self, statement: &str) -> String {
+        let output = self.client().args(["shop", "-e", statement]).output().expect("the client runs");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// A session of this account that did this and stays.
+    pub(crate) fn session_of_that_did(&self, account: &str, statements: &str) -> Running {
+        self.did(&["-u", account], statements)
+    }
+
     /// A session that does this and stays.
     pub(crate) fn session(&self, statements: &str) -> Running {
+        self.session_with(&[], statements)
+    }
+
+    fn session_with(&self, words: &[&str], statements: &str) -> Running {
         let mut client = self.client();
-        client.arg("shop").stdin(Stdio::piped()).stdout(Stdio::piped());
+        client.args(words).arg("shop").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut session = Running::new(&mut client);
         session.say(&format!("{statements}\nSELECT 'done';"));
         session
@@ -269,8 +284,12 @@ impl Mariadb {
 
     /// The same, when it has done all that.
     pub(crate) fn session_that_did(&self, statements: &str) -> Running {
+        self.did(&[], statements)
+    }
+
+    fn did(&self, words: &[&str], statements: &str) -> Running {
         use std::io::{BufRead, BufReader};
-        let mut session = self.session(statements);
+        let mut session = self.session_with(words, statements);
         let output = session.child().stdout.as_mut().expect("piped");
         let told = BufReader::new(output).lines().map_while(Result::ok).any(|line| line == "done");
         assert!(told, "the session has ended: {statements}");

@@ -41,6 +41,11 @@ pub(crate) fn check(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
                 .iter()
                 .map(|what| seen_at(seen.at, Text::new("evidence.not_as_declared").with("what", what))),
         );
+        f.evidence.extend(
+            seen.blocking
+                .iter()
+                .map(|rule| seen_at(seen.rules_at, Text::new("evidence.rule_blocks").with("rule", rule))),
+        );
         Some(f)
     });
     found.collect()

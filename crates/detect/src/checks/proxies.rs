@@ -9,7 +9,7 @@ use wellkept_model::keep::{Keep, Proxy};
 use wellkept_model::observe::{FileState, ServiceSeen};
 use wellkept_model::{EntityId, Finding, FindingKind, Severity, Text, TimestampMs};
 
-use super::{finding, seen_at};
+use super::{finding, seen_at, seen_in};
 use crate::Round;
 
 /// A file may be written this long after it was read, as far as clocks of files and processes tell.
@@ -18,12 +18,15 @@ const SLACK: Duration = Duration::from_secs(2);
 const STALE_HOLD_MS: u64 = 60_000;
 /// Failures in a minute that make a finding.
 const UNREACHABLE_MIN: u64 = 3;
+/// Connections dropped in a minute that make a finding.
+const DROPPED_MIN: u64 = 5;
 
 pub(crate) fn check(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     for (service, declared) in &keep.watched.proxies {
         found.extend(stale(declared, round));
         found.extend(unreachable(service, round));
+        found.extend(dropping(service, round));
     }
     found
 }
@@ -67,6 +70,21 @@ fn unreachable(service: &str, round: &Round<'_>) -> Vec<Finding> {
     found.collect()
 }
 
+/// Connections that were accepted and not served: its own limit of them is reached.
+fn dropping(service: &str, round: &Round<'_>) -> Option<Finding> {
+    let seen = round.seen.watched.proxies.get(service)?;
+    let told = seen.connections.filter(|c| c.dropped >= DROPPED_MIN)?;
+    let (entity, kind) = (EntityId::service(service), FindingKind::ConnectionsFull);
+    let mut f = finding(entity, kind, "dropped", Severity::Critical, seen.at, round.now);
+    f.text.key = "finding.connections_full.dropped".to_owned();
+    f.text = f.text.with("count", told.dropped).with("active", told.active);
+    let text =
+        Text::new("evidence.connections_dropped").with("count", told.dropped).with("active", told.active);
+    let query = "rate(nginx_connections_accepted[1m]) - rate(nginx_connections_handled[1m])";
+    f.evidence.push(seen_in(seen.at, text.with("waiting", told.waiting), query.to_owned()));
+    Some(f)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,7 +103,7 @@ mod tests {
         let (sha256, modified_at) = ("a".to_owned(), TimestampMs(file * 1000));
         let state = FileState::Present { sha256, len: 1, uid: 0, gid: 0, mode: 0o644, modified_at };
         w.seen.files = vec![FileSeen { service: "web".into(), path: "/etc/web".into(), state }];
-        let proxy = Proxy { service: "web".into(), error_log: None, loaded_by_workers };
+        let proxy = Proxy { service: "web".into(), error_log: None, status: None, loaded_by_workers };
         w.keep.watched.proxies.insert("web".into(), proxy);
         w
     }
@@ -96,6 +114,18 @@ mod tests {
         assert!(world(950, 951, true).kinds().is_empty());
         assert_eq!(world(950, 960, true).kinds(), [FindingKind::ConfigStale]);
         assert_eq!(world(950, 940, false).kinds(), [FindingKind::ConfigStale], "its workers read nothing");
+    }
+
+    #[test]
+    fn connections_that_are_dropped_again_and_again_are_told() {
+        use wellkept_model::observe::ProxyConnections;
+        for (dropped, kinds) in [(4, vec![]), (5, vec![FindingKind::ConnectionsFull])] {
+            let mut w = world(950, 940, true);
+            let connections = Some(ProxyConnections { dropped, active: 512, ..ProxyConnections::default() });
+            let seen = ProxySeen { connections, ..ProxySeen::default() };
+            w.seen.watched.proxies.insert("web".into(), seen);
+            assert_eq!(w.kinds(), kinds);
+        }
     }
 
     #[test]

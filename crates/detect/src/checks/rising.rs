@@ -3,6 +3,7 @@
 //! Early enough is when the end is near in time or in space; a service that stands high and steady is left alone.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use wellkept_model::observe::{ProcessSeen, ServiceSeen};
 use wellkept_model::{EntityId, Finding, FindingKind, Severity, Text, TimestampMs};
@@ -15,12 +16,18 @@ use crate::trend::Trend;
 const SHARE_SOON: f64 = 0.5;
 /// Seconds that "soon" is.
 const SOON_S: f64 = 90.0;
+/// From this share on a rise counts that leaves hardly any doubt and ends within [`NEAR_S`], unless the process is so
+/// young that it may be warming up.
+const SHARE_EARLY: f64 = 0.3;
+/// What a restart in good order needs, several times over, seconds.
+const NEAR_S: f64 = 75.0;
+const WARM_AFTER: Duration = Duration::from_secs(45);
 /// From this share on every straight rise counts that would end within [`LATER_S`].
 const SHARE_HIGH: f64 = 0.8;
 /// An hour: a rise that takes longer can wait for a person.
 const LATER_S: f64 = 3600.0;
 /// A finding ends below this share, or when another process takes the place.
-const SHARE_OVER: f64 = 0.4;
+const SHARE_OVER: f64 = 0.25;
 
 /// What is watched, and how.
 struct Quantity {
@@ -84,9 +91,13 @@ impl Rising {
         let trend = self.trends.entry(key.clone()).or_default();
         trend.add((main.pid, main.started_at), round.now, used);
         let (share, rise) = (used / limit, trend.rise());
-        let left_s = rise.map(|slope| (limit - used).max(0.0) / slope);
-        let near =
-            left_s.is_some_and(|s| share >= SHARE_SOON && s <= SOON_S || share >= SHARE_HIGH && s <= LATER_S);
+        let left = |slope: f64| (limit - used).max(0.0) / slope;
+        let left_s = rise.map(left);
+        let is_warm = round.now.since(main.started_at) >= WARM_AFTER;
+        let early = share >= SHARE_EARLY && is_warm && trend.sure_rise().is_some_and(|s| left(s) <= NEAR_S);
+        let near = early
+            || left_s
+                .is_some_and(|s| share >= SHARE_SOON && s <= SOON_S || share >= SHARE_HIGH && s <= LATER_S);
         let known = self.found.get(&key).filter(|(_, pid)| *pid == main.pid && share >= SHARE_OVER);
         let since = match known {
             Some((since, _)) => *since,
@@ -132,6 +143,29 @@ mod tests {
     #[test]
     fn a_straight_rise_towards_the_limit_is_found_before_it_is_hit() {
         assert!(play((0..60).map(|s| 20 + s * 3)));
+    }
+
+    /// The share of its limit at which a leak of so many descriptors a second is found, in a process of this age.
+    fn found_at(per_second: u64, age_ms: u64) -> u64 {
+        let mut w = World::new(&["app"]);
+        w.up("app", 1);
+        w.advance(age_ms);
+        (1..=100)
+            .find(|s| {
+                let service = w.seen.services.get_mut("app").expect("it runs");
+                service.limits.fds = Some(1000);
+                service.processes[0].open_fds = Some(s * per_second);
+                w.advance(1000);
+                w.kinds().contains(&FindingKind::FdsRising)
+            })
+            .map_or(100, |s| s * per_second / 10)
+    }
+
+    #[test]
+    fn a_rise_whose_end_is_near_is_found_early_unless_the_process_is_warming_up() {
+        assert_eq!(found_at(12, 100_000), 30);
+        assert_eq!(found_at(12, 5_000), 48, "at the age of 45 seconds");
+        assert_eq!(found_at(8, 100_000), 40, "75 seconds before its end");
     }
 
     #[test]

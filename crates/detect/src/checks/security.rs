@@ -23,7 +23,7 @@ pub(crate) fn check(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
     }));
     found.extend(seen.gained.iter().map(|gained| {
         let kind = match gained.way {
-            GainedWay::Account | GainedWay::Group => EntityKind::Account,
+            GainedWay::Account | GainedWay::Group | GainedWay::Key => EntityKind::Account,
             GainedWay::Setuid | GainedWay::Sudoers => EntityKind::File,
         };
         let (entity, subject) = (EntityId::new(kind, &gained.name), gained.way.word());
@@ -83,7 +83,7 @@ mod tests {
     fn world(declared: bool) -> World {
         let mut w = World::new(&[]);
         w.keep.security.logins = declared.then(|| Logins {
-            log: "/x".into(),
+            log: Some("/x".into()),
             failures: 10,
             within: Duration::from_secs(60),
             block_for: None,

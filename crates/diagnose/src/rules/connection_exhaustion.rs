@@ -10,6 +10,8 @@ use crate::Situation;
 const SCORE: f64 = 0.96;
 /// They are used, by whomever: a guess that is left alone for a while, because idle sessions need time to be seen as such.
 const SCORE_LOAD: f64 = 0.55;
+/// A proxy counts what it dropped; that there are too many is sure, and why is for a person.
+const SCORE_DROPPED: f64 = 0.85;
 /// Share of the slots that idle sessions must hold to be the reason.
 const SHARE_MIN: f64 = 0.3;
 
@@ -23,7 +25,9 @@ pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
         });
         let worst = holders.max_by_key(|(_, a)| a.stale);
         let own = s.about(entity).filter(|f| f.key == finding.key || is_illness(f.key.kind));
-        let (subject, score) = worst.map_or(("", SCORE_LOAD), |(name, _)| (name.as_str(), SCORE));
+        let is_counted = finding.key.subject == "dropped";
+        let alone = if is_counted { SCORE_DROPPED } else { SCORE_LOAD };
+        let (subject, score) = worst.map_or(("", alone), |(name, _)| (name.as_str(), SCORE));
         let mut found = cause(entity, CauseKind::ConnectionExhaustion, subject, score, own);
         if let Some((name, a)) = worst {
             found.detail = Text::new("cause.connection_exhaustion.by")
@@ -60,6 +64,19 @@ mod tests {
             ("service:db connection_exhaustion", "report")
         );
         assert_eq!(case.causes[0].explains.len(), 2);
+    }
+
+    #[test]
+    fn a_proxy_that_drops_connections_has_no_slot_left_and_one_that_cannot_reach_its_upstream_has() {
+        let of = |kind, subject: &str| {
+            let mut case = Case::new("web needs app; web runs since 1; web unhealthy; app runs since 1");
+            Case::find(&mut case.situation, EntityId::service("web"), kind, subject);
+            case.again().kinds()
+        };
+        assert_eq!(of(FindingKind::ConnectionsFull, "dropped")[0], "connection_exhaustion");
+        assert!(
+            !of(FindingKind::UpstreamFailing, "127.0.0.1:9").contains(&"connection_exhaustion".to_owned())
+        );
     }
 
     #[test]

@@ -37,7 +37,10 @@ pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
 
 /// A silent resolver that is gone explains its own silence.
 pub(crate) fn belongs_to_its_end(s: &Situation, found: &mut Cause) {
-    if matches!(found.kind, CauseKind::ProcessDown | CauseKind::ProcessCrash | CauseKind::ProcessStopped) {
+    if matches!(
+        found.kind,
+        CauseKind::ProcessDown | CauseKind::DaemonDown | CauseKind::ProcessCrash | CauseKind::ProcessStopped
+    ) {
         let silent = s.of_kind(FindingKind::NamesWrong).filter(|f| f.key.entity == found.entity);
         let keys: Vec<_> = silent.map(|f| f.key.clone()).filter(|k| !found.explains.contains(k)).collect();
         found.explains.extend(keys);

@@ -1,4 +1,6 @@
-//! Packets are lost or delayed because of a packet filter rule or a queue that nobody declared.
+//! Packets are lost or delayed because of a queue, or a packet filter rule that drops a share, that nobody declared.
+//!
+//! Discriminating test against a rule that stops traffic: no undeclared rule drops whole flows.
 //!
 //! Discriminating test against a link that is only throttled: nothing is sent again, the packet filter was looked at and is as
 //! declared, and all that differs are queues that shape traffic.
@@ -16,19 +18,26 @@ const SCORE: f64 = 0.96;
 const SHAPERS: [&str; 4] = ["tbf", "htb", "hfsc", "cake"];
 
 pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
-    let altered = s.of_kind(FindingKind::NetworkAltered).filter_map(|finding| {
-        let entity = &finding.key.entity;
-        let behind = s.topology.dependants(entity);
-        let suffers = s.findings.iter().any(|f| behind.contains_key(&f.key.entity) && is_illness(f.key.kind));
-        if finding.severity < Severity::Warning && !suffers {
-            return None;
-        }
+    let altered = s.of_kind(FindingKind::NetworkAltered).filter(|f| hurts(s, f) && !is_blocked(s, f));
+    let lost = altered.map(|finding| {
         let kind = if only_shaped(s, finding) { CauseKind::Throttled } else { CauseKind::PacketLoss };
-        let mut found = cause(entity, kind, "", SCORE, [finding]);
+        let mut found = cause(&finding.key.entity, kind, "", SCORE, [finding]);
         found.detail = found.detail.with("altered", finding.text.arg("altered").unwrap_or("-"));
-        Some(found)
+        found
     });
-    altered.collect()
+    lost.collect()
+}
+
+/// True when segments must be sent again, or somebody behind the network is ill.
+pub(super) fn hurts(s: &Situation, finding: &Finding) -> bool {
+    let behind = s.topology.dependants(&finding.key.entity);
+    let suffers = s.findings.iter().any(|f| behind.contains_key(&f.key.entity) && is_illness(f.key.kind));
+    finding.severity >= Severity::Warning || suffers
+}
+
+/// A rule that drops whole flows is a cause of its own.
+fn is_blocked(s: &Situation, finding: &Finding) -> bool {
+    s.seen.watched.networks.get(&finding.key.entity.name).is_some_and(|n| !n.blocking.is_empty())
 }
 
 fn only_shaped(s: &Situation, finding: &Finding) -> bool {

@@ -41,6 +41,7 @@ impl Case {
             file_changes: Vec::new(),
             tried: Vec::new(),
             space: Vec::new(),
+            suspects: Vec::new(),
         };
         for statement in words.split(';') {
             apply(&mut situation, &statement.split_whitespace().collect::<Vec<_>>());

@@ -52,7 +52,7 @@ pub(super) fn key(name: &str, entry: &mut Entry<'_, '_, '_>) -> Option<EndingKey
 }
 
 pub(super) fn proxy(name: &str, entry: &mut Entry<'_, '_, '_>) -> Option<Proxy> {
-    entry.open(&["error_log", "loaded_by"])?;
+    entry.open(&["error_log", "status", "loaded_by"])?;
     is_service(name, entry);
     let loaded_by_workers = match entry.get("loaded_by") {
         Some(node) => read::parsed(node, Text::new("keep.accept.loaded_by"), entry.problems, |t| match t {
@@ -62,7 +62,8 @@ pub(super) fn proxy(name: &str, entry: &mut Entry<'_, '_, '_>) -> Option<Proxy> 
         })?,
         None => true,
     };
-    Some(Proxy { service: name.to_owned(), error_log: entry.path("error_log"), loaded_by_workers })
+    let (error_log, status) = (entry.path("error_log"), entry.url("status"));
+    Some(Proxy { service: name.to_owned(), error_log, status, loaded_by_workers })
 }
 
 pub(super) fn versions(name: &str, entry: &mut Entry<'_, '_, '_>) -> Option<Versions> {

@@ -34,14 +34,13 @@ fn entry<'n, 'p, 'q>(node: &'n Node, problems: &'p mut Problems<'q>) -> Entry<'n
 
 fn logins(entry: &mut Entry<'_, '_, '_>) -> Option<Logins> {
     entry.open(&["log", "failures", "within", "block_for", "never_block"])?;
-    entry.needed("log", "keep.accept.path");
     let items = entry.get("never_block").map(read::items).unwrap_or_default();
     let range = |n| read::parsed(n, Text::new("keep.accept.network"), entry.problems, AddressRange::parse);
     let never_block = items.iter().take(ITEMS_MAX).filter_map(range).collect();
     let failures = entry.get("failures").and_then(|n| read::whole(n, 3, 100_000, entry.problems));
     let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
     Some(Logins {
-        log: entry.path("log")?,
+        log: entry.path("log"),
         failures: failures.unwrap_or(FAILURES),
         within: entry.duration("within", second, day).unwrap_or(WITHIN),
         block_for: entry.duration("block_for", second, BLOCK_MAX),
@@ -64,6 +63,7 @@ fn scan(entry: &mut Entry<'_, '_, '_>) -> Option<Scan> {
 }
 
 fn privileges(entry: &mut Entry<'_, '_, '_>) -> Option<Privileges> {
-    entry.open(&["folders", "roots"])?;
-    Some(Privileges { folders: entry.paths("folders"), roots: entry.words("roots") })
+    entry.open(&["folders", "roots", "meant"])?;
+    let (folders, roots, meant) = (entry.paths("folders"), entry.words("roots"), entry.words("meant"));
+    Some(Privileges { folders, roots, meant })
 }

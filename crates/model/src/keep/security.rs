@@ -20,8 +20,8 @@ pub struct Security {
 /// Logins over SSH.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logins {
-    /// The authentication log.
-    pub log: PathBuf,
+    /// The authentication log; without it, or while it is not there, the journal is asked.
+    pub log: Option<PathBuf>,
     /// Failed logins from one address that make a finding.
     pub failures: u32,
     /// In which time.
@@ -102,6 +102,8 @@ pub struct Privileges {
     pub folders: Vec<PathBuf>,
     /// Accounts besides root that may have its number.
     pub roots: Vec<String>,
+    /// Rights that came later and are meant: paths of files, `GROUP:ACCOUNT`, and `END-OF-KEY:ACCOUNT`.
+    pub meant: Vec<String>,
 }
 
 impl Keep {
@@ -125,7 +127,7 @@ mod tests {
 
     fn logins(never: &[&str]) -> Logins {
         Logins {
-            log: "/x".into(),
+            log: Some("/x".into()),
             failures: 10,
             within: Duration::from_secs(60),
             block_for: Some(Duration::from_secs(600)),

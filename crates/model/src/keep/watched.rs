@@ -217,6 +217,8 @@ pub struct Proxy {
     pub service: String,
     /// Its log of errors, as nginx writes it.
     pub error_log: Option<PathBuf>,
+    /// Where it tells of its connections, as nginx's `stub_status` does.
+    pub status: Option<String>,
     /// Its configuration is loaded when its workers begin; else when it is started itself.
     pub loaded_by_workers: bool,
 }

@@ -42,8 +42,32 @@ pub struct ProxySeen {
     pub unreachable: BTreeMap<String, u64>,
     /// What it said last of that.
     pub last_line: String,
+    /// Its connections, when it tells of them.
+    pub connections: Option<ProxyConnections>,
     /// Why nothing could be seen.
     pub problem: Option<String>,
+}
+
+/// Connections of a proxy, counted since it was started where nothing else is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProxyConnections {
+    /// Open now.
+    pub active: u64,
+    /// Taken from the kernel.
+    pub accepted: u64,
+    /// Served; those that were accepted and not served were dropped.
+    pub handled: u64,
+    /// Requests.
+    pub requests: u64,
+    /// Of the open ones, those whose request is being read.
+    pub reading: u64,
+    /// Those that are being answered.
+    pub writing: u64,
+    /// Those that are idle.
+    pub waiting: u64,
+    /// Dropped in the last minute.
+    pub dropped: u64,
 }
 
 /// Versions of components that must fit.

@@ -92,6 +92,8 @@ pub enum GainedWay {
     Setuid,
     /// A file that says who may become root was changed.
     Sudoers,
+    /// A key lets somebody in as one who is root or may become it.
+    Key,
 }
 
 impl GainedWay {
@@ -103,6 +105,7 @@ impl GainedWay {
             Self::Group => "group",
             Self::Setuid => "setuid",
             Self::Sudoers => "sudoers",
+            Self::Key => "key",
         }
     }
 }

@@ -317,6 +317,9 @@ pub struct NetworkSeen {
     pub links: BTreeMap<String, LinkSeen>,
     /// Tables of the packet filter that are not as declared: `inet f` and in which way.
     pub tables: BTreeMap<String, TableState>,
+    /// Rules in those tables that drop whole flows and not a share of them: `inet f: tcp dport 80 drop`, at most twenty.
+    #[serde(default)]
+    pub blocking: Vec<String>,
     /// Routes, sizes of packets, quality of links and addresses that are not as they should be.
     #[serde(default)]
     pub roads: RoadsSeen,

@@ -403,7 +403,7 @@ mod tests {
         assert_eq!(allowed(&aside("file:/up/x"), &keep), Some(false));
         let second = Duration::from_secs(1);
         keep.security.logins = Some(Logins {
-            log: "/x".into(),
+            log: Some("/x".into()),
             failures: 3,
             within: second,
             block_for: Some(second),

@@ -219,3 +219,16 @@ fn a_hog_is_made_nice_only_when_its_user_is_named() {
     assert_eq!(kinds(&plan), [ActionKind::Reconfigure]);
     assert_eq!(plan.steps[0].undo, Undo::Renice { before: vec![("7@5".to_owned(), -2)] });
 }
+
+#[test]
+fn of_services_that_wait_for_each_other_one_is_started_anew_and_never_two() {
+    let mut g = given(CauseKind::DependencyLoop);
+    g.cause.subject = "a,b".to_owned();
+    let targets = |g: &Given| runs(g).steps.iter().map(|s| s.target.name.clone()).collect::<Vec<_>>();
+    assert_eq!(targets(&g), ["a"]);
+    g.keep.services.get_mut("a").unwrap().may.clear();
+    assert_eq!(targets(&g), ["b"], "the one that may be");
+    g.keep.services.get_mut("b").unwrap().may.clear();
+    let Decision::Propose(plan) = decision(&g) else { panic!("nobody allowed it") };
+    assert_eq!((plan.steps.len(), plan.steps[0].target.name.as_str()), (1, "a"));
+}

@@ -1,5 +1,6 @@
 //! Which steps answer which cause. Every step carries how it is verified and how it is undone.
 
+mod circle;
 mod guarded;
 mod inside;
 mod local;
@@ -28,7 +29,9 @@ pub(super) fn for_cause(
     facts: &Facts<'_>,
 ) -> Result<Vec<PlannedAction>, Text> {
     match cause.kind {
-        CauseKind::ProcessCrash | CauseKind::ProcessDown => start_again(cause, incident, facts),
+        CauseKind::ProcessCrash | CauseKind::ProcessDown | CauseKind::DaemonDown => {
+            start_again(cause, incident, facts)
+        }
         CauseKind::ProcessStopped => Ok(vec![resume(cause)]),
         CauseKind::BadSetting => roll_back(cause, facts),
         CauseKind::MissingFile => put_back(cause, incident, facts),
@@ -76,8 +79,11 @@ pub(super) fn for_cause(
         CauseKind::Down => Ok(vec![restart(ActionKind::Restart, &cause.entity, cause, facts)?]),
         CauseKind::FallbackLeftOn => watched::fallback_off(cause, facts),
         CauseKind::LinkDown => watched::link(cause, facts),
+        CauseKind::DependencyLoop => circle::break_circle(cause, facts).map(|step| vec![step]),
         CauseKind::MissingIndex => watched::migration(cause, facts),
-        CauseKind::PacketLoss | CauseKind::Throttled => watched::packet_loss(cause, facts),
+        CauseKind::PacketLoss | CauseKind::Throttled | CauseKind::FirewallBlock => {
+            watched::network_as_declared(cause, facts)
+        }
         CauseKind::ReplayPaused => watched::replay(cause, facts),
         CauseKind::Slow if cause.entity.kind == EntityKind::Service => Err(inside::for_a_person(cause)),
         CauseKind::Slow => watched::fallback_on(cause, facts),

@@ -75,6 +75,7 @@ impl Engine {
             self.book.handle_causes(at, id, diagnose(&situation));
         }
         for id in self.book.due_for_plan(at) {
+            self.suspect(id, at).await;
             let situation = self.situation(id, at, file_changes).await;
             // The decision is about the causes of this very situation.
             self.book.handle_causes(at, id, diagnose(&situation));
@@ -127,6 +128,7 @@ impl Engine {
             host: self.host.clone(),
             tried: self.book.incident(id).map_or_else(Vec::new, |i| i.actions.clone()),
             space: self.look_at_space(&findings).await,
+            suspects: self.suspects.get(&id).cloned().unwrap_or_default(),
             findings,
             seen: self.seen.clone(),
             topology: self.topology.clone(),

@@ -267,6 +267,7 @@ impl Play {
             file_changes: self.file_changes.clone(),
             tried: Vec::new(),
             space: Vec::new(),
+            suspects: Vec::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use wellkept_model::{ActionKind, Cause, Means, PlannedAction, Text, Undo};
 
-use super::watched::{by, no_means, postgres, reason};
+use super::watched::{by, database, no_means, postgres, reason};
 use super::{Facts, change_of, command_ms, file_step, step};
 
 /// Time for one short statement, milliseconds.
@@ -17,7 +17,7 @@ pub(super) fn for_a_person(cause: &Cause) -> Text {
 
 /// Ends who holds the lock, when its application is named for that.
 pub(super) fn blockers(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
-    let declared = postgres(cause, facts)?;
+    let declared = database(cause, facts)?;
     let Ok(means @ Means::Blockers(_)) = cause.subject.parse::<Means>() else {
         return Err(for_a_person(cause));
     };
@@ -211,11 +211,11 @@ mod tests {
     }
 
     #[test]
-    fn another_server_is_looked_at_and_left_to_a_person() {
+    fn of_another_server_sessions_are_ended_and_the_rest_is_left_to_a_person() {
         for (kind, subject, detail) in [
-            (CauseKind::LockContention, "blockers report", "escalate.lock_contention"),
+            (CauseKind::LockContention, "blockers report", "run terminate_session blockers report"),
             (CauseKind::TableBloat, "vacuum orders", "escalate.table_bloat"),
-            (CauseKind::ConnectionExhaustion, "report", "escalate.connection_exhaustion"),
+            (CauseKind::ConnectionExhaustion, "report", "run terminate_session sessions report"),
         ] {
             let mut g = given(kind, subject, &ActionKind::ALL);
             g.cause.detail = Text::new("x").with("table", "orders");

@@ -68,7 +68,7 @@ mod tests {
 
     fn logins(block: bool, never: &str) -> Option<Logins> {
         Some(Logins {
-            log: "/x".into(),
+            log: Some("/x".into()),
             failures: 10,
             within: Duration::from_secs(60),
             block_for: block.then(|| Duration::from_secs(600)),

@@ -67,7 +67,7 @@ pub(super) fn link(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction
 }
 
 /// One step for each table and each queue that is not as declared.
-pub(super) fn packet_loss(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+pub(super) fn network_as_declared(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
     let name = &cause.entity.name;
     let seen = facts.around.seen.watched.networks.get(name).ok_or_else(|| no_means(cause))?;
     let declared = facts.around.keep.watched.networks.get(name).ok_or_else(|| no_means(cause))?;
@@ -114,7 +114,7 @@ pub(super) fn database<'a>(cause: &Cause, facts: &Facts<'a>) -> Result<&'a Datab
     facts.around.keep.watched.databases.get(&cause.entity.name).ok_or_else(|| no_means(cause))
 }
 
-/// Statements of ours are written for PostgreSQL; another server is looked at and left to a person.
+/// What only PostgreSQL can be told; another server is looked at and left to a person.
 pub(super) fn postgres<'a>(cause: &Cause, facts: &Facts<'a>) -> Result<&'a Database, Text> {
     let declared = database(cause, facts)?;
     let fits = declared.care.engine == Engine::Postgres;
@@ -122,7 +122,10 @@ pub(super) fn postgres<'a>(cause: &Cause, facts: &Facts<'a>) -> Result<&'a Datab
 }
 
 pub(super) fn sessions(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
-    if !postgres(cause, facts)?.end_sessions.contains_key(&cause.subject) {
+    if !facts.around.keep.watched.databases.contains_key(&cause.entity.name) {
+        return Err(super::inside::for_a_person(cause));
+    }
+    if !database(cause, facts)?.end_sessions.contains_key(&cause.subject) {
         return Err(Text::new("escalate.connections").with("name", &cause.entity.name));
     }
     let why = reason("reason.sessions", cause).with("application", &cause.subject);

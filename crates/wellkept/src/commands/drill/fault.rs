@@ -65,7 +65,7 @@ impl Fault {
         match self {
             Self::Stop { .. } => &[CauseKind::ProcessStopped],
             Self::Fill { .. } => &[CauseKind::DiskFull],
-            Self::Block { .. } => &[CauseKind::PacketLoss],
+            Self::Block { .. } => &[CauseKind::FirewallBlock],
         }
     }
 
