@@ -3,6 +3,7 @@
 //! Reading and checking the YAML is left to `wellkept-keep`, the only place that builds a [`Keep`] from a file.
 
 mod commands;
+mod deploy;
 mod guarded;
 mod security;
 mod watched;
@@ -12,6 +13,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use commands::Declared;
+pub use deploy::{
+    App, AppCheck, Artefact, ArtefactFrom, BatchSize, Checksum, DesiredState, ErrorShare, HOST_PLACE,
+    StateMode, VERSION_PLACE, Vantage, WorseBy,
+};
 pub use guarded::{Certificate, Job, JobPlace, Knobs, LOG_RATE_DEFAULT, Progress, TimeSync, plain_line};
 pub use security::{AddressRange, Logins, Privileges, Scan, Security};
 pub use watched::{
@@ -58,6 +63,10 @@ pub struct Keep {
     pub time_sync: Option<TimeSync>,
     /// What may be turned at services, by service.
     pub knobs: BTreeMap<String, Knobs>,
+    /// What is released where, by app.
+    pub deploy: BTreeMap<String, App>,
+    /// Playbooks that say how hosts should be.
+    pub apply: BTreeMap<String, DesiredState>,
 }
 
 /// Lines of logs.
