@@ -31,7 +31,7 @@ impl<W: World> Deployment<'_, W> {
         self.back(why).await
     }
 
-    pub(crate) async fn back(self, why_back: Text) -> Result<(Status, Option<Text>), DeployError> {
+    pub(crate) async fn back(&self, why_back: Text) -> Result<(Status, Option<Text>), DeployError> {
         if self.journal.told(|told| told.turned.is_none())
             && let Err(error) = self.journal.turned(&why_back)
         {

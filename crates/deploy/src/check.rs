@@ -120,7 +120,8 @@ impl<W: World> Deployment<'_, W> {
                 let address = address.replace(HOST_PLACE, &bracketed);
                 let (name, port) = address.rsplit_once(':').unwrap_or((&address, ""));
                 let name = name.trim_start_matches('[').trim_end_matches(']');
-                let args = json!({"host": name, "port": port, "timeout": seconds, "connect_timeout": seconds});
+                let args =
+                    json!({"host": name, "port": port, "timeout": seconds, "connect_timeout": seconds});
                 ("wait_for", args, None)
             }
             Probe::Exec { command } => {
@@ -131,7 +132,8 @@ impl<W: World> Deployment<'_, W> {
                 ("command", json!({"argv": argv, "expand_argument_vars": false}), None)
             }
         };
-        let mut call = Call { module: module.to_owned(), timeout_seconds: Some(seconds + 1), ..Call::default() };
+        let mut call =
+            Call { module: module.to_owned(), timeout_seconds: Some(seconds + 1), ..Call::default() };
         if let Value::Object(args) = args {
             call.args = args;
         }

@@ -12,7 +12,7 @@ use crate::artefact::{self, Prepared};
 use crate::error::DeployError;
 use crate::host::{Bad, Done, Look, Site};
 use crate::house::{Held, House};
-use crate::journal::{Act, FORMAT, Head, How, HostPlan, Journal, Known, Step};
+use crate::journal::{Act, FORMAT, Head, HostPlan, How, Journal, Known, Step};
 use crate::plan::batches;
 use crate::version::Version;
 use crate::world::World;
@@ -190,7 +190,8 @@ impl<'a, W: World> Deployment<'a, W> {
     /// Takes our markers away; where that is not possible it is told.
     pub(crate) async fn unmark(&self) {
         let hosts = self.hosts();
-        let done = self.each(&hosts, |host| async move { self.site(&host, &self.version).unmark(&self.head).await });
+        let done =
+            self.each(&hosts, |host| async move { self.site(&host, &self.version).unmark(&self.head).await });
         for (host, result) in done.await {
             if let Err(bad) = result {
                 self.world.tell(Text::new("deploy.still_marked").with("host", host).with("why", why(&bad)));

@@ -126,7 +126,7 @@ impl<W: World> Deployment<'_, W> {
         Ok(())
     }
 
-    async fn finish(self) -> Result<(Status, Option<Text>), DeployError> {
+    async fn finish(&self) -> Result<(Status, Option<Text>), DeployError> {
         let hosts = self.hosts();
         let tidied = self.each(&hosts, |host| async move {
             self.site(&host, &self.version).tidy(self.head.before(&host)).await

@@ -138,7 +138,8 @@ impl House {
         let unclear = || DeployError::Refused(Text::new("deploy.which_version"));
         let done: Vec<Past> = self.past()?.into_iter().filter(|p| p.status == Status::Done).collect();
         let present = done.first().map(|p| p.head.version.clone()).ok_or_else(unclear)?;
-        let came = |p: &&Past| p.head.act == Act::Deploy && p.head.version == present && !p.head.hosts.is_empty();
+        let came =
+            |p: &&Past| p.head.act == Act::Deploy && p.head.version == present && !p.head.hosts.is_empty();
         let came = done.iter().find(came).ok_or_else(unclear)?;
         let mut before: Vec<Option<&str>> = came.head.hosts.iter().map(|h| h.before.as_deref()).collect();
         before.dedup();

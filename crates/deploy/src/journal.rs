@@ -164,16 +164,35 @@ pub(crate) enum How {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "k", rename_all = "snake_case")]
 enum Line {
-    Head(Head),
-    Begun { host: String, step: Step },
-    Ended { host: String, step: Step, how: How, why: Option<Text> },
+    Head(Box<Head>),
+    Begun {
+        host: String,
+        step: Step,
+    },
+    Ended {
+        host: String,
+        step: Step,
+        how: How,
+        why: Option<Text>,
+    },
     /// The batch of this number has held.
-    Held { batch: usize },
+    Held {
+        batch: usize,
+    },
     /// From here on it goes back.
-    Turned { why: Text },
-    Over { at_ms: i64, status: Status, why: Option<Text> },
+    Turned {
+        why: Text,
+    },
+    Over {
+        at_ms: i64,
+        status: Status,
+        why: Option<Text>,
+    },
     /// A person has looked after what was left open.
-    Settled { at_ms: i64, who: String },
+    Settled {
+        at_ms: i64,
+        who: String,
+    },
 }
 
 /// What is known of a step.
@@ -198,7 +217,7 @@ pub(crate) struct Told {
 impl Told {
     fn take(&mut self, line: Line) {
         match line {
-            Line::Head(head) => self.head = Some(head),
+            Line::Head(head) => self.head = Some(*head),
             Line::Begun { host, step } => {
                 self.steps.insert((host, step), Known::Begun);
             }
@@ -248,7 +267,7 @@ impl Journal {
         let open = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path);
         let file = open.map_err(DeployError::disk("make", path))?;
         let journal = Self { path: path.to_owned(), state: Mutex::new((file, Told::default())) };
-        journal.write(Line::Head(head.clone()))?;
+        journal.write(Line::Head(Box::new(head.clone())))?;
         if let Some(folder) = path.parent() {
             let synced = File::open(folder).and_then(|folder| folder.sync_all());
             synced.map_err(DeployError::disk("write", folder))?;

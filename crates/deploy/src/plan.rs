@@ -27,8 +27,7 @@ mod tests {
     #[test]
     fn a_canary_comes_first_and_every_host_once() {
         let hosts: Vec<String> = (0..10).map(|n| format!("h{n}")).collect();
-        let sizes =
-            |sizes: &[BatchSize]| batches(&hosts, sizes).iter().map(Vec::len).collect::<Vec<_>>();
+        let sizes = |sizes: &[BatchSize]| batches(&hosts, sizes).iter().map(Vec::len).collect::<Vec<_>>();
         let (one, quarter, all) = (BatchSize::Hosts(1), BatchSize::Percent(25), BatchSize::Percent(100));
         assert_eq!(sizes(&[one, quarter, all]), [1, 2, 7]);
         assert_eq!(sizes(&[one, BatchSize::Hosts(4)]), [1, 4, 4, 1]);

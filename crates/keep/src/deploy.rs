@@ -80,7 +80,8 @@ pub(crate) fn named<T>(
 
 fn app(name: &str, at: &At, node: &Node, problems: &mut Problems) -> Option<App> {
     let fields = read::open(node, &KEYS, problems)?;
-    let hosts = needed(&fields, at, "hosts", "keep.accept.hosts", problems).and_then(|n| pattern(n, problems));
+    let hosts =
+        needed(&fields, at, "hosts", "keep.accept.hosts", problems).and_then(|n| pattern(n, problems));
     let to = needed(&fields, at, "to", "keep.accept.deploy_to", problems).and_then(|n| {
         let deep = |t: &str| (read::is_plain_path(t) && t != "/").then(|| PathBuf::from(t));
         read::parsed(n, Text::new("keep.accept.deploy_to"), problems, deep)
@@ -92,8 +93,7 @@ fn app(name: &str, at: &At, node: &Node, problems: &mut Problems) -> Option<App>
         let node = needed(&service, &n.at, "restart", "keep.accept.command", problems)?;
         command::command(node, Limit::Own, problems)
     });
-    let mut command =
-        |key: &str| fields.get(key).and_then(|n| command::command(n, Limit::Own, problems));
+    let mut command = |key: &str| fields.get(key).and_then(|n| command::command(n, Limit::Own, problems));
     let (before, after) = (command("before"), command("after"));
     let health = fields.get("health").map(|n| checks(n, problems)).unwrap_or_default();
     let batches = fields.get("batches").map(|n| batches(n, problems));
@@ -148,7 +148,8 @@ pub(crate) fn pattern(node: &Node, problems: &mut Problems) -> Option<String> {
 
 /// Files and folders, or lists of hosts with a comma.
 pub(crate) fn inventories(node: &Node, problems: &mut Problems) -> Vec<String> {
-    let good = |t: &str| read::is_plain_path(t) || (t.contains(',') && !t.starts_with('-') && !t.contains('/'));
+    let good =
+        |t: &str| read::is_plain_path(t) || (t.contains(',') && !t.starts_with('-') && !t.contains('/'));
     let one = |n: &Node, problems: &mut Problems| {
         let help = Text::new("keep.accept.inventory");
         read::parsed(n, help, problems, |t| good(t).then(|| t.to_owned()))
@@ -172,9 +173,9 @@ fn artefact(node: &Node, problems: &mut Problems) -> Option<Artefact> {
         }
     }
     let from = from(kind, &fields, node, problems);
-    let sha256 = fields.get("sha256").and_then(|n| {
-        read::parsed(n, Text::new("keep.accept.sha256"), problems, checksum)
-    });
+    let sha256 = fields
+        .get("sha256")
+        .and_then(|n| read::parsed(n, Text::new("keep.accept.sha256"), problems, checksum));
     let strip = match fields.get("strip") {
         Some(n) => read::whole(n, 0, 10, problems),
         None => Some(0),
@@ -348,7 +349,11 @@ fn shared(node: &Node, problems: &mut Problems) -> Vec<String> {
         let read = read::parsed(item, help.clone(), problems, |t| good(t).then(|| t.to_owned()));
         let Some(name) = read else { continue };
         let (own, slash) = (format!("{}/", name.trim_end_matches('/')), '/');
-        if found.iter().map(|f| format!("{}/", f.trim_end_matches(slash))).any(|f| f.starts_with(&own) || own.starts_with(&f)) {
+        if found
+            .iter()
+            .map(|f| format!("{}/", f.trim_end_matches(slash)))
+            .any(|f| f.starts_with(&own) || own.starts_with(&f))
+        {
             problems.add(&item.at, Text::new("keep.shared_twice").with("name", clean(&name)), help);
             continue;
         }
@@ -363,9 +368,13 @@ mod tests {
 
     #[test]
     fn a_repository_is_a_path_or_served_over_the_network_and_starts_no_program() {
-        for good in
-            ["/srv/app.git", "https://git.test/app", "ssh://git@git.test/app", "git@git.test:app", "file:///srv/a"]
-        {
+        for good in [
+            "/srv/app.git",
+            "https://git.test/app",
+            "ssh://git@git.test/app",
+            "git@git.test:app",
+            "file:///srv/a",
+        ] {
             assert!(is_repository(good), "{good}");
         }
         for bad in [

@@ -125,7 +125,11 @@ async fn wanted(
     let is_hex = |text: &str| text.len() == 64 && text.chars().all(|c| c.is_ascii_hexdigit());
     if let Some(given) = given {
         let good = is_hex(given);
-        return if good { Ok(Some(given.to_ascii_lowercase())) } else { refused("deploy.no_checksum", &given) };
+        return if good {
+            Ok(Some(given.to_ascii_lowercase()))
+        } else {
+            refused("deploy.no_checksum", &given)
+        };
     }
     let (text, from) = match &app.artefact.sha256 {
         None => return Ok(None),
@@ -207,7 +211,8 @@ impl Job {
         let part = self.temp.join("packed");
         let file = std::fs::File::create(&part).map_err(DeployError::disk("write", &part))?;
         let mut file = pack::pack(&self.tree, &self.shared, self.links_out, file)?;
-        let kept = file.flush().and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&part, &self.to));
+        let kept =
+            file.flush().and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&part, &self.to));
         kept.map_err(DeployError::disk("write", &self.to))?;
         let bytes = std::fs::metadata(&self.to).map_err(DeployError::disk("read", &self.to))?.len();
         if bytes > ARCHIVE_MAX {

@@ -48,7 +48,9 @@ pub(super) fn pack(tree: &Path, shared: &[String], links_out: bool, file: File) 
         links(&mut packer, &entries, name, newest)?;
     }
     let written = packer.into_inner().and_then(GzEncoder::finish);
-    written.and_then(|buffer| buffer.into_inner().map_err(std::io::IntoInnerError::into_error)).map_err(failed)
+    written
+        .and_then(|buffer| buffer.into_inner().map_err(std::io::IntoInnerError::into_error))
+        .map_err(failed)
 }
 
 /// Everything below the folder but what is shared, and but a repository's own folder at the top.
@@ -108,9 +110,7 @@ fn one(
         let to = std::fs::read_link(&from).map_err(DeployError::disk("read", &from))?;
         if !links_out && !stays_inside(&entry.name, &to) {
             let text = Text::new("deploy.link_out");
-            return DeployError::refused(
-                text.with("name", entry.name.display()).with("to", to.display()),
-            );
+            return DeployError::refused(text.with("name", entry.name.display()).with("to", to.display()));
         }
         packer.append_link(&mut header(EntryType::Symlink, 0o777, 0, newest), &entry.name, to)
     } else if about.is_dir() {
@@ -239,14 +239,18 @@ mod tests {
         let tree = tempfile::tempdir().unwrap();
         std::fs::write(tree.path().join("x"), "").unwrap();
         symlink("/etc", tree.path().join("out")).unwrap();
-        assert!(matches!(packed(tree.path(), &[]), Err(DeployError::Refused(t)) if t.key == "deploy.link_out"));
+        assert!(
+            matches!(packed(tree.path(), &[]), Err(DeployError::Refused(t)) if t.key == "deploy.link_out")
+        );
     }
 
     #[test]
     fn what_is_neither_file_folder_nor_link_is_refused() {
         let tree = tempfile::tempdir().unwrap();
         let socket = std::os::unix::net::UnixListener::bind(tree.path().join("socket")).unwrap();
-        assert!(matches!(packed(tree.path(), &[]), Err(DeployError::Refused(t)) if t.key == "deploy.odd_entry"));
+        assert!(
+            matches!(packed(tree.path(), &[]), Err(DeployError::Refused(t)) if t.key == "deploy.odd_entry")
+        );
         drop(socket);
         let empty = tempfile::tempdir().unwrap();
         assert!(matches!(packed(empty.path(), &[]), Err(DeployError::Refused(t)) if t.key == "deploy.empty"));

@@ -202,8 +202,7 @@ fn show_preview(context: Context, app: &App, preview: &Preview) {
     let head = &preview.head;
     if context.output == Output::Json {
         let batches: Vec<_> = head.batches.iter().map(|batch| json!(batch)).collect();
-        let hosts: Vec<_> =
-            head.hosts.iter().map(|h| json!({"host": h.name, "before": h.before})).collect();
+        let hosts: Vec<_> = head.hosts.iter().map(|h| json!({"host": h.name, "before": h.before})).collect();
         let told = json!({
             "app": head.app, "act": act_word(head.act), "version": head.version, "sha256": head.sha256,
             "bytes": preview.bytes, "hosts": hosts, "already": head.already, "batches": batches,
@@ -212,7 +211,9 @@ fn show_preview(context: Context, app: &App, preview: &Preview) {
         return say::line(&told.to_string());
     }
     let line = |text: &Text| say::line(&say::text(context.language, text));
-    line(&Text::new("deploy.would").with("app", &head.app).with("version", &head.version).with("to", &head.to));
+    line(
+        &Text::new("deploy.would").with("app", &head.app).with("version", &head.version).with("to", &head.to),
+    );
     if let (Some(sha256), Some(bytes)) = (&head.sha256, preview.bytes) {
         line(&Text::new("deploy.would_bring").with("bytes", bytes).with("sha256", sha256));
     }
@@ -252,7 +253,8 @@ fn tell_end(context: Context, head: &Head, (status, why): (Status, Option<Text>)
     let why = why.map(|why| say::text(context.language, &why));
     match context.output {
         Output::Json => {
-            let hosts: Vec<_> = head.hosts.iter().map(|h| json!({"host": h.name, "before": h.before})).collect();
+            let hosts: Vec<_> =
+                head.hosts.iter().map(|h| json!({"host": h.name, "before": h.before})).collect();
             let told = json!({
                 "id": head.id, "app": head.app, "act": act_word(head.act), "version": head.version,
                 "status": status.word(), "why": why, "hosts": hosts, "already": head.already,

@@ -30,7 +30,8 @@ pub(super) fn run(context: Context, name: &str, common: &Common) -> anyhow::Resu
 }
 
 fn time(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |at| at.strftime("%F %T").to_string())
+    jiff::Timestamp::from_millisecond(ms)
+        .map_or_else(|_| ms.to_string(), |at| at.strftime("%F %T").to_string())
 }
 
 fn status(context: Context, one: &Past, under_way: bool) -> String {
@@ -58,8 +59,7 @@ fn row(context: Context, one: &Past, under_way: bool) -> Vec<String> {
 fn told(context: Context, one: &Past, under_way: bool) -> serde_json::Value {
     let head = &one.head;
     let hosts: Vec<_> = head.hosts.iter().map(|h| json!({"host": h.name, "before": h.before})).collect();
-    let status =
-        if under_way && one.status == Status::Interrupted { "under_way" } else { one.status.word() };
+    let status = if under_way && one.status == Status::Interrupted { "under_way" } else { one.status.word() };
     json!({
         "id": head.id, "act": act_word(head.act), "version": head.version, "who": head.who,
         "controller": head.controller, "began_ms": head.began_ms, "ended_ms": one.ended_ms,
