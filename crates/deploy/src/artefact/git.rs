@@ -38,7 +38,7 @@ pub(super) async fn archive(
             if git(&[&fetch[..], &all].concat()).await.is_err() {
                 return Err(first);
             }
-            commit(&folder, reference).await?
+            commit(&folder, reference).await.map_err(|_| first)?
         }
     };
     let to = to.display().to_string();
