@@ -381,3 +381,77 @@ async fn a_look_changes_nothing() {
     assert_eq!((world.releases("h1"), house.past().unwrap().len()), (vec!["1.0".to_owned()], 1));
     all_at(&world, Some("releases/1.0"));
 }
+
+#[tokio::test]
+async fn an_address_is_fetched_once_and_only_with_a_checksum() {
+    use sha2::{Digest, Sha256};
+    let world = Folders::new();
+    let mut app = world.app();
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(4);
+    header.set_mode(0o4755);
+    builder.append_data(&mut header, "shop-1.0/app", &b"well"[..]).unwrap();
+    let archive = builder.into_inner().unwrap();
+    let sha256: String = Sha256::digest(&archive).iter().map(|byte| format!("{byte:02x}")).collect();
+    let site = stage::Site::of(200, archive);
+    app.artefact.from =
+        wellkept_model::keep::ArtefactFrom::Url(format!("http://{}/shop-{{version}}.tar", site.address));
+    app.artefact.strip = 1;
+    let mut asked = world.asked(&app, Act::Deploy, "1.0", &HOSTS);
+    assert_eq!(refused(&world, &asked).await, "deploy.url_without_checksum");
+    assert!(site.paths.lock().unwrap().is_empty(), "it was not even asked for");
+    asked.sha256 = Some("1".repeat(64));
+    assert_eq!(refused(&world, &asked).await, "deploy.wrong_checksum");
+    asked.sha256 = Some(sha256.to_uppercase());
+    let house = world.house();
+    let deployment = Deployment::begin(&world, &house, &asked).await.unwrap();
+    assert_eq!(deployment.run().await.unwrap().0, Status::Done);
+    all_at(&world, Some("releases/1.0"));
+    assert_eq!(
+        *site.paths.lock().unwrap(),
+        ["/shop-1.0.tar", "/shop-1.0.tar"],
+        "once for each try, not for each host"
+    );
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(world.at("h1", "current/app")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o755, "no set-user-id bit gets to a host");
+}
+
+#[tokio::test]
+async fn checks_are_asked_from_here_about_each_host() {
+    use wellkept_model::keep::{AppCheck, Probe, Vantage};
+    let (world, mut app) = with_first().await;
+    let well = stage::Site::of(200, b"all is ok".to_vec());
+    let check = |probe| AppCheck {
+        probe,
+        within: std::time::Duration::from_secs(5),
+        failures: 1,
+        vantage: Vantage::Controller,
+    };
+    let http = |contains: &str| Probe::Http {
+        url: format!("http://{}/{{host}}", well.address),
+        status: 200,
+        contains: Some(contains.to_owned()),
+    };
+    app.health = vec![check(http("ok")), check(Probe::Tcp { address: well.address.to_string() })];
+    world.build("1.1", "whatever");
+    assert_eq!(go(&world, &app, Act::Deploy, "1.1").await.0, Status::Done);
+    let paths = well.paths.lock().unwrap().clone();
+    for path in ["/h1", "/h2", "/h3"] {
+        assert!(paths.iter().any(|p| p == path), "{path} in {paths:?}");
+    }
+    app.health = vec![check(http("splendid"))];
+    world.build("1.2", "whatever");
+    assert_eq!(
+        go(&world, &app, Act::Deploy, "1.2").await,
+        (Status::RolledBack, Some("deploy.ill".to_owned()))
+    );
+    app.health = vec![check(Probe::Tcp { address: "127.0.0.1:1".to_owned() })];
+    app.health[0].within = std::time::Duration::from_secs(1);
+    assert_eq!(
+        go(&world, &app, Act::Deploy, "1.2").await,
+        (Status::RolledBack, Some("deploy.ill".to_owned()))
+    );
+    all_at(&world, Some("releases/1.1"));
+}

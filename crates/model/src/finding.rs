@@ -181,11 +181,13 @@ pub enum FindingKind {
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
     LogUnusual,
+    /// A host is not as a playbook says it should be; the subject names the declared state.
+    StateDiffers,
 }
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 73] = [
+    pub const ALL: [Self; 74] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -259,6 +261,7 @@ impl FindingKind {
         Self::SignalHigh,
         Self::Alert,
         Self::LogUnusual,
+        Self::StateDiffers,
     ];
 
     /// The word of the API and of message keys.
@@ -338,6 +341,7 @@ impl FindingKind {
             Self::SignalHigh => "signal_high",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
+            Self::StateDiffers => "state_differs",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod deploy;
 mod diagnose;
@@ -83,6 +84,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Play(args) => block_on(fleet::play(context, *args)),
         Command::Inventory(args) => fleet::inventory(context, *args),
         Command::Vault(command) => fleet::vault(context, command),
+        Command::Apply(args) => block_on(apply::run(context, *args)),
         Command::Deploy(args) => block_on(deploy::deploy(context, *args)),
         Command::Rollback(args) => block_on(deploy::rollback(context, *args)),
         Command::Helper { job } => block_on(fleet::helper(job)),

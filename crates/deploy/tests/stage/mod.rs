@@ -257,3 +257,39 @@ pub fn failed(msg: &str) -> Answer {
         [("failed".to_owned(), true.into()), ("msg".to_owned(), msg.into())].into();
     Answer::Done(map.into_iter().collect())
 }
+
+/// A server that answers every request with these bytes, and remembers the paths.
+pub struct Site {
+    pub address: std::net::SocketAddr,
+    pub paths: std::sync::Arc<Mutex<Vec<String>>>,
+}
+
+impl Site {
+    pub fn of(status: u16, body: Vec<u8>) -> Self {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let paths = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let seen = std::sync::Arc::clone(&paths);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let (mut head, mut part) = (Vec::new(), [0; 1024]);
+                while !head.windows(4).any(|w| w == b"\r\n\r\n") {
+                    match stream.read(&mut part) {
+                        Ok(read) if read > 0 => head.extend_from_slice(&part[..read]),
+                        _ => break,
+                    }
+                }
+                let head = String::from_utf8_lossy(&head).into_owned();
+                seen.lock().unwrap().push(head.split_whitespace().nth(1).unwrap_or_default().to_owned());
+                let answer = format!(
+                    "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                    body.len()
+                );
+                // Who asks may be gone already.
+                let _ = stream.write_all(answer.as_bytes()).and_then(|()| stream.write_all(&body));
+            }
+        });
+        Self { address, paths }
+    }
+}

@@ -8,7 +8,7 @@ pub(crate) mod play;
 pub(super) mod scene;
 pub(crate) mod shell;
 mod show;
-mod show_play;
+pub(super) mod show_play;
 mod terminal;
 pub(crate) mod vault;
 
