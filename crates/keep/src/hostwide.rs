@@ -74,7 +74,7 @@ pub(crate) fn evidence(node: &Node, problems: &mut Problems) -> Option<PathBuf> 
     Some(PathBuf::from(path))
 }
 
-fn yes_or_no(node: &Node, problems: &mut Problems) -> Option<bool> {
+pub(crate) fn yes_or_no(node: &Node, problems: &mut Problems) -> Option<bool> {
     read::parsed(node, Text::new("keep.accept.yes_no"), problems, |t| match t {
         "true" => Some(true),
         "false" => Some(false),

@@ -5,9 +5,11 @@
 //! only turns what was found into a first keep file. The format is described in `docs/keep-file.md`.
 #![forbid(unsafe_code)]
 
+mod apply;
 mod automation;
 mod check;
 mod command;
+mod deploy;
 pub mod discover;
 mod filesystem;
 mod health;
@@ -32,7 +34,7 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 30] = [
+const KEYS: [&str; 32] = [
     "services",
     "filesystems",
     "automation",
@@ -63,6 +65,8 @@ const KEYS: [&str; 30] = [
     "progress",
     "security",
     "versions",
+    "deploy",
+    "apply",
 ];
 
 /// Reads and checks a keep file. `file_name` is only used in messages.
@@ -127,6 +131,8 @@ fn read_keep(text: &str, problems: &mut Problems) -> Keep {
     keep.time_sync = fields.get("time_sync").and_then(|n| watched::time_sync(n, &names, problems));
     keep.knobs = watched::knobs(&fields, &names, problems);
     keep.daemons = watched::daemons(&fields, &names, problems);
+    keep.deploy = fields.get("deploy").map(|n| deploy::deploy(n, problems)).unwrap_or_default();
+    keep.apply = fields.get("apply").map(|n| apply::apply(n, problems)).unwrap_or_default();
     keep.services = services.into_iter().filter_map(|s| Some((s.name, s.service?))).collect();
     keep.filesystems =
         filesystems.into_iter().map(|f| (f.filesystem.mountpoint.clone(), f.filesystem)).collect();

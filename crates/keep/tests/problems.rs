@@ -654,3 +654,93 @@ fn what_is_declared_about_the_host_is_checked() {
     check("security: { scan: { folders: [uploads] } }", "keep.is_value", "path");
     check("security: { firewall: {} }", "keep.unknown_key", "logins");
 }
+
+/// A file with one app `shop` whose further keys are given.
+fn shop(keys: &str) -> String {
+    format!("deploy:\n  shop:\n    hosts: web\n    to: /srv/shop\n    artefact: {{ file: /b/a.tgz }}\n{keys}")
+}
+
+#[test]
+fn apps_are_declared_in_full_and_mistakes_in_them_are_pointed_at() {
+    let at = |line, column, key: &str, path: &str, message: &str, help: &str| {
+        check(&shop(key), (line, column), path, message, help);
+    };
+    at(6, 5, "    helth: []\n", "deploy.shop.helth", "keep.unknown_key", "`health`");
+    at(6, 14, "    batches: [0]\n", "deploy.shop.batches[0]", "keep.is_value", "25%");
+    at(6, 14, "    shared: [../x]\n", "deploy.shop.shared[0]", "keep.is_value", "without `..`");
+    at(
+        6,
+        21,
+        "    shared: [log/, log/x]\n",
+        "deploy.shop.shared[1]",
+        "keep.shared_twice",
+        "none within another",
+    );
+    at(6, 11, "    keep: 1\n", "deploy.shop.keep", "keep.is_value", "from 2 to 1000");
+    at(
+        6,
+        13,
+        "    errors: { query: x, worse_by: 0.5x }\n",
+        "deploy.shop.errors.worse_by",
+        "keep.is_value",
+        "1.5x",
+    );
+    at(
+        6,
+        15,
+        "    health: [{ tcp: a:1, from: moon }]\n",
+        "deploy.shop.health[0].from",
+        "keep.is_value",
+        "target",
+    );
+    at(
+        6,
+        13,
+        "    health: { tcp: a:1, exec: b }\n",
+        "deploy.shop.health",
+        "keep.probe_not_one",
+        "controller",
+    );
+}
+
+#[test]
+fn an_app_names_no_option_and_no_program_by_accident() {
+    for (keys, path) in [
+        ("hosts: -x\n    to: /a\n    artefact: { file: /b }\n", "deploy.shop.hosts"),
+        ("hosts: w\n    to: /\n    artefact: { file: /b }\n", "deploy.shop.to"),
+        (
+            "hosts: w\n    to: /a\n    artefact: { git: 'ext::sh -c id', ref: v1 }\n",
+            "deploy.shop.artefact.git",
+        ),
+        ("hosts: w\n    to: /a\n    artefact: { git: /r, ref: --all }\n", "deploy.shop.artefact.ref"),
+        (
+            "hosts: w\n    to: /a\n    artefact: { git: /r, ref: v1, sha256: /x }\n",
+            "deploy.shop.artefact.sha256",
+        ),
+        ("hosts: w\n    to: /a\n    artefact: { file: b.tgz }\n", "deploy.shop.artefact.file"),
+        ("hosts: w\n    to: /a\n    artefact: { file: /b, url: http://a/b }\n", "deploy.shop.artefact"),
+    ] {
+        let errors = errors(&format!("deploy:\n  shop:\n    {keys}"));
+        assert_eq!(errors.problems.iter().map(|p| p.path.as_str()).collect::<Vec<_>>(), [path], "{errors}");
+    }
+    let errors = errors("deploy: { history: { hosts: w, to: /a, artefact: { file: /b } } }\n");
+    assert_eq!(errors.problems[0].message.key, "keep.entry_name", "`deploy history` is a command");
+}
+
+#[test]
+fn a_declared_state_is_looked_at_and_not_enforced_unless_that_is_written() {
+    use wellkept_model::keep::StateMode;
+    let keep = parse("wellkept.yml", "apply: { site: { playbook: /etc/site.yml } }\n").expect("accepted");
+    let site = &keep.apply["site"];
+    assert_eq!((site.mode, site.on_change, site.every.as_secs()), (StateMode::Check, true, 900));
+    check(
+        "apply: { site: { playbook: site.yml } }\n",
+        (1, 28),
+        "apply.site.playbook",
+        "keep.is_value",
+        "absolute",
+    );
+    check("apply: { site: { mode: check } }\n", (1, 10), "apply.site", "keep.missing_key", "absolute");
+    let mode = "apply: { site: { playbook: /s.yml, mode: act } }\n";
+    check(mode, (1, 42), "apply.site.mode", "keep.is_value", "enforce");
+}

@@ -183,6 +183,8 @@ pub enum FindingKind {
     Alert,
     /// Lines of a log are new, too many or missing, and it goes on; the subject names what is odd and the template.
     LogUnusual,
+    /// A host is not as a playbook says it should be; the subject names the declared state.
+    StateDiffers,
 }
 
 impl FindingKind {
@@ -262,6 +264,7 @@ impl FindingKind {
         Self::WaitingInCircle,
         Self::Alert,
         Self::LogUnusual,
+        Self::StateDiffers,
     ];
 
     /// The word of the API and of message keys.
@@ -342,6 +345,7 @@ impl FindingKind {
             Self::WaitingInCircle => "waiting_in_circle",
             Self::Alert => "alert",
             Self::LogUnusual => "log_unusual",
+            Self::StateDiffers => "state_differs",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Reading and checking the YAML is left to `wellkept-keep`, the only place that builds a [`Keep`] from a file.
 
 mod commands;
+mod deploy;
 mod guarded;
 mod security;
 mod watched;
@@ -12,6 +13,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use commands::Declared;
+pub use deploy::{
+    App, AppCheck, Artefact, ArtefactFrom, BatchSize, Checksum, DesiredState, ErrorShare, HOST_PLACE,
+    StateMode, VERSION_PLACE, Vantage, WorseBy,
+};
 pub use guarded::{Certificate, Job, JobPlace, Knobs, LOG_RATE_DEFAULT, Progress, TimeSync, plain_line};
 pub use security::{AddressRange, Logins, Privileges, Scan, Security};
 pub use watched::{
@@ -60,6 +65,10 @@ pub struct Keep {
     pub knobs: BTreeMap<String, Knobs>,
     /// Services that are daemons of the system: they should run always, whoever needs them.
     pub daemons: BTreeSet<String>,
+    /// What is released where, by app.
+    pub deploy: BTreeMap<String, App>,
+    /// Playbooks that say how hosts should be.
+    pub apply: BTreeMap<String, DesiredState>,
 }
 
 impl Keep {
@@ -69,6 +78,7 @@ impl Keep {
         let time = self.time_sync.iter().filter_map(|t| t.service.clone());
         let jobs = self.watched.jobs.values().filter_map(|j| j.service.clone());
         self.daemons.iter().cloned().chain(time).chain(jobs).collect()
+    
     }
 }
 

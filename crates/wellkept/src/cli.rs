@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::apply::ApplyArgs;
+use crate::commands::deploy::{DeployArgs, RollbackArgs};
 use crate::commands::drill::Wish;
 use crate::commands::fleet::args::{CopyArgs, ExpectArgs, FactsArgs, FetchArgs, RunArgs, ScriptArgs};
 use crate::commands::fleet::inventory::InventoryArgs;
@@ -189,6 +191,12 @@ pub(crate) enum Command {
     /// Sealed files and texts, as ansible-vault handles them.
     #[command(subcommand)]
     Vault(VaultCommand),
+    /// Bring hosts into the state that a playbook describes; with --check only tell how they differ (exit code 1).
+    Apply(Box<ApplyArgs>),
+    /// Bring a version of an app to its hosts: one first, then batches; back by itself when it is not well.
+    Deploy(Box<DeployArgs>),
+    /// Bring the hosts of an app back: from a deployment that was interrupted, or to a release that they have.
+    Rollback(Box<RollbackArgs>),
     #[command(hide = true)]
     Helper {
         #[arg(long)]

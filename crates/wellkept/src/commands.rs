@@ -1,6 +1,8 @@
 //! One file per command.
 
+pub(crate) mod apply;
 pub(crate) mod check;
+pub(crate) mod deploy;
 mod diagnose;
 mod discover;
 mod doctor;
@@ -82,6 +84,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Play(args) => block_on(fleet::play(context, *args)),
         Command::Inventory(args) => fleet::inventory(context, *args),
         Command::Vault(command) => fleet::vault(context, command),
+        Command::Apply(args) => block_on(apply::run(context, *args)),
+        Command::Deploy(args) => block_on(deploy::deploy(context, *args)),
+        Command::Rollback(args) => block_on(deploy::rollback(context, *args)),
         Command::Helper { job } => block_on(fleet::helper(job)),
         Command::Discover { to } => discover::run(context, to.as_deref()),
         Command::Doctor { data_dir } => doctor::run(context, &data_dir.unwrap_or_else(default_data_dir)),

@@ -38,6 +38,7 @@ use wellkept_state::{FileVersions, StateDb};
 use crate::clock::now;
 use crate::logs::Sources;
 use crate::metrics::Intake;
+use crate::states::States;
 use files::FileKeeper;
 pub(crate) use own_metrics::OwnMetrics;
 use persist::Persister;
@@ -70,6 +71,8 @@ pub(crate) struct Parts {
     pub(crate) intake: Arc<Intake>,
     /// Lines that are odd, grave and go on are findings.
     pub(crate) logs: (Arc<Logs>, Arc<Sources>),
+    /// Hosts that are not as a playbook says are findings.
+    pub(crate) states: States,
     pub(crate) data_dir: PathBuf,
     pub(crate) state: StateDb,
     pub(crate) versions: FileVersions,
@@ -98,6 +101,7 @@ pub(crate) struct Engine {
     collect: bool,
     intake: Arc<Intake>,
     logs: (Arc<Logs>, Arc<Sources>),
+    states: States,
     events: mpsc::Receiver<ServiceEvent>,
     detectors: Detectors,
     book: Book,
@@ -151,6 +155,7 @@ impl Engine {
             collect: parts.collect,
             intake: parts.intake,
             logs: parts.logs,
+            states: parts.states,
             events,
             detectors: Detectors::new(),
             book,

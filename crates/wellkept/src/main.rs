@@ -14,6 +14,7 @@ mod logs;
 mod metrics;
 mod record;
 mod say;
+mod states;
 
 use std::process::ExitCode;
 

@@ -51,6 +51,7 @@ const PLACES: &[Place] = &[
     does_io("wellkept-ssh", 2),
     does_io("wellkept-state", 2),
     does_io("wellkept-api", 3),
+    does_io("wellkept-deploy", 3),
     does_io("wellkept-discover", 3),
     does_io("wellkept-fleet", 3),
     does_io("wellkept-logs", 3),

@@ -5,14 +5,14 @@ pub(crate) mod args;
 mod helper;
 pub(crate) mod inventory;
 pub(crate) mod play;
-mod scene;
+pub(super) mod scene;
 pub(crate) mod shell;
 mod show;
-mod show_play;
+pub(super) mod show_play;
 mod terminal;
 pub(crate) mod vault;
 
-pub(super) use adhoc::{copy, expect, facts, fetch, run, script};
+pub(super) use adhoc::{copy, expect, facts, fetch, limits, run, script, stop_on_interrupt};
 pub(super) use helper::run as helper;
 pub(super) use inventory::run as inventory;
 pub(super) use play::run as play;
@@ -26,7 +26,7 @@ use crate::exit::{Failure, USAGE};
 use crate::say;
 
 /// Wrong input, told as it is.
-fn bad(error: impl std::fmt::Display) -> Failure {
+pub(super) fn bad(error: impl std::fmt::Display) -> Failure {
     Failure::new(USAGE, wellkept_catalogue::harmless(&error.to_string()).into_owned())
 }
 

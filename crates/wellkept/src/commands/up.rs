@@ -23,6 +23,7 @@ use crate::exit::{ADDRESS, DATA_DIR, Failure, OK, USAGE};
 use crate::logs::{self, LogHouse, LogsRunning};
 use crate::metrics::{Base, Files, HttpDoors, Intake, Sockets, Views, page};
 use crate::say;
+use crate::states::States;
 
 /// Read when no keep file is named.
 const KEEP_FILE_DEFAULT: &str = "/etc/wellkept/wellkept.yml";
@@ -94,14 +95,17 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let lines = LogsRunning::start(lines, around).await?;
     let source = intake.source();
     let views = views(&intake, &doors, &store, &options, &keep);
-    let snapshots = dir.path().join(super::store::SNAPSHOTS_DIR);
     let own_metrics = {
         let (store, doors, intake, metrics) =
             (Arc::clone(&store), Arc::clone(&doors), Arc::clone(&intake), Arc::clone(&metrics));
         let (logs, sources) = (Arc::clone(&lines.logs), Arc::clone(&lines.sources));
         Arc::new(move || metrics.page() + &page(&store, &doors, &intake) + &logs::page(&logs, &sources))
     };
-    let doors = HttpDoors { doors, store: Arc::clone(&store), snapshots };
+    let doors = HttpDoors {
+        doors,
+        store: Arc::clone(&store),
+        snapshots: dir.path().join(super::store::SNAPSHOTS_DIR),
+    };
     let wired = Wired {
         views: Arc::new(views),
         doors: Arc::new(doors),
@@ -111,6 +115,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     };
     let shared = shared(published, commands.clone(), wired, dir.token().reveal(), address);
     let engine = Engine::new(Parts {
+        states: States::start(&keep, &host_name(), dir.path())?,
         host: host_name(),
         keep_file,
         keep,

@@ -142,6 +142,7 @@ impl Engine {
         let keep = Arc::new(keep);
         self.topology = Topology::from_keep(&keep, &self.host);
         self.collector.set_keep(Arc::clone(&keep));
+        self.states.set_keep(&keep);
         self.hands = super::hands::new(&keep, &self.versions, &self.data_dir);
         (self.keep, self.keep_text) = (keep, Some(text));
         self.book.reconsider();

@@ -17,6 +17,11 @@ use crate::record::{Given, Record};
 impl Engine {
     /// Judges what is known now and does what follows from it.
     pub(super) async fn think(&mut self, at: TimestampMs) {
+        self.states.set_frozen(self.is_frozen());
+        let put_right = self.states.take_changes();
+        if !put_right.is_empty() {
+            self.take_changes(put_right).await;
+        }
         self.name_our_fallbacks();
         let file_changes = self.look_at_files(at).await;
         let series = self.unusual_values(at).await;
@@ -32,6 +37,7 @@ impl Engine {
         findings.extend(self.intake.firing().into_iter().map(|f| Finding { at, ..f }));
         let is_service = |name: &str| self.keep.services.contains_key(name);
         findings.extend(crate::logs::findings(&self.logs.0, &self.host, &is_service, at));
+        findings.extend(self.states.findings(at));
         OwnMetrics::set(&self.metrics.findings, findings.len());
         if worth_a_closer_look(at, &self.seen, &findings) {
             self.collector.look_closely();

@@ -311,7 +311,7 @@ async fn one(
 }
 
 /// The first Ctrl-C lets nothing new begin; the second ends the program.
-pub(super) fn stop_on_interrupt() -> Arc<AtomicBool> {
+pub(in crate::commands) fn stop_on_interrupt() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&stop);
     tokio::spawn(async move {
@@ -325,7 +325,7 @@ pub(super) fn stop_on_interrupt() -> Arc<AtomicBool> {
 }
 
 /// `--limit`: patterns, or `@FILE` with one name on each line.
-pub(super) fn limits(given: &[String]) -> anyhow::Result<Vec<String>> {
+pub(in crate::commands) fn limits(given: &[String]) -> anyhow::Result<Vec<String>> {
     let mut all = Vec::new();
     for limit in given {
         match limit.strip_prefix('@') {

@@ -35,7 +35,7 @@ const FORKS: usize = 5;
 pub(crate) struct PlayArgs {
     /// Playbooks.
     #[arg(required = true)]
-    playbooks: Vec<PathBuf>,
+    pub(in crate::commands) playbooks: Vec<PathBuf>,
     #[command(flatten)]
     reaching: Reaching,
     /// Only tasks with these tags.
@@ -46,7 +46,7 @@ pub(crate) struct PlayArgs {
     skip_tags: Vec<String>,
     /// Only say what would change.
     #[arg(short = 'C', long)]
-    check: bool,
+    pub(in crate::commands) check: bool,
     /// Show how files change.
     #[arg(short = 'D', long)]
     diff: bool,
@@ -94,11 +94,23 @@ pub(crate) struct PlayArgs {
     data_dir: Option<PathBuf>,
 }
 
+/// Counts by host.
+pub(in crate::commands) type Counts = std::collections::BTreeMap<String, Stats>;
+
 pub(in crate::commands) async fn run(context: Context, args: PlayArgs) -> anyhow::Result<u8> {
+    heard(context, &args, &mut |text, _| line(text)).await
+}
+
+/// The same, with somebody else who hears what is said; after each playbook the counts are told, with no text.
+pub(in crate::commands) async fn heard(
+    context: Context,
+    args: &PlayArgs,
+    hear: &mut dyn FnMut(&str, Option<&Counts>),
+) -> anyhow::Result<u8> {
     let stage = Stage::new(context, &args.reaching)?;
     let mut worst = 0;
     for path in &args.playbooks {
-        let code = one(context, &stage, &args, path).await?;
+        let code = one(context, &stage, args, path, hear).await?;
         if code != 0 {
             worst = code;
             break;
@@ -115,7 +127,13 @@ struct Read {
     options: Options,
 }
 
-async fn one(context: Context, stage: &Stage, args: &PlayArgs, path: &Path) -> anyhow::Result<u8> {
+async fn one(
+    context: Context,
+    stage: &Stage,
+    args: &PlayArgs,
+    path: &Path,
+    hear: &mut dyn FnMut(&str, Option<&Counts>),
+) -> anyhow::Result<u8> {
     let read = read(context, stage, args, path)?;
     if args.syntax_check || args.list_hosts || args.list_tasks || args.list_tags {
         return Ok(listing(args, &read));
@@ -125,7 +143,7 @@ async fn one(context: Context, stage: &Stage, args: &PlayArgs, path: &Path) -> a
             wellkept_model::Text::new("fleet.play.unsupported").with("place", place).with("module", name);
         say::error(&text(context, &said));
     }
-    perform(context, stage, args, read).await
+    perform(context, stage, args, read, hear).await
 }
 
 fn read(context: Context, stage: &Stage, args: &PlayArgs, path: &Path) -> anyhow::Result<Read> {
@@ -211,7 +229,13 @@ fn listing(args: &PlayArgs, read: &Read) -> u8 {
     0
 }
 
-async fn perform(context: Context, stage: &Stage, args: &PlayArgs, read: Read) -> anyhow::Result<u8> {
+async fn perform(
+    context: Context,
+    stage: &Stage,
+    args: &PlayArgs,
+    read: Read,
+    hear: &mut dyn FnMut(&str, Option<&Counts>),
+) -> anyhow::Result<u8> {
     let Read { path, scene, loader, book, options } = read;
     let began = crate::clock::now().0;
     let data_dir = args.data_dir.clone().unwrap_or_else(default_data_dir);
@@ -231,7 +255,7 @@ async fn perform(context: Context, stage: &Stage, args: &PlayArgs, read: Read) -
     seed(&engine);
     let assigner = Assigner { engine: Rc::clone(&engine), defaults: scene.defaults };
     let run = Run::new(engine, loader, book, scene.inventory, options);
-    let mut say = |text: &str| line(text);
+    let mut say = |text: &str| hear(text, None);
     let now = || crate::clock::now().0;
     let mut player = Player { run, assigner, hands, journal, now_ms: &now, say: &mut say };
     let code = match player.play().await? {
@@ -244,6 +268,9 @@ async fn perform(context: Context, stage: &Stage, args: &PlayArgs, read: Read) -
         }
     };
     keep(&data_dir, &path, player.run.stats(), code, began);
+    let counts = player.run.stats().clone();
+    drop(player);
+    hear("", Some(&counts));
     Ok(code)
 }
 
@@ -256,13 +283,7 @@ fn seed(engine: &wellkept_playbook::template::Engine) {
 }
 
 /// A run is recorded where a data directory is; that it cannot be does not change what was done.
-fn keep(
-    data_dir: &Path,
-    path: &str,
-    stats: &std::collections::BTreeMap<String, Stats>,
-    code: u8,
-    began: i64,
-) {
+fn keep(data_dir: &Path, path: &str, stats: &Counts, code: u8, began: i64) {
     let Some(records) = Records::of(data_dir) else { return };
     let mut kept = record("play", &[path.to_owned()], "", &me(), began);
     kept.ended_ms = crate::clock::now().0;

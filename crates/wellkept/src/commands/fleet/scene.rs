@@ -24,16 +24,16 @@ use crate::commands::{Context, variable};
 const USUAL_INVENTORY: &str = "/etc/ansible/hosts";
 
 /// What all commands for many hosts begin with.
-pub(super) struct Stage {
-    pub(super) settings: Settings,
-    pub(super) terminal: Arc<Terminal>,
+pub(in crate::commands) struct Stage {
+    pub(in crate::commands) settings: Settings,
+    pub(in crate::commands) terminal: Arc<Terminal>,
     pub(super) vault: Rc<Vault>,
     pub(super) here: PathBuf,
     pub(super) home: PathBuf,
 }
 
 impl Stage {
-    pub(super) fn new(context: Context, reaching: &Reaching) -> anyhow::Result<Self> {
+    pub(in crate::commands) fn new(context: Context, reaching: &Reaching) -> anyhow::Result<Self> {
         let here = std::env::current_dir()?;
         let home = PathBuf::from(variable("HOME").unwrap_or_else(|| "/".to_owned()));
         let settings = Settings::read(&here, &home, &variable).map_err(bad)?;
@@ -61,7 +61,7 @@ impl Stage {
     }
 
     /// Reads the inventory and everything that the command line says of hosts.
-    pub(super) fn scene(
+    pub(in crate::commands) fn scene(
         &self,
         context: Context,
         reaching: &Reaching,
@@ -129,7 +129,7 @@ impl Stage {
     }
 
     /// Connections as this user.
-    pub(super) fn pool(&self) -> anyhow::Result<Pool> {
+    pub(in crate::commands) fn pool(&self) -> anyhow::Result<Pool> {
         let desk = Arc::clone(&self.terminal);
         let now = || u64::try_from(crate::clock::now().0 / 1000).unwrap_or(0);
         Ok(Pool::new(self.caller(), desk, now).map_err(bad)?)
@@ -149,7 +149,7 @@ impl Stage {
 }
 
 /// The name of whoever runs this, for logins and records.
-pub(super) fn me() -> String {
+pub(in crate::commands) fn me() -> String {
     let uid = rustix::process::geteuid().as_raw().to_string();
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let own = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());

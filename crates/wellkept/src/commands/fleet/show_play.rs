@@ -5,7 +5,7 @@ use wellkept_catalogue::harmless;
 use crate::say;
 
 /// Prints a text of one or more lines.
-pub(super) fn line(text: &str) {
+pub(in crate::commands) fn line(text: &str) {
     for one in text.split('\n') {
         // A tab is harmless and has its place in listings and diffs.
         let safe: Vec<_> = one.split('\t').map(harmless).collect();
