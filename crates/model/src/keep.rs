@@ -2,6 +2,7 @@
 //!
 //! Reading and checking the YAML is left to `wellkept-keep`, the only place that builds a [`Keep`] from a file.
 
+mod agents;
 mod commands;
 mod guarded;
 mod security;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use agents::{Agents, TrustedKey};
 pub use commands::Declared;
 pub use guarded::{Certificate, Job, JobPlace, Knobs, LOG_RATE_DEFAULT, Progress, TimeSync, plain_line};
 pub use security::{AddressRange, Logins, Privileges, Scan, Security};
@@ -58,6 +60,10 @@ pub struct Keep {
     pub time_sync: Option<TimeSync>,
     /// What may be turned at services, by service.
     pub knobs: BTreeMap<String, Knobs>,
+    /// Agents on other hosts.
+    pub agents: Agents,
+    /// Whose playbooks are believed.
+    pub trust: Vec<TrustedKey>,
 }
 
 /// Lines of logs.

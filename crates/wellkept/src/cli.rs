@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::agent::AgentArgs;
 use crate::commands::drill::Wish;
 use crate::commands::fleet::args::{CopyArgs, ExpectArgs, FactsArgs, FetchArgs, RunArgs, ScriptArgs};
 use crate::commands::fleet::inventory::InventoryArgs;
 use crate::commands::fleet::play::PlayArgs;
 use crate::commands::fleet::shell::ShellArgs;
 use crate::commands::fleet::vault::VaultCommand;
+use crate::commands::sign::SignCommand;
 use crate::commands::store::{Place, What};
 
 /// Keeps Linux machines well: watches, explains, recovers within limits that you set, verifies.
@@ -189,6 +191,11 @@ pub(crate) enum Command {
     /// Sealed files and texts, as ansible-vault handles them.
     #[command(subcommand)]
     Vault(VaultCommand),
+    /// Signed bundles: a playbook with all its files, by whom, for whom, until when.
+    #[command(subcommand)]
+    Sign(SignCommand),
+    /// Agents: this host as one (join, then run), or those of this server.
+    Agent(Box<AgentArgs>),
     #[command(hide = true)]
     Helper {
         #[arg(long)]

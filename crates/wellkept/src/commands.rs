@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod agent;
 pub(crate) mod check;
 mod diagnose;
 mod discover;
@@ -13,6 +14,7 @@ mod logs;
 mod promql;
 mod replay;
 mod rules;
+pub(crate) mod sign;
 mod status;
 pub(crate) mod store;
 mod tell;
@@ -82,6 +84,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Play(args) => block_on(fleet::play(context, *args)),
         Command::Inventory(args) => fleet::inventory(context, *args),
         Command::Vault(command) => fleet::vault(context, command),
+        Command::Sign(command) => sign::run(context, command),
+        Command::Agent(args) => block_on(agent::run(context, *args)),
         Command::Helper { job } => block_on(fleet::helper(job)),
         Command::Discover { to } => discover::run(context, to.as_deref()),
         Command::Doctor { data_dir } => doctor::run(context, &data_dir.unwrap_or_else(default_data_dir)),

@@ -34,6 +34,7 @@ use wellkept_recover::{Book, Step, StepResult};
 use wellkept_remote::LocalHands;
 use wellkept_state::{FileVersions, StateDb};
 
+use crate::agents::AgentsRunning;
 use crate::clock::now;
 use crate::logs::Sources;
 use crate::metrics::Intake;
@@ -69,6 +70,8 @@ pub(crate) struct Parts {
     pub(crate) intake: Arc<Intake>,
     /// Lines that are odd, grave and go on are findings.
     pub(crate) logs: (Arc<Logs>, Arc<Sources>),
+    /// Agents that are silent, and what the others tell, are findings.
+    pub(crate) agents: Option<Arc<AgentsRunning>>,
     pub(crate) data_dir: PathBuf,
     pub(crate) state: StateDb,
     pub(crate) versions: FileVersions,
@@ -97,6 +100,7 @@ pub(crate) struct Engine {
     collect: bool,
     intake: Arc<Intake>,
     logs: (Arc<Logs>, Arc<Sources>),
+    agents: Option<Arc<AgentsRunning>>,
     events: mpsc::Receiver<ServiceEvent>,
     detectors: Detectors,
     book: Book,
@@ -148,6 +152,7 @@ impl Engine {
             collect: parts.collect,
             intake: parts.intake,
             logs: parts.logs,
+            agents: parts.agents,
             events,
             detectors: Detectors::new(),
             book,

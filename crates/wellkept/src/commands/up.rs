@@ -17,6 +17,7 @@ use wellkept_state::{DataDir, FileVersions, StateDb};
 use wellkept_tsdb::Store;
 
 use super::{Context, variable};
+use crate::agents::{self, AgentsRunning};
 use crate::clock::now;
 use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
 use crate::exit::{ADDRESS, DATA_DIR, Failure, OK, USAGE};
@@ -58,12 +59,16 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let address = listener.local_addr()?;
     let sockets = Sockets::bind(&keep.metrics).await?;
     let lines = logs::Taken::of(&keep).await?;
+    let agents = agents::Socket::bind(&keep.agents).await?;
     let dir = DataDir::open(&options.data_dir).map_err(|e| Failure::of(DATA_DIR, &e))?;
     let state = StateDb::open(dir.path()).await.map_err(|e| Failure::of(DATA_DIR, &e))?;
     let versions = FileVersions::open(dir.path(), state.clone()).map_err(|e| Failure::of(DATA_DIR, &e))?;
     let store = open_store(dir.path(), &keep.metrics).map_err(|e| Failure::of(DATA_DIR, &e))?;
     let lines = logs::Opened::open(lines, dir.path())?;
     greet(context, address, &dir, keep_file.as_deref(), &keep);
+    if let Some(address) = agents.address() {
+        say::line(&say::text(context.language, &Text::new("agent.listens").with("address", address)));
+    }
 
     let metrics = Arc::new(OwnMetrics::default());
     let (publisher, published) = channel();
@@ -92,6 +97,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         incidents: published.incidents.clone(),
     };
     let lines = LogsRunning::start(lines, around).await?;
+    let agents = AgentsRunning::start(agents, &keep.agents, dir.path(), &doors, &lines.logs)?;
     let source = intake.source();
     let views = views(&intake, &doors, &store, &options, &keep);
     let snapshots = dir.path().join(super::store::SNAPSHOTS_DIR);
@@ -118,6 +124,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         collect: !options.no_collect,
         intake: Arc::clone(&intake),
         logs: (Arc::clone(&lines.logs), Arc::clone(&lines.sources)),
+        agents: agents.clone(),
         data_dir: dir.path().to_owned(),
         state,
         versions,
@@ -136,6 +143,9 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     engine.run(wait_for_end(commands)).await;
     stop.notify_one();
     door.await?;
+    if let Some(agents) = agents {
+        agents.shutdown().await;
+    }
     intake.shutdown().await;
     lines.shutdown().await;
     Ok(OK)
@@ -264,7 +274,7 @@ pub(super) fn host_name() -> String {
 }
 
 /// Diagnostics go to standard error; `WELLKEPT_LOG` chooses what (as `RUST_LOG` elsewhere).
-fn start_log() {
+pub(super) fn start_log() {
     let filter = variable("WELLKEPT_LOG").unwrap_or_else(|| "warn,wellkept=info".to_owned());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
