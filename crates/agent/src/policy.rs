@@ -103,7 +103,11 @@ impl Policy {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the text of a policy.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let written: Written = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
         let mut policy = Self::none();
         let plain = |word: &String| {

@@ -45,6 +45,7 @@ struct Slot {
     at_ms: i64,
     offset: u64,
     size: u32,
+    kind: Kind,
 }
 
 #[derive(Debug)]
@@ -185,8 +186,13 @@ impl Queue {
         record.write(&mut bytes);
         file.write_all(&bytes)?;
         file.sync_data()?;
-        let slot =
-            Slot { seq: record.seq, at_ms: record.at_ms, offset: segment.bytes, size: bytes.len() as u32 };
+        let slot = Slot {
+            seq: record.seq,
+            at_ms: record.at_ms,
+            offset: segment.bytes,
+            size: bytes.len() as u32,
+            kind: record.kind,
+        };
         segment.bytes += bytes.len() as u64;
         segment.newest_ms = segment.newest_ms.max(record.at_ms);
         segment.slots.push_back(slot);
@@ -269,6 +275,25 @@ impl Queue {
         Ok(out)
     }
 
+    /// The records of a kind behind this number.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn after(&self, seq: u64, kind: Kind) -> io::Result<Vec<Record>> {
+        let mut all = Vec::new();
+        for segment in &self.segments {
+            let wanted = segment.slots.iter().filter(|slot| slot.seq > seq && slot.kind == kind);
+            for slot in wanted {
+                let mut file = File::open(&segment.path)?;
+                let mut bytes = vec![0; slot.size as usize];
+                file.seek(SeekFrom::Start(slot.offset))?;
+                file.read_exact(&mut bytes)?;
+                all.extend(Record::read(&bytes).map(|(record, _)| record));
+            }
+        }
+        Ok(all)
+    }
+
     /// Everything up to this number is stored elsewhere.
     pub fn ack(&mut self, seq: u64) {
         // A disk that lost what it had promised: numbers that the other side knows are not given again.
@@ -317,6 +342,7 @@ fn read_segment(path: PathBuf) -> io::Result<(Segment, bool)> {
             at_ms: record.at_ms,
             offset: segment.bytes,
             size: size as u32,
+            kind: record.kind,
         });
         segment.bytes += size as u64;
         segment.newest_ms = segment.newest_ms.max(record.at_ms);

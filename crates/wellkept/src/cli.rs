@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::agent::AgentArgs;
 use crate::commands::drill::Wish;
+use crate::commands::enroll::EnrollArgs;
 use crate::commands::fleet::args::{CopyArgs, ExpectArgs, FactsArgs, FetchArgs, RunArgs, ScriptArgs};
 use crate::commands::fleet::inventory::InventoryArgs;
 use crate::commands::fleet::play::PlayArgs;
@@ -196,6 +197,8 @@ pub(crate) enum Command {
     Sign(SignCommand),
     /// Agents: this host as one (join, then run), or those of this server.
     Agent(Box<AgentArgs>),
+    /// Make hosts agents of this server, over SSH: binary, user, unit, token. Idempotent.
+    Enroll(Box<EnrollArgs>),
     #[command(hide = true)]
     Helper {
         #[arg(long)]

@@ -6,6 +6,7 @@ mod diagnose;
 mod discover;
 mod doctor;
 pub(crate) mod drill;
+pub(crate) mod enroll;
 pub(crate) mod fleet;
 mod generate;
 mod incidents;
@@ -86,6 +87,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Vault(command) => fleet::vault(context, command),
         Command::Sign(command) => sign::run(context, command),
         Command::Agent(args) => block_on(agent::run(context, *args)),
+        Command::Enroll(args) => block_on(enroll::run(context, *args)),
         Command::Helper { job } => block_on(fleet::helper(job)),
         Command::Discover { to } => discover::run(context, to.as_deref()),
         Command::Doctor { data_dir } => doctor::run(context, &data_dir.unwrap_or_else(default_data_dir)),

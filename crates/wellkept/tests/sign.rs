@@ -24,7 +24,8 @@ impl Stage {
         stage.file("play/roles/greet/tasks/main.yml", "- template: { src: t.j2, dest: '{{ to }}' }\n");
         stage.file("play/roles/greet/templates/t.j2", "hello {{ inventory_hostname }}\n");
         let to = stage.home.path("out-{{ inventory_hostname }}").display().to_string();
-        let site = format!("- hosts: all\n  gather_facts: false\n  vars: {{ to: '{to}' }}\n  roles: [greet]\n");
+        let site =
+            format!("- hosts: all\n  gather_facts: false\n  vars: {{ to: '{to}' }}\n  roles: [greet]\n");
         stage.file("play/site.yml", &site);
         stage
     }
@@ -174,6 +175,7 @@ fn keys_are_private_and_never_overwritten() {
     let again = stage.cli(&["sign", "keygen", "--to", "key"]);
     assert!(again.code == Some(2) && again.err.contains("never overwritten"), "{again:?}");
     assert_eq!(std::fs::read(&key).unwrap(), before);
-    let shown = stage.cli(&["sign", "bundle", "play/site.yml", "-o", "x", "--key", "wellkept.yml", "--target", "a"]);
+    let shown =
+        stage.cli(&["sign", "bundle", "play/site.yml", "-o", "x", "--key", "wellkept.yml", "--target", "a"]);
     assert!(shown.code == Some(2) && shown.err.contains("no signing key"), "{shown:?}");
 }

@@ -12,7 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use wellkept_agent::agent::Sending;
-use wellkept_agent::wire::{Kind, Line, Lines, RECORD_MAX, Record};
+use wellkept_agent::queue::Queue;
+use wellkept_agent::wire::{Kind, Line, Lines, RECORD_MAX};
 use wellkept_logintake::Limits;
 use wellkept_logintake::mapping::Mapping;
 use wellkept_model::keep::Keep;
@@ -25,12 +26,14 @@ use crate::clock::now_ns;
 
 /// Bytes of lines in one record; well below [`RECORD_MAX`].
 const RECORD: usize = RECORD_MAX / 4;
+/// The file beside the queue.
+const NOTES_FILE: &str = "notes.json";
 /// Largest file of notes, bytes.
 const NOTES_MAX: u64 = 16 << 20;
 
 /// How far sources were read.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Notes {
+pub(super) struct Notes {
     /// The record that they come from.
     seq: u64,
     notes: BTreeMap<String, String>,
@@ -57,16 +60,15 @@ impl Drop for Following {
     }
 }
 
-/// Follows what the keep file names, or what hosts usually have. `waiting`: what the queue held when it was opened.
+/// Follows what the keep file names, or what hosts usually have.
 pub(super) fn follow(
     keep: &Keep,
     name: &str,
     folder: &Path,
-    (sending, waiting): (Sending, &[u8]),
+    (sending, notes): (Sending, Notes),
 ) -> anyhow::Result<Following> {
     let plan = crate::logs::plan(keep, folder, true)?;
-    let file = folder.join("notes.json");
-    let notes = read_notes(&file, waiting)?;
+    let file = folder.join(NOTES_FILE);
     let told: Vec<Note> =
         notes.notes.iter().map(|(key, v)| Note { key: key.clone(), value: Some(v.clone()) }).collect();
     let outlet = Arc::new(QueueOutlet { sending, file, notes: Mutex::new(notes) });
@@ -99,23 +101,23 @@ pub(super) fn follow(
     Ok(Following { ended, waker, tasks })
 }
 
-/// The notes beside the queue, and those of records in it that are newer.
-fn read_notes(file: &Path, waiting: &[u8]) -> anyhow::Result<Notes> {
-    let mut notes = match std::fs::metadata(file) {
-        Ok(about) if about.len() <= NOTES_MAX => serde_json::from_slice(&std::fs::read(file)?)?,
-        Ok(_) => anyhow::bail!("{}: too large", file.display()),
-        Err(_) => Notes::default(),
-    };
-    let records = Record::read_all(waiting).unwrap_or_default();
-    for record in records.iter().filter(|r| r.kind == Kind::Lines && r.seq > notes.seq) {
-        if let Ok(lines) = serde_json::from_slice::<Lines>(&record.bytes) {
-            notes.take(&lines.notes, record.seq);
-        }
-    }
-    Ok(notes)
-}
-
 impl Notes {
+    /// The notes beside the queue, and those of records in it that are newer.
+    pub(super) fn read(folder: &Path, queue: &Queue) -> anyhow::Result<Self> {
+        let file = folder.join(NOTES_FILE);
+        let mut notes: Self = match std::fs::metadata(&file) {
+            Ok(about) if about.len() <= NOTES_MAX => serde_json::from_slice(&std::fs::read(&file)?)?,
+            Ok(_) => anyhow::bail!("{}: too large", file.display()),
+            Err(_) => Self::default(),
+        };
+        for record in queue.after(notes.seq, Kind::Lines)? {
+            if let Ok(lines) = serde_json::from_slice::<Lines>(&record.bytes) {
+                notes.take(&lines.notes, record.seq);
+            }
+        }
+        Ok(notes)
+    }
+
     fn take(&mut self, notes: &[(String, Option<String>)], seq: u64) {
         for (key, value) in notes {
             match value {

@@ -33,10 +33,12 @@ pub(super) async fn look(keep: Keep, name: String, sending: Sending, rounds: u64
     let mut ticks = tokio::time::interval(ROUND);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     for round in 0u64.. {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            // Rounds see the same; the events only have to be taken.
-            Some(_) = async { events.as_mut()?.recv().await } => continue,
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => break,
+                // Rounds see the same; the events only have to be taken.
+                Some(_) = async { events.as_mut()?.recv().await } => {}
+            }
         }
         let at = now();
         let seen = collector.round(at);

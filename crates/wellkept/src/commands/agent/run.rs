@@ -117,8 +117,8 @@ async fn work(context: Context, args: &RunArgs, folder: &Path, identity: Identit
     };
     let policy = Policy::read(&args.policy).map_err(bad)?;
     let bounds = Bounds { bytes: args.queue_mib.max(1) << 20, age: args.queue_age };
-    let mut queue = Queue::open(&folder.join("queue"), bounds).map_err(|e| Failure::of(DATA_DIR, &e))?;
-    let waiting = queue.read(usize::MAX)?;
+    let queue = Queue::open(&folder.join("queue"), bounds).map_err(|e| Failure::of(DATA_DIR, &e))?;
+    let notes = lines::Notes::read(folder, &queue)?;
     let plays = folder.join("plays");
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&plays)?;
     // So that plays find a place for their journals.
@@ -134,8 +134,7 @@ async fn work(context: Context, args: &RunArgs, folder: &Path, identity: Identit
     }
     let name = identity.name.clone();
     let agent = Agent::new(identity, queue, executor, now_ms, (args.every, env!("CARGO_PKG_VERSION")));
-    let following = lines::follow(&keep, &name, folder, (agent.sending(), &waiting))?;
-    drop(waiting);
+    let following = lines::follow(&keep, &name, folder, (agent.sending(), notes))?;
     let rounds = args.every.as_secs().max(1);
     let looking = tokio::spawn(look::look(keep, name, agent.sending(), rounds));
     let (end, ended) = watch::channel(false);

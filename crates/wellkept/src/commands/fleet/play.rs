@@ -91,6 +91,13 @@ pub(crate) struct PlayArgs {
     gate: crate::commands::sign::Gate,
 }
 
+impl PlayArgs {
+    /// The same, with hosts reached as said here.
+    pub(super) fn reached(self, reaching: Reaching) -> Self {
+        Self { reaching, ..self }
+    }
+}
+
 pub(in crate::commands) async fn run(context: Context, mut args: PlayArgs) -> anyhow::Result<u8> {
     let mut stage = Stage::new(context, &args.reaching)?;
     stage.starts_programs = args.gate.only_modules.is_none();

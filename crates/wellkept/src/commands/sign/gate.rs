@@ -19,6 +19,8 @@ use super::{BUNDLE_MAX, bad, not_good, now_s, read, told, trusted_keys};
 use crate::commands::Context;
 use crate::say;
 
+/// Bundles whose files are kept; the oldest go first.
+const KEPT_MAX: usize = 50;
 /// Largest file with generations, bytes.
 const SEEN_MAX: u64 = 4 << 20;
 
@@ -158,7 +160,23 @@ fn put(bundle: &Bundle<'_>, data_dir: Option<&Path>) -> anyhow::Result<(Placed, 
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
-    Ok((place(bundle, &folder)?, None))
+    let placed = place(bundle, &folder)?;
+    if let Some(all) = folder.parent() {
+        tidy(all)?;
+    }
+    Ok((placed, None))
+}
+
+/// Removes the files of bundles that were placed longest ago.
+fn tidy(all: &Path) -> std::io::Result<()> {
+    let mut kept = Vec::new();
+    for entry in std::fs::read_dir(all)? {
+        let entry = entry?;
+        kept.push((entry.metadata()?.modified()?, entry.path()));
+    }
+    kept.sort();
+    let surplus = kept.len().saturating_sub(KEPT_MAX);
+    kept.iter().take(surplus).try_for_each(|(_, path)| std::fs::remove_dir_all(path))
 }
 
 /// Whether exactly these files are there.
