@@ -11,13 +11,15 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wellkept_agent::server::Server;
+use wellkept_catalogue::Language;
 use wellkept_doors::Doors;
 use wellkept_logs::Logs;
 use wellkept_model::keep::Agents;
-use wellkept_model::{Finding, TimestampMs};
+use wellkept_model::{Finding, Text, TimestampMs};
 
 use crate::clock::now;
 use crate::exit::{ADDRESS, DATA_DIR, Failure};
+use crate::say;
 use house::AgentHouse;
 
 /// How long an agent may say nothing when the keep file does not say it.
@@ -39,9 +41,11 @@ impl Socket {
         Ok(Self(Some(TcpListener::bind(address).await.map_err(told)?)))
     }
 
-    /// Where it listens.
-    pub(crate) fn address(&self) -> Option<std::net::SocketAddr> {
-        self.0.as_ref().and_then(|listener| listener.local_addr().ok())
+    /// Tells where it listens, if it does.
+    pub(crate) fn greet(&self, language: Language) {
+        if let Some(address) = self.0.as_ref().and_then(|listener| listener.local_addr().ok()) {
+            say::line(&say::text(language, &Text::new("agent.listens").with("address", address)));
+        }
     }
 }
 
@@ -78,15 +82,16 @@ impl AgentsRunning {
     pub(crate) fn findings(&self, at: TimestampMs) -> Vec<Finding> {
         findings::findings(&self.server, self.silent_after, at)
     }
+}
 
-    /// Ends it.
-    pub(crate) async fn shutdown(&self) {
-        // Nobody listening is as good.
-        let _ = self.end.send(true);
-        let task = self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(task) = task {
-            // What an agent sent and was not told of, it sends again.
-            let _ = tokio::time::timeout(END_MAX, task).await;
-        }
+/// Ends it, where it runs.
+pub(crate) async fn shutdown(agents: Option<Arc<AgentsRunning>>) {
+    let Some(agents) = agents else { return };
+    // Nobody listening is as good.
+    let _ = agents.end.send(true);
+    let task = agents.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    if let Some(task) = task {
+        // What an agent sent and was not told of, it sends again.
+        let _ = tokio::time::timeout(END_MAX, task).await;
     }
 }

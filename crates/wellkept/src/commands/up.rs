@@ -66,9 +66,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let store = open_store(dir.path(), &keep.metrics).map_err(|e| Failure::of(DATA_DIR, &e))?;
     let lines = logs::Opened::open(lines, dir.path())?;
     greet(context, address, &dir, keep_file.as_deref(), &keep);
-    if let Some(address) = agents.address() {
-        say::line(&say::text(context.language, &Text::new("agent.listens").with("address", address)));
-    }
+    agents.greet(context.language);
 
     let metrics = Arc::new(OwnMetrics::default());
     let (publisher, published) = channel();
@@ -101,12 +99,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let source = intake.source();
     let views = views(&intake, &doors, &store, &options, &keep);
     let snapshots = dir.path().join(super::store::SNAPSHOTS_DIR);
-    let own_metrics = {
-        let (store, doors, intake, metrics) =
-            (Arc::clone(&store), Arc::clone(&doors), Arc::clone(&intake), Arc::clone(&metrics));
-        let (logs, sources) = (Arc::clone(&lines.logs), Arc::clone(&lines.sources));
-        Arc::new(move || metrics.page() + &page(&store, &doors, &intake) + &logs::page(&logs, &sources))
-    };
+    let own_metrics = own_metrics(&metrics, &store, &doors, &intake, &lines);
     let doors = HttpDoors { doors, store: Arc::clone(&store), snapshots };
     let wired = Wired {
         views: Arc::new(views),
@@ -143,9 +136,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     engine.run(wait_for_end(commands)).await;
     stop.notify_one();
     door.await?;
-    if let Some(agents) = agents {
-        agents.shutdown().await;
-    }
+    agents::shutdown(agents).await;
     intake.shutdown().await;
     lines.shutdown().await;
     Ok(OK)
@@ -204,6 +195,20 @@ fn views(intake: &Intake, doors: &Arc<Doors>, store: &Arc<Store>, options: &Opti
         ],
         kept: keep.metrics.retention.clone(),
     }
+}
+
+/// Writes what we say about ourselves.
+fn own_metrics(
+    metrics: &Arc<OwnMetrics>,
+    store: &Arc<Store>,
+    doors: &Arc<Doors>,
+    intake: &Arc<Intake>,
+    lines: &LogsRunning,
+) -> Arc<dyn Fn() -> String + Send + Sync> {
+    let (store, doors, intake, metrics) =
+        (Arc::clone(store), Arc::clone(doors), Arc::clone(intake), Arc::clone(metrics));
+    let (logs, sources) = (Arc::clone(&lines.logs), Arc::clone(&lines.sources));
+    Arc::new(move || metrics.page() + &page(&store, &doors, &intake) + &logs::page(&logs, &sources))
 }
 
 /// What the API reaches besides the engine.
