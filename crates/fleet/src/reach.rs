@@ -36,6 +36,8 @@ pub struct Defaults {
     pub become_password: Option<Zeroizing<String>>,
     /// The command line's own say wins over variables of hosts (`-u`, `--private-key` do not; `-e` does).
     pub home: PathBuf,
+    /// Modules that tasks may use; all when it is not said. What only decides and shows is always allowed.
+    pub only_modules: Option<std::sync::Arc<[String]>>,
 }
 
 /// The way to one host.

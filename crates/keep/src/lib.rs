@@ -5,6 +5,7 @@
 //! only turns what was found into a first keep file. The format is described in `docs/keep-file.md`.
 #![forbid(unsafe_code)]
 
+mod agents;
 mod apply;
 mod automation;
 mod check;
@@ -34,10 +35,11 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 32] = [
+const KEYS: [&str; 34] = [
     "services",
     "filesystems",
     "automation",
+    "agents",
     "changes",
     "unusual",
     "source",
@@ -60,6 +62,7 @@ const KEYS: [&str; 32] = [
     "signals",
     "strangers",
     "time_sync",
+    "trust",
     "knobs",
     "jobs",
     "progress",
@@ -114,6 +117,8 @@ fn read_keep(text: &str, problems: &mut Problems) -> Keep {
     if let Some(node) = fields.get("automation") {
         keep.automation = automation::automation(node, problems);
     }
+    keep.agents = fields.get("agents").map(|n| agents::agents(n, problems)).unwrap_or_default();
+    keep.trust = fields.get("trust").map(|n| agents::trust(n, problems)).unwrap_or_default();
     keep.change_logs = fields.get("changes").map(|n| automation::changes(n, problems)).unwrap_or_default();
     keep.evidence = fields.get("evidence").and_then(|n| hostwide::evidence(n, problems));
     keep.listeners = fields.get("listeners").and_then(|n| hostwide::listeners(n, problems));

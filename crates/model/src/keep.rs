@@ -2,6 +2,7 @@
 //!
 //! Reading and checking the YAML is left to `wellkept-keep`, the only place that builds a [`Keep`] from a file.
 
+mod agents;
 mod commands;
 mod deploy;
 mod guarded;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use agents::{Agents, TrustedKey};
 pub use commands::Declared;
 pub use deploy::{
     App, AppCheck, Artefact, ArtefactFrom, BatchSize, Checksum, DesiredState, ErrorShare, HOST_PLACE,
@@ -69,6 +71,10 @@ pub struct Keep {
     pub deploy: BTreeMap<String, App>,
     /// Playbooks that say how hosts should be.
     pub apply: BTreeMap<String, DesiredState>,
+    /// Agents on other hosts.
+    pub agents: Agents,
+    /// Whose playbooks are believed.
+    pub trust: Vec<TrustedKey>,
 }
 
 impl Keep {
@@ -78,7 +84,6 @@ impl Keep {
         let time = self.time_sync.iter().filter_map(|t| t.service.clone());
         let jobs = self.watched.jobs.values().filter_map(|j| j.service.clone());
         self.daemons.iter().cloned().chain(time).chain(jobs).collect()
-    
     }
 }
 

@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::agent::AgentArgs;
 use crate::commands::apply::ApplyArgs;
 use crate::commands::deploy::{DeployArgs, RollbackArgs};
 use crate::commands::drill::Wish;
+use crate::commands::enroll::EnrollArgs;
 use crate::commands::fleet::args::{CopyArgs, ExpectArgs, FactsArgs, FetchArgs, RunArgs, ScriptArgs};
 use crate::commands::fleet::inventory::InventoryArgs;
 use crate::commands::fleet::play::PlayArgs;
 use crate::commands::fleet::shell::ShellArgs;
 use crate::commands::fleet::vault::VaultCommand;
+use crate::commands::sign::SignCommand;
 use crate::commands::store::{Place, What};
 
 /// Keeps Linux machines well: watches, explains, recovers within limits that you set, verifies.
@@ -191,6 +194,13 @@ pub(crate) enum Command {
     /// Sealed files and texts, as ansible-vault handles them.
     #[command(subcommand)]
     Vault(VaultCommand),
+    /// Signed bundles: a playbook with all its files, by whom, for whom, until when.
+    #[command(subcommand)]
+    Sign(SignCommand),
+    /// Agents: this host as one (join, then run), or those of this server.
+    Agent(Box<AgentArgs>),
+    /// Make hosts agents of this server, over SSH: binary, user, unit, token. Idempotent.
+    Enroll(Box<EnrollArgs>),
     /// Bring hosts into the state that a playbook describes; with --check only tell how they differ (exit code 1).
     Apply(Box<ApplyArgs>),
     /// Bring a version of an app to its hosts: one first, then batches; back by itself when it is not well.

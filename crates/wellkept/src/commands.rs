@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod agent;
 pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod deploy;
@@ -7,6 +8,7 @@ mod diagnose;
 mod discover;
 mod doctor;
 pub(crate) mod drill;
+pub(crate) mod enroll;
 pub(crate) mod fleet;
 mod generate;
 mod incidents;
@@ -15,6 +17,7 @@ mod logs;
 mod promql;
 mod replay;
 mod rules;
+pub(crate) mod sign;
 mod status;
 pub(crate) mod store;
 mod tell;
@@ -84,6 +87,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Play(args) => block_on(fleet::play(context, *args)),
         Command::Inventory(args) => fleet::inventory(context, *args),
         Command::Vault(command) => fleet::vault(context, command),
+        Command::Sign(command) => sign::run(context, command),
+        Command::Agent(args) => block_on(agent::run(context, *args)),
+        Command::Enroll(args) => block_on(enroll::run(context, *args)),
         Command::Apply(args) => block_on(apply::run(context, *args)),
         Command::Deploy(args) => block_on(deploy::deploy(context, *args)),
         Command::Rollback(args) => block_on(deploy::rollback(context, *args)),

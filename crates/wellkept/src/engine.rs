@@ -35,6 +35,7 @@ use wellkept_recover::{Book, Step, StepResult};
 use wellkept_remote::LocalHands;
 use wellkept_state::{FileVersions, StateDb};
 
+use crate::agents::AgentsRunning;
 use crate::clock::now;
 use crate::logs::Sources;
 use crate::metrics::Intake;
@@ -73,6 +74,8 @@ pub(crate) struct Parts {
     pub(crate) logs: (Arc<Logs>, Arc<Sources>),
     /// Hosts that are not as a playbook says are findings.
     pub(crate) states: States,
+    /// Agents that are silent, and what the others tell, are findings.
+    pub(crate) agents: Option<Arc<AgentsRunning>>,
     pub(crate) data_dir: PathBuf,
     pub(crate) state: StateDb,
     pub(crate) versions: FileVersions,
@@ -102,6 +105,7 @@ pub(crate) struct Engine {
     intake: Arc<Intake>,
     logs: (Arc<Logs>, Arc<Sources>),
     states: States,
+    agents: Option<Arc<AgentsRunning>>,
     events: mpsc::Receiver<ServiceEvent>,
     detectors: Detectors,
     book: Book,
@@ -156,6 +160,7 @@ impl Engine {
             intake: parts.intake,
             logs: parts.logs,
             states: parts.states,
+            agents: parts.agents,
             events,
             detectors: Detectors::new(),
             book,

@@ -3,6 +3,7 @@
 //! The binary is thin: it reads the command line and configuration, the clock, and wires the crates together.
 #![forbid(unsafe_code)]
 
+mod agents;
 mod cli;
 mod client;
 mod clock;

@@ -190,6 +190,14 @@ impl Assigner {
 
     fn deed(&self, work: &Work, args: &mut JsonMap) -> Result<Deed, JsonMap> {
         let within = work.timeout.map(Duration::from_secs);
+        let harmless =
+            matches!(work.module.as_str(), "gather_facts" | "setup" | "async_status" | "wait_for_connection");
+        if let Some(only) = &self.defaults.only_modules
+            && !harmless
+            && !only.contains(&work.module)
+        {
+            return Err(failed(format!("{} is not among the modules that this host allows", work.written)));
+        }
         match work.module.as_str() {
             "raw" => {
                 if work.check {

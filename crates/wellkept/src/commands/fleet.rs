@@ -3,6 +3,7 @@
 mod adhoc;
 pub(crate) mod args;
 mod helper;
+pub(super) mod ours;
 pub(crate) mod inventory;
 pub(crate) mod play;
 pub(super) mod scene;

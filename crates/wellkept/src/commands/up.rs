@@ -17,6 +17,7 @@ use wellkept_state::{DataDir, FileVersions, StateDb};
 use wellkept_tsdb::Store;
 
 use super::{Context, variable};
+use crate::agents::{self, AgentsRunning};
 use crate::clock::now;
 use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
 use crate::exit::{ADDRESS, DATA_DIR, Failure, OK, USAGE};
@@ -59,12 +60,14 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let address = listener.local_addr()?;
     let sockets = Sockets::bind(&keep.metrics).await?;
     let lines = logs::Taken::of(&keep).await?;
+    let agents = agents::Socket::bind(&keep.agents).await?;
     let dir = DataDir::open(&options.data_dir).map_err(|e| Failure::of(DATA_DIR, &e))?;
     let state = StateDb::open(dir.path()).await.map_err(|e| Failure::of(DATA_DIR, &e))?;
     let versions = FileVersions::open(dir.path(), state.clone()).map_err(|e| Failure::of(DATA_DIR, &e))?;
     let store = open_store(dir.path(), &keep.metrics).map_err(|e| Failure::of(DATA_DIR, &e))?;
     let lines = logs::Opened::open(lines, dir.path())?;
     greet(context, address, &dir, keep_file.as_deref(), &keep);
+    agents.greet(context.language);
 
     let metrics = Arc::new(OwnMetrics::default());
     let (publisher, published) = channel();
@@ -93,19 +96,12 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         incidents: published.incidents.clone(),
     };
     let lines = LogsRunning::start(lines, around).await?;
+    let agents = AgentsRunning::start(agents, &keep.agents, dir.path(), &doors, &lines.logs)?;
     let source = intake.source();
     let views = views(&intake, &doors, &store, &options, &keep);
-    let own_metrics = {
-        let (store, doors, intake, metrics) =
-            (Arc::clone(&store), Arc::clone(&doors), Arc::clone(&intake), Arc::clone(&metrics));
-        let (logs, sources) = (Arc::clone(&lines.logs), Arc::clone(&lines.sources));
-        Arc::new(move || metrics.page() + &page(&store, &doors, &intake) + &logs::page(&logs, &sources))
-    };
-    let doors = HttpDoors {
-        doors,
-        store: Arc::clone(&store),
-        snapshots: dir.path().join(super::store::SNAPSHOTS_DIR),
-    };
+    let snapshots = dir.path().join(super::store::SNAPSHOTS_DIR);
+    let own_metrics = own_metrics(&metrics, &store, &doors, &intake, &lines);
+    let doors = HttpDoors { doors, store: Arc::clone(&store), snapshots };
     let wired = Wired {
         views: Arc::new(views),
         doors: Arc::new(doors),
@@ -123,6 +119,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         collect: !options.no_collect,
         intake: Arc::clone(&intake),
         logs: (Arc::clone(&lines.logs), Arc::clone(&lines.sources)),
+        agents: agents.clone(),
         data_dir: dir.path().to_owned(),
         state,
         versions,
@@ -141,6 +138,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     engine.run(wait_for_end(commands)).await;
     stop.notify_one();
     door.await?;
+    agents::shutdown(agents).await;
     intake.shutdown().await;
     lines.shutdown().await;
     Ok(OK)
@@ -199,6 +197,20 @@ fn views(intake: &Intake, doors: &Arc<Doors>, store: &Arc<Store>, options: &Opti
         ],
         kept: keep.metrics.retention.clone(),
     }
+}
+
+/// Writes what we say about ourselves.
+fn own_metrics(
+    metrics: &Arc<OwnMetrics>,
+    store: &Arc<Store>,
+    doors: &Arc<Doors>,
+    intake: &Arc<Intake>,
+    lines: &LogsRunning,
+) -> Arc<dyn Fn() -> String + Send + Sync> {
+    let (store, doors, intake, metrics) =
+        (Arc::clone(store), Arc::clone(doors), Arc::clone(intake), Arc::clone(metrics));
+    let (logs, sources) = (Arc::clone(&lines.logs), Arc::clone(&lines.sources));
+    Arc::new(move || metrics.page() + &page(&store, &doors, &intake) + &logs::page(&logs, &sources))
 }
 
 /// What the API reaches besides the engine.
@@ -269,7 +281,7 @@ pub(super) fn host_name() -> String {
 }
 
 /// Diagnostics go to standard error; `WELLKEPT_LOG` chooses what (as `RUST_LOG` elsewhere).
-fn start_log() {
+pub(super) fn start_log() {
     let filter = variable("WELLKEPT_LOG").unwrap_or_else(|| "warn,wellkept=info".to_owned());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }

@@ -38,6 +38,7 @@ impl Engine {
         let is_service = |name: &str| self.keep.services.contains_key(name);
         findings.extend(crate::logs::findings(&self.logs.0, &self.host, &is_service, at));
         findings.extend(self.states.findings(at));
+        findings.extend(self.agents.iter().flat_map(|agents| agents.findings(at)));
         OwnMetrics::set(&self.metrics.findings, findings.len());
         if worth_a_closer_look(at, &self.seen, &findings) {
             self.collector.look_closely();

@@ -17,6 +17,7 @@ use super::args::Reaching;
 use super::scene::{Stage, me};
 use super::show_play::line;
 use super::{bad, text};
+use crate::commands::sign::Admitted;
 use crate::commands::{Context, default_data_dir};
 use crate::exit::Failure;
 use crate::say;
@@ -92,10 +93,19 @@ pub(crate) struct PlayArgs {
     /// Where steps and results are recorded, when it is there. Default: as for `up`.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    gate: crate::commands::sign::Gate,
 }
 
 /// Counts by host.
 pub(in crate::commands) type Counts = std::collections::BTreeMap<String, Stats>;
+
+impl PlayArgs {
+    /// The same, with hosts reached as said here.
+    pub(super) fn reached(self, reaching: Reaching) -> Self {
+        Self { reaching, ..self }
+    }
+}
 
 pub(in crate::commands) async fn run(context: Context, args: PlayArgs) -> anyhow::Result<u8> {
     heard(context, &args, &mut |text, _| line(text)).await
@@ -107,10 +117,19 @@ pub(in crate::commands) async fn heard(
     args: &PlayArgs,
     hear: &mut dyn FnMut(&str, Option<&Counts>),
 ) -> anyhow::Result<u8> {
-    let stage = Stage::new(context, &args.reaching)?;
+    let mut args = args.clone();
+    let mut stage = Stage::new(context, &args.reaching)?;
+    stage.starts_programs = args.gate.only_modules.is_none();
+    let data_dir = args.data_dir.clone().unwrap_or_else(default_data_dir);
+    let inventory = args.reaching.inventory.clone();
     let mut worst = 0;
-    for path in &args.playbooks {
-        let code = one(context, &stage, args, path, hear).await?;
+    for path in args.playbooks.clone() {
+        let admitted = args.gate.admit(context, &data_dir, &path)?;
+        args.reaching.inventory.clone_from(&inventory);
+        if inventory.is_empty() {
+            args.reaching.inventory.extend(admitted.inventory.iter().map(|path| path.display().to_string()));
+        }
+        let code = one(context, &stage, &args, &admitted, hear).await?;
         if code != 0 {
             worst = code;
             break;
@@ -131,10 +150,14 @@ async fn one(
     context: Context,
     stage: &Stage,
     args: &PlayArgs,
-    path: &Path,
+    admitted: &Admitted,
     hear: &mut dyn FnMut(&str, Option<&Counts>),
 ) -> anyhow::Result<u8> {
-    let read = read(context, stage, args, path)?;
+    let mut read = read(context, stage, args, &admitted.playbook)?;
+    if let Some(targets) = &admitted.targets {
+        read.options.limit = within(context, &read.scene, targets, &read.options.limit)?;
+    }
+    read.scene.defaults.only_modules = args.gate.only_modules.clone().map(Arc::from);
     if args.syntax_check || args.list_hosts || args.list_tasks || args.list_tags {
         return Ok(listing(args, &read));
     }
@@ -144,6 +167,28 @@ async fn one(
         say::error(&text(context, &said));
     }
     perform(context, stage, args, read, hear).await
+}
+
+/// The hosts that are both meant by a bundle and asked for; by name, so that no pattern can widen them.
+fn within(
+    context: Context,
+    scene: &Scene,
+    targets: &[String],
+    limit: &[String],
+) -> anyhow::Result<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    for target in targets {
+        for host in scene.names(target, limit).map_err(bad)?.hosts {
+            if !names.contains(&host) {
+                names.push(host);
+            }
+        }
+    }
+    if names.is_empty() {
+        let told = wellkept_model::Text::new("sign.no_target").with("targets", targets.join(", "));
+        return Err(bad(text(context, &told)).into());
+    }
+    Ok(names)
 }
 
 fn read(context: Context, stage: &Stage, args: &PlayArgs, path: &Path) -> anyhow::Result<Read> {

@@ -30,6 +30,8 @@ pub(in crate::commands) struct Stage {
     pub(super) vault: Rc<Vault>,
     pub(super) here: PathBuf,
     pub(super) home: PathBuf,
+    /// Templates may start programs here, by the lookup `pipe`.
+    pub(super) starts_programs: bool,
 }
 
 impl Stage {
@@ -45,7 +47,7 @@ impl Stage {
         }
         let terminal = Arc::new(Terminal::new(context.language));
         let vault = Rc::new(Vault::new(passwords(context, &settings, &terminal, reaching)?));
-        Ok(Self { settings, terminal, vault, here, home })
+        Ok(Self { settings, terminal, vault, here, home, starts_programs: true })
     }
 
     pub(super) fn files(&self) -> Disk {
@@ -54,10 +56,13 @@ impl Stage {
 
     pub(super) fn machine(&self) -> Machine {
         let settings = self.settings.clone();
-        let lookup = move |name: &str, terms: &[Value], options: &[(String, Value)]| {
-            wellkept_fleet::lookups::answer_with(&settings, name, terms, options)
+        let lookup: Box<wellkept_fleet::disk::LookUp> = match self.starts_programs {
+            true => Box::new(move |name: &str, terms: &[Value], options: &[(String, Value)]| {
+                wellkept_fleet::lookups::answer_with(&settings, name, terms, options)
+            }),
+            false => Box::new(|_, _, _| None),
         };
-        Machine::new(Rc::clone(&self.vault), variable, Box::new(lookup))
+        Machine::new(Rc::clone(&self.vault), variable, lookup)
     }
 
     /// Reads the inventory and everything that the command line says of hosts.
@@ -124,6 +129,7 @@ impl Stage {
             become_user: reaching.become_user.clone().or_else(|| said("become_user")),
             become_method: reaching.become_method.clone().or_else(|| said("become_method")),
             become_password,
+            only_modules: None,
             home: self.home.clone(),
         })
     }
