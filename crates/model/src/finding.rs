@@ -189,7 +189,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 74] = [
+    pub const ALL: [Self; 75] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,

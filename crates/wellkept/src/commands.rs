@@ -27,6 +27,7 @@ mod up;
 mod why;
 
 use std::path::PathBuf;
+use std::pin::Pin;
 
 use wellkept_catalogue::Language;
 
@@ -109,7 +110,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
 }
 
 /// Two worker threads: the work is waiting, and idle cost counts.
-fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+fn block_on<'a, T>(future: impl Future<Output = anyhow::Result<T>> + 'a) -> anyhow::Result<T> {
+    // In a box, the runtime's loop is built once for all commands instead of around each.
+    let future: Pin<Box<dyn Future<Output = anyhow::Result<T>> + 'a>> = Box::pin(future);
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(future)
 }
 

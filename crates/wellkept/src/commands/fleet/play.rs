@@ -31,7 +31,7 @@ const INTERRUPTED: u8 = 99;
 /// Hosts at once when nobody says.
 const FORKS: usize = 5;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of ansible-playbook")]
 pub(crate) struct PlayArgs {
     /// Playbooks.
