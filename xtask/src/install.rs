@@ -48,6 +48,12 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         program: "ssh",
         reason: "`ssh -G`, `ssh-keygen` and `ssh-agent` are compared with",
     },
+    Package {
+        name: "systemd-container",
+        program: "systemd-nspawn",
+        reason: "enrolment is tested in a Debian that was booted for it",
+    },
+    Package { name: "debootstrap", program: "debootstrap", reason: "makes that Debian" },
     Package { name: "sudo", program: "sudo", reason: "becoming another user is tested with the real one" },
     Package {
         name: "postgresql",

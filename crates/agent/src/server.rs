@@ -120,6 +120,12 @@ impl Server {
         all
     }
 
+    /// From now on it is missed when it says nothing.
+    fn joined(&self, name: &str, now_ms: i64) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.entry(name.to_owned()).or_default().heard_ms = now_ms;
+    }
+
     /// The findings that agents told last.
     #[must_use]
     pub fn told(&self) -> Vec<(String, Vec<Told>)> {

@@ -61,7 +61,7 @@ impl House for Memory {
 }
 
 /// A server in a folder of its own.
-struct Stage1 {
+struct Site {
     temp: tempfile::TempDir,
     house: Arc<Memory>,
     server: Arc<Server>,
@@ -69,7 +69,7 @@ struct Stage1 {
     end: watch::Sender<bool>,
 }
 
-impl Stage1 {
+impl Site {
     async fn new() -> Self {
         let (temp, house) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
         Self::at(temp, house, "127.0.0.1:0".parse().unwrap()).await
@@ -138,7 +138,7 @@ fn lines(texts: &[&str]) -> Vec<u8> {
 
 #[tokio::test]
 async fn an_agent_joins_by_its_token_and_what_it_sends_is_stored_once() {
-    let stage = Stage1::new().await;
+    let stage = Site::new().await;
     let identity = stage.join("web-1").await;
     assert_eq!(identity.name, "web-1");
     let again = Identity::read(&stage.temp.path().join("web-1")).unwrap().unwrap();
@@ -155,7 +155,7 @@ async fn an_agent_joins_by_its_token_and_what_it_sends_is_stored_once() {
 
 #[tokio::test]
 async fn what_cannot_be_stored_waits_and_is_not_doubled_over_restarts_of_the_server() {
-    let stage = Stage1::new().await;
+    let stage = Site::new().await;
     let identity = stage.join("web-1").await;
     let (sending, _end, _) = stage.start(identity, "{}");
     sending.push(Kind::Lines, lines(&["first"])).unwrap();
@@ -165,13 +165,13 @@ async fn what_cannot_be_stored_waits_and_is_not_doubled_over_restarts_of_the_ser
     sending.push(Kind::Samples, b"later".to_vec()).unwrap();
     until("the second line", || stage.house.lines.lock().unwrap().len() == 2).await;
     // Away, and back without what it knew of the queue: the lines themselves say how far they are stored.
-    let Stage1 { temp, house, address, end, server, .. } = stage;
+    let Site { temp, house, address, end, server, .. } = stage;
     end.send(true).unwrap();
     drop(server);
     until("the address is free", || std::net::TcpListener::bind(address).is_ok()).await;
     std::fs::remove_dir_all(folder_of(temp.path()).join("heard")).unwrap();
     house.full.store(false, Ordering::SeqCst);
-    let stage = Stage1::at(temp, house, address).await;
+    let stage = Site::at(temp, house, address).await;
     until("all is stored", || sending.stats().waiting == 0).await;
     assert_eq!(stage.house.lines.lock().unwrap().len(), 2);
     assert_eq!(stage.house.samples.lock().unwrap().len(), 1);
@@ -179,7 +179,7 @@ async fn what_cannot_be_stored_waits_and_is_not_doubled_over_restarts_of_the_ser
 
 #[tokio::test]
 async fn a_server_with_another_authority_than_the_tokens_gets_nothing() {
-    let (right, wrong) = (Stage1::new().await, Stage1::new().await);
+    let (right, wrong) = (Site::new().await, Site::new().await);
     let token = right.token("web-1");
     let folder = right.temp.path().join("a");
     let error = join(&wrong.url(), &token, &folder).await.unwrap_err();
@@ -191,7 +191,7 @@ async fn a_server_with_another_authority_than_the_tokens_gets_nothing() {
 
 #[tokio::test]
 async fn a_certificate_of_another_server_or_none_opens_nothing() {
-    let (one, other) = (Stage1::new().await, Stage1::new().await);
+    let (one, other) = (Site::new().await, Site::new().await);
     let foreign = other.join("web-1").await;
     // It takes this server's authority for its own, and shows a certificate of the other one.
     let mine = one.join("web-2").await;
@@ -213,7 +213,7 @@ async fn a_certificate_of_another_server_or_none_opens_nothing() {
 
 #[tokio::test]
 async fn a_revoked_agent_is_refused_at_its_next_call() {
-    let stage = Stage1::new().await;
+    let stage = Site::new().await;
     let identity = stage.join("web-1").await;
     let (sending, _end, _) = stage.start(identity, "{}");
     sending.push(Kind::Samples, b"one".to_vec()).unwrap();
@@ -248,7 +248,7 @@ fn stage_of(data_dir: &Path, id: &str) -> (Stage, String) {
 
 #[tokio::test]
 async fn an_order_is_done_once_and_its_end_is_told_and_a_bad_one_is_refused_by_the_host() {
-    let stage = Stage1::new().await;
+    let stage = Site::new().await;
     let identity = stage.join("web-1").await;
     let key = SigningKey::from_seed(Zeroizing::new([1; 32])).unwrap();
     let stranger = SigningKey::from_seed(Zeroizing::new([2; 32])).unwrap();
@@ -271,4 +271,57 @@ async fn an_order_is_done_once_and_its_end_is_told_and_a_bad_one_is_refused_by_t
     assert_eq!(stage_of(stage.temp.path(), &replayed).0, Stage::Refused);
     assert!(stage_of(stage.temp.path(), &foreign).1.contains("not among the trusted keys"));
     assert_eq!(std::fs::read_to_string(&marker).unwrap(), "x\n");
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_in_time_and_the_new_one_is_used() {
+    let stage = Site::new().await;
+    drop(stage.join("web-1").await);
+    let kept = stage.temp.path().join("web-1/identity.json");
+    let read = || -> serde_json::Value { serde_json::from_slice(&std::fs::read(&kept).unwrap()).unwrap() };
+    let mut due = read();
+    let before = due["certificate"].clone();
+    assert!(due["renew_ms"].as_i64().unwrap() > now_ms() + 86_400_000, "it is not due for days");
+    due["renew_ms"] = 0.into();
+    std::fs::write(&kept, due.to_string()).unwrap();
+    let identity = Identity::read(&stage.temp.path().join("web-1")).unwrap().unwrap();
+    let (sending, _end, _) = stage.start(identity, "{}");
+    sending.push(Kind::Samples, b"one".to_vec()).unwrap();
+    until("it is stored", || sending.stats().waiting == 0).await;
+    let after = read();
+    assert!(after["certificate"] != before && after["renew_ms"].as_i64().unwrap() > now_ms(), "{after}");
+    // After a restart, too.
+    let again = Identity::read(&stage.temp.path().join("web-1")).unwrap().unwrap();
+    assert!(again.expires_ms > now_ms() + 6 * 86_400_000);
+}
+
+#[tokio::test]
+async fn an_agent_that_joined_and_never_spoke_is_known_to_be_missing() {
+    let stage = Site::new().await;
+    drop(stage.join("web-1").await);
+    let heard = stage.server.heard();
+    assert_eq!((heard[0].name.as_str(), heard[0].version.as_str()), ("web-1", ""));
+    assert!(heard[0].heard_ms > 0);
+}
+
+#[tokio::test]
+async fn strangers_and_their_bodies_are_bounded() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let stage = Site::new().await;
+    // Not TLS at all: closed, and others are served.
+    let mut plain = tokio::net::TcpStream::connect(stage.address).await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    // A reset is as good an end as any.
+    let _ = plain.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP"), "nothing is said without TLS");
+    let identity = stage.join("web-1").await;
+    let (sending, _end, _) = stage.start(identity, "{}");
+    assert_eq!(sending.push(Kind::Samples, vec![0; 5 << 20]).unwrap(), None, "too large for a record");
+    sending.push(Kind::Lines, b"no json".to_vec()).unwrap();
+    sending.push(Kind::Samples, b"fine".to_vec()).unwrap();
+    until("all is done with", || sending.stats().waiting == 0).await;
+    let heard = &stage.server.heard()[0];
+    assert_eq!((heard.refused, heard.dropped), (1, 1));
+    assert_eq!(stage.house.samples.lock().unwrap().len(), 1);
 }

@@ -126,6 +126,16 @@ impl Stage {
         file.write_all(text.as_bytes()).unwrap();
     }
 
+    /// Whether a text is in the agent's queue on disk.
+    fn waits(&self, name: &str, text: &str) -> bool {
+        let files = std::fs::read_dir(self.folder(name).join("queue")).unwrap();
+        let has = |path: PathBuf| {
+            let bytes = std::fs::read(path).unwrap_or_default();
+            bytes.windows(text.len()).any(|part| part == text.as_bytes())
+        };
+        files.flatten().any(|file| has(file.path()))
+    }
+
     fn orders(&self, name: &str) -> Vec<Value> {
         let told = self.server(&["orders", name]);
         let told: Value = serde_json::from_str(&told.out).unwrap_or_else(|e| panic!("{e}: {told:?}"));
@@ -162,7 +172,7 @@ fn what_an_agent_sees_is_at_the_server_once_also_over_restarts_of_both() {
     // The server away, the agent killed, both back.
     stage.up.take().unwrap().kill();
     stage.write_log("three\n");
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    wait_for("the third line waits in the queue", || stage.waits("web-1", "three").then_some(()));
     drop(agent);
     stage.write_log("four\n");
     stage.start();

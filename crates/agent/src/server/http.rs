@@ -198,6 +198,7 @@ fn join(server: &Server, body: &[u8]) -> Answer {
     let issue = |name: &str, key: &_| server.authority.agent(name, key, now);
     match server.registry.join(&request, now, issue) {
         Ok((name, issued)) => {
+            server.joined(&name, now);
             tracing::info!(agent = name, "an agent has joined");
             certificate(name, &issued, now)
         }
