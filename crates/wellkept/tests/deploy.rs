@@ -116,7 +116,7 @@ impl Shop {
         self.fleet.home.keep(json!({ "deploy": { "shop": app } }).to_string());
     }
 
-    fn words<'a>(&self, words: &[&'a str]) -> Vec<String> {
+    fn words(&self, words: &[&str]) -> Vec<String> {
         let mut all: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
         all.extend(["--keep".to_owned(), self.fleet.home.path("wellkept.yml").display().to_string()]);
         all.extend(["--data-dir".to_owned(), self.fleet.home.data().display().to_string()]);

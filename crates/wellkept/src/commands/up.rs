@@ -53,10 +53,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         return Err(Failure::new(USAGE, say::text(context.language, &text)).into());
     }
     let files = Files::read(&keep)?;
-    let listener = TcpListener::bind(options.listen).await.map_err(|e| {
-        let text = Text::new("cli.error.listen").with("address", options.listen).with("error", e);
-        Failure::new(ADDRESS, say::text(context.language, &text))
-    })?;
+    let listener = listen(context, options.listen).await?;
     let address = listener.local_addr()?;
     let sockets = Sockets::bind(&keep.metrics).await?;
     let lines = logs::Taken::of(&keep).await?;
@@ -142,6 +139,13 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     intake.shutdown().await;
     lines.shutdown().await;
     Ok(OK)
+}
+
+async fn listen(context: Context, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|e| {
+        let text = Text::new("cli.error.listen").with("address", address).with("error", e);
+        Failure::new(ADDRESS, say::text(context.language, &text)).into()
+    })
 }
 
 /// The keep file with its text; the usual one without a file.
