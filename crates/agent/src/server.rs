@@ -53,6 +53,8 @@ pub trait House: Send + Sync {
 /// The server of all agents.
 pub struct Server {
     folder: PathBuf,
+    /// While it is there, nothing is handed on.
+    stop_switch: PathBuf,
     authority: Authority,
     registry: Registry,
     orders: Orders,
@@ -88,6 +90,7 @@ impl Server {
         let orders = Orders::open(&folder.join("orders"))?;
         let heard = heard::load(&folder, &registry)?;
         Ok(Arc::new(Self {
+            stop_switch: data_dir.join("FREEZE"),
             folder,
             authority,
             registry,
@@ -118,6 +121,12 @@ impl Server {
             heard.iter().filter(|(n, _)| !revoked.contains(n)).map(|(n, h)| h.view(n)).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
+    }
+
+    /// Whether nothing is handed on. When that cannot be told, nothing is.
+    fn is_frozen(&self) -> bool {
+        let looked = std::fs::symlink_metadata(&self.stop_switch);
+        !matches!(looked, Err(e) if e.kind() == io::ErrorKind::NotFound)
     }
 
     /// From now on it is missed when it says nothing.

@@ -263,7 +263,15 @@ async fn an_order_is_done_once_and_its_end_is_told_and_a_bad_one_is_refused_by_t
     let orders = Orders::open(&folder_of(stage.temp.path()).join("orders")).unwrap();
     let script = format!("echo did it; echo x >> {}", marker.display());
     let hand = |bundle: &[u8]| orders.hand("web-1", bundle, ("me", "web"), now_ms()).unwrap().id;
+    // While the server's own stop switch is on, nothing is handed on.
+    let freeze = stage.temp.path().join("FREEZE");
+    std::fs::write(&freeze, "").unwrap();
     let good = hand(&bundle(&key, &script, 1));
+    let heard = || stage.server.heard()[0].heard_ms;
+    let from = heard();
+    until("it was heard a few times since", || heard() > from + 300).await;
+    assert_eq!(stage_of(stage.temp.path(), &good).0, Stage::Handed);
+    std::fs::remove_file(&freeze).unwrap();
     let replayed = hand(&bundle(&key, &script, 1));
     let foreign = hand(&bundle(&stranger, &script, 9));
     until("all are over", || stage_of(stage.temp.path(), &foreign).0.is_last()).await;

@@ -666,7 +666,7 @@ fn apps_are_declared_in_full_and_mistakes_in_them_are_pointed_at() {
         check(&shop(key), (line, column), path, message, help);
     };
     at(6, 5, "    helth: []\n", "deploy.shop.helth", "keep.unknown_key", "`health`");
-    at(6, 14, "    batches: [0]\n", "deploy.shop.batches[0]", "keep.is_value", "25%");
+    at(6, 15, "    batches: [0]\n", "deploy.shop.batches[0]", "keep.is_value", "25%");
     at(6, 14, "    shared: [../x]\n", "deploy.shop.shared[0]", "keep.is_value", "without `..`");
     at(
         6,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use wellkept_agent::server::Server;
+use wellkept_agent::server::{HeardView, Server};
 use wellkept_catalogue::Language;
 use wellkept_doors::Doors;
 use wellkept_logs::Logs;
@@ -19,6 +19,7 @@ use wellkept_model::{Finding, Text, TimestampMs};
 
 use crate::clock::now;
 use crate::exit::{ADDRESS, DATA_DIR, Failure};
+use crate::metrics::Page;
 use crate::say;
 use house::AgentHouse;
 
@@ -82,6 +83,29 @@ impl AgentsRunning {
     pub(crate) fn findings(&self, at: TimestampMs) -> Vec<Finding> {
         findings::findings(&self.server, self.silent_after, at)
     }
+}
+
+/// What is known of agents, on `/metrics`; nothing where none are listened to.
+pub(crate) fn page(agents: Option<&AgentsRunning>) -> String {
+    let Some(agents) = agents else { return String::new() };
+    let (now, heard) = (now().0, agents.server.heard());
+    let limit = i64::try_from(agents.silent_after.as_millis()).unwrap_or(i64::MAX);
+    let silent = heard.iter().filter(|h| now.saturating_sub(h.heard_ms) > limit).count();
+    let mut page = Page::default();
+    let states = [("heard", (heard.len() - silent) as u64), ("silent", silent as u64)];
+    page.each(
+        ("wellkept_agents", "gauge", "Agents that have joined, by state."),
+        "state",
+        states.into_iter(),
+    );
+    let of = |value: fn(&HeardView) -> u64| heard.iter().map(move |h| (h.name.as_str(), value(h)));
+    let about = ("wellkept_agents_waiting_records", "gauge", "Records that wait at the agent.");
+    page.each(about, "agent", of(|h| h.waiting));
+    let about = ("wellkept_agents_dropped_total", "counter", "Records that the agent had to drop.");
+    page.each(about, "agent", of(|h| h.dropped));
+    let about = ("wellkept_agents_refused_total", "counter", "Records that were wrong in themselves.");
+    page.each(about, "agent", of(|h| h.refused));
+    page.0
 }
 
 /// Ends it, where it runs.

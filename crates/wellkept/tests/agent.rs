@@ -167,6 +167,8 @@ fn what_an_agent_sees_is_at_the_server_once_also_over_restarts_of_both() {
     });
     wait_for("its lines are there", || (stage.lines() == ["one", "two"]).then_some(()));
     assert_eq!(stage.state("web-1"), "well", "{}", stage.log("web-1"));
+    let page = stage.up().call("GET", "/metrics").send().text;
+    assert!(page.contains("wellkept_agents{state=\"heard\"} 1"), "{page}");
     let facts = stage.home.data().join("agents/facts/web-1.json");
     assert!(std::fs::read_to_string(facts).unwrap().contains("kernel"));
     // The server away, the agent killed, both back.

@@ -178,6 +178,9 @@ fn push(server: &Server, name: &str, headers: &HeaderMap, body: &[u8]) -> Answer
 }
 
 fn order(server: &Server, name: &str, path: &str) -> Answer {
+    if server.is_frozen() {
+        return plain(503, "the stop switch is on; nothing is handed on");
+    }
     let id = path.strip_prefix("/v1/order/").unwrap_or_default();
     match server.orders.take(name, id, (server.clock)()) {
         Ok(Some(bundle)) => Response::new(Full::new(Bytes::from(bundle))),

@@ -127,6 +127,9 @@ impl Server {
     }
 
     fn order(&self, agent: &str) -> Option<crate::wire::OrderHead> {
+        if self.is_frozen() {
+            return None;
+        }
         self.orders.next(agent).unwrap_or_else(|error| {
             tracing::warn!(agent, %error, "the orders of an agent cannot be read");
             None

@@ -97,7 +97,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     let source = intake.source();
     let views = views(&intake, &doors, &store, &options, &keep);
     let snapshots = dir.path().join(super::store::SNAPSHOTS_DIR);
-    let own_metrics = own_metrics(&metrics, &store, &doors, &intake, &lines);
+    let own_metrics = own_metrics(&metrics, &store, &doors, &intake, (&lines, agents.clone()));
     let doors = HttpDoors { doors, store: Arc::clone(&store), snapshots };
     let wired = Wired {
         views: Arc::new(views),
@@ -209,12 +209,15 @@ fn own_metrics(
     store: &Arc<Store>,
     doors: &Arc<Doors>,
     intake: &Arc<Intake>,
-    lines: &LogsRunning,
+    (lines, agents): (&LogsRunning, Option<Arc<AgentsRunning>>),
 ) -> Arc<dyn Fn() -> String + Send + Sync> {
     let (store, doors, intake, metrics) =
         (Arc::clone(store), Arc::clone(doors), Arc::clone(intake), Arc::clone(metrics));
     let (logs, sources) = (Arc::clone(&lines.logs), Arc::clone(&lines.sources));
-    Arc::new(move || metrics.page() + &page(&store, &doors, &intake) + &logs::page(&logs, &sources))
+    Arc::new(move || {
+        let own = metrics.page() + &page(&store, &doors, &intake) + &logs::page(&logs, &sources);
+        own + &agents::page(agents.as_deref())
+    })
 }
 
 /// What the API reaches besides the engine.
