@@ -10,6 +10,7 @@ mod jobs;
 pub mod protocol;
 mod send;
 mod serve;
+mod stamps;
 mod workers;
 
 mod chain;
@@ -19,5 +20,6 @@ pub use files::Allowed;
 pub use jobs::background;
 pub use send::{Binary, NoHelper, start_here, start_there};
 pub use serve::serve;
+pub use stamps::Stamps;
 pub use workers::Workers;
 pub(crate) use workers::now;

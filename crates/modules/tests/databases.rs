@@ -145,6 +145,12 @@ async fn mariadb_databases_users_and_queries_on_a_real_server() {
         ),
         once
     );
+    let fewer = json!({"name": "o'ne", "host": "127.0.0.1", "priv": "c.*:SELECT,GRANT"});
+    assert_eq!(changes("mysql_user", fewer), once);
+    let grants = query(&login, json!({"query": "SHOW GRANTS FOR 'o''ne'@'127.0.0.1'"}));
+    let grants = grants["query_result"].to_string();
+    assert!(grants.contains("GRANT SELECT ON `c`.* TO") && grants.contains("WITH GRANT OPTION"), "{grants}");
+    assert!(!grants.contains("shop") && !grants.contains("INSERT"), "{grants}");
     assert_eq!(changes("mysql_user", json!({"name": "o'ne", "host": "127.0.0.1", "state": "absent"})), once);
     assert_eq!(changes("mysql_db", json!({"name": "a`b", "state": "absent"})), once);
 }

@@ -201,6 +201,69 @@ fn keys_are_let_in_once_and_thrown_out() {
 }
 
 #[test]
+fn keys_of_repositories_are_trusted_once_and_distrusted() {
+    let host = Host::new(&[], &[]);
+    // Who signs is somebody else than the host.
+    let (home, there) = (host.at("gnupg"), host.at("hosts-gnupg"));
+    for folder in [&home, &there] {
+        fs::create_dir(folder).unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let gpg = |args: &[&str]| {
+        let mut command = std::process::Command::new("gpg");
+        let out = command.arg("--homedir").arg(&home).args(["--batch", "--quiet"]).args(args).output();
+        let out = out.expect("gpg (package gnupg)");
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    gpg(&["--passphrase", "", "--quick-gen-key", "repo@example.org", "ed25519", "sign", "never"]);
+    let key = gpg(&["--armor", "--export", "repo@example.org"]);
+    let listed = gpg(&["--with-colons", "--list-keys"]);
+    let print = listed.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap();
+    let print = print.trim_end_matches(':');
+    let ring = host.at("etc/ring.gpg");
+    let args = json!({"data": key, "keyring": ring, "id": print});
+    let changed = |args: Value| {
+        let Value::Object(args) = args else { panic!() };
+        #[expect(clippy::disallowed_methods, reason = "the host's clock")]
+        let mut ctx = Context::new(host.at("tmp"), std::time::SystemTime::now);
+        let environment = vec![("GNUPGHOME".to_owned(), there.display().to_string())];
+        let call = Call {
+            module: "apt_key".to_owned(),
+            args,
+            environment,
+            timeout_seconds: Some(60),
+            ..Call::default()
+        };
+        let result = run(&call, &NoFiles, &mut ctx);
+        assert!(!result.contains_key("failed"), "apt_key: {result:?}");
+        result["changed"] == json!(true)
+    };
+    assert!(changed(args.clone()));
+    assert!(!changed(args));
+    let mode = fs::metadata(&ring).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o644, "apt reads it as another user");
+    let absent = json!({"id": print, "keyring": ring, "state": "absent"});
+    assert!(changed(absent.clone()));
+    assert!(!changed(absent));
+    let wrong = host.go("apt_key", json!({"data": "no key", "keyring": ring}), false);
+    assert_eq!(wrong["failed"], json!(true));
+    let _ =
+        std::process::Command::new("gpgconf").arg("--homedir").arg(&home).args(["--kill", "all"]).status();
+}
+
+#[test]
+fn settings_stand_in_their_section() {
+    let host = Host::new(&[("f.ini", "[a]\nx = 1\n")], &[]);
+    let args = json!({"path": host.at("f.ini"), "section": "b", "option": "y", "value": "2"});
+    assert_eq!(host.go("ini_file", args.clone(), true)["changed"], json!(true));
+    assert_eq!(host.text("f.ini"), "[a]\nx = 1\n", "a look changes nothing");
+    assert!(host.changed("ini_file", args.clone()));
+    assert!(!host.changed("ini_file", args));
+    assert_eq!(host.text("f.ini"), "[a]\nx = 1\n[b]\ny = 2\n");
+}
+
+#[test]
 fn kernel_settings_are_stored_and_set() {
     let host = Host::new(&[("s.conf", "# x\nvm.swappiness = 60\n")], &[("sysctl", "echo 60")]);
     let file = host.at("s.conf");
@@ -388,7 +451,7 @@ fn statements_and_passwords_of_databases_go_neither_by_argument_nor_by_environme
     let (sql, log, env) = (host.text("sql"), host.text("log"), host.text("env"));
     assert!(
         sql.contains("CREATE DATABASE \"shop\" OWNER \"o\"\"x\";")
-            && sql.contains("GRANT ALL ON `shop`.* TO 'bob'@'localhost'"),
+            && sql.contains("GRANT ALL PRIVILEGES ON `shop`.* TO 'bob'@'localhost'"),
         "{sql}"
     );
     for secret in ["s3cret-word", "b0bs-word"] {

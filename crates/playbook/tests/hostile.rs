@@ -313,6 +313,7 @@ fn lookups_read_files_beside_the_task_and_open_sealed_ones() {
         ("{{ lookup('file', 'nope', errors='ignore') is none }}|", "True|"),
         ("{{ lookup('first_found', ['nope', 'a']) }}|", "/p/files/a|"),
         ("{{ query('fileglob', 'a*') }}|", "['/p/files/a']|"),
+        ("{{ lookup('random_choice', ['x', 'x']) }}|", "x|"),
     ] {
         let ours = engine.session(Rc::clone(&vars)).render(template);
         let ours = ours.unwrap_or_else(|error| panic!("{template}: {error}"));

@@ -97,10 +97,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Frames<R, W> {
     pub async fn send(&mut self, frame: &[u8]) -> Result<(), FrameError> {
         let length = u32::try_from(frame.len()).ok().filter(|_| frame.len() <= self.frame_max);
         let length = length.ok_or(FrameError::TooLong { bytes: frame.len(), max: self.frame_max })?;
-        self.writer.write_all(&length.to_be_bytes()).await?;
-        if !frame.is_empty() {
-            self.writer.write_all(frame).await?;
-        }
+        // In one piece: over SSH each write is a packet of its own.
+        let mut bytes = Vec::with_capacity(frame.len() + 4);
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(frame);
+        self.writer.write_all(&bytes).await?;
         Ok(self.writer.flush().await?)
     }
 

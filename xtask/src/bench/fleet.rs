@@ -1,35 +1,28 @@
 //! Fleet: playbooks beside ansible-core, with and without pipelining, and with mitogen, over the same servers.
 
+mod books;
+mod stage;
+
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
+use super::procstat::Usage;
 use super::table::{Table, cell};
 use super::{Bed, Report};
 use crate::{clock, process};
+use stage::Stage;
 
-/// Hosts: loopback addresses with a server each.
-const HOSTS: usize = 10;
-/// Tasks of the first case.
-const COMMANDS: usize = 100;
-/// Tasks of the second case.
-const FILES: usize = 20;
 /// The best of so many rounds counts; peers that take half a minute have one.
 const ROUNDS: usize = 3;
-/// How long a server may take to listen.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks at a running program.
+const LOOK: Duration = Duration::from_millis(10);
 /// What the peers are made of; installed by `--install`.
 const PEERS: [&str; 2] = ["ansible-core", "mitogen"];
-
-struct Stage {
-    folder: PathBuf,
-    _servers: Vec<process::Beside>,
-}
 
 /// Who plays.
 struct Player {
@@ -40,15 +33,59 @@ struct Player {
     rounds: usize,
 }
 
+/// What a play took.
+#[derive(Debug, Clone, Copy)]
+struct Took {
+    seconds: f64,
+    /// CPU seconds of the program that was started, and of those that it waited for.
+    own_cpu: f64,
+    /// CPU seconds of the servers with everything that they started.
+    target_cpu: f64,
+    /// The most memory that the program that was started had, MiB.
+    peak_mib: f64,
+}
+
+/// A case: its playbook, what is done before each round, and what its rows are called.
+struct Case {
+    book: &'static str,
+    hosts: &'static str,
+    forks: &'static str,
+    fresh: bool,
+    name: &'static str,
+}
+
+const CASES: &[Case] = &[
+    Case { book: "hundred.yml", hosts: "hosts", forks: "10", fresh: false, name: "100 commands, 1 host" },
+    Case {
+        book: "files.yml",
+        hosts: "hosts",
+        forks: "10",
+        fresh: true,
+        name: "facts and 20 files, 10 hosts",
+    },
+    Case { book: "files.yml", hosts: "hosts", forks: "10", fresh: false, name: "the same again, unchanged" },
+    Case { book: "role.yml", hosts: "hosts", forks: "10", fresh: true, name: "a role of 30 tasks, 1 host" },
+    Case { book: "role.yml", hosts: "hosts", forks: "10", fresh: false, name: "that role again, unchanged" },
+];
+/// Only ours: many hosts, each with a connection of its own.
+const MANY: Case = Case {
+    book: "many.yml",
+    hosts: "many",
+    forks: "50",
+    fresh: false,
+    name: "10 commands, 200 hosts, 50 at once",
+};
+
 pub(super) fn run(bed: &Bed) -> Result<Report> {
     let mut report = Report {
         how: format!(
-            "Real OpenSSH servers on {HOSTS} loopback addresses, one key, no other load. Seconds of the clock from the \
-             start of the program to its end, the best of {ROUNDS} rounds (of one round for ansible-core without \
-             mitogen). The helper and the peers' connections are made anew in each round; our binary is there already \
-             from the first round on."
+            "Real OpenSSH servers on {} loopback addresses, one key, no other load. Seconds of the clock from the start of \
+             the program to its end, the best of {ROUNDS} rounds (of one round for ansible-core without mitogen). The \
+             helper and the connections of mitogen are made anew in each round, those of ansible-core are kept for a \
+             minute; our binary is there already from the first round on. CPU is that of the servers with everything \
+             that they start, and of the program on the controller with what it waits for.",
+            stage::HOSTS
         ),
-        table: Table::new(&["", "100 commands, 1 host", "facts and 20 files, 10 hosts", "again, unchanged"]),
         versions: vec!["wellkept (this tree)".into()],
         ..Report::default()
     };
@@ -57,7 +94,7 @@ pub(super) fn run(bed: &Bed) -> Result<Report> {
         return Ok(report);
     }
     let product = bed.product()?;
-    let stage = stage(bed)?;
+    let stage = Stage::new(bed)?;
     let mut players = vec![ours(&product, &stage)];
     match peers(bed)? {
         None => {
@@ -71,83 +108,45 @@ pub(super) fn run(bed: &Bed) -> Result<Report> {
             players.extend(theirs(&venv, &stage)?);
         }
     }
-    let mut figures = BTreeMap::new();
-    for player in &players {
-        let hundred = best(player, &stage, "hundred.yml")?;
-        let (files, again) = files(player, &stage)?;
-        let seconds = |value: f64| cell(Some(value), 2, "s");
-        report.table.row([player.name.to_owned(), seconds(hundred), seconds(files), seconds(again)]);
-        figures.insert(player.name, json!({"hundred_s": hundred, "files_s": files, "again_s": again}));
-    }
-    report.figures = json!(figures);
+    measure(&players, &stage, &mut report)?;
     Ok(report)
 }
 
-fn stage(bed: &Bed) -> Result<Stage> {
-    let folder = bed.folder("fleet")?;
-    let here = |name: &str| folder.join(name);
-    for key in ["host_key", "user_key"] {
-        let mut command = Command::new("ssh-keygen");
-        command.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(here(key));
-        process::output(&mut command)?;
+fn measure(players: &[Player], stage: &Stage, report: &mut Report) -> Result<()> {
+    let mut head = vec![""];
+    head.extend(players.iter().map(|player| player.name));
+    report.table = Table::new(&head);
+    let mut figures = BTreeMap::new();
+    for case in CASES {
+        let took = players.iter().map(|player| best(player, stage, case)).collect::<Result<Vec<_>>>()?;
+        rows(&mut report.table, case.name, &took);
+        for (player, took) in players.iter().zip(&took) {
+            let name = format!("{}: {}", player.name, case.name);
+            figures.insert(name, told(took));
+        }
     }
-    for name in ["home/.ssh", "cache", "out"] {
-        std::fs::create_dir_all(here(name)).with_context(|| format!("failed to create {name}"))?;
-    }
-    if rustix::process::geteuid().is_root() {
-        std::fs::create_dir_all("/run/sshd").context("failed to create /run/sshd")?;
-    }
-    let host_key = std::fs::read_to_string(here("host_key.pub"))?;
-    let (mut known, mut hosts, mut servers) = (String::new(), "[all]\n".to_owned(), Vec::new());
-    for n in 1..=HOSTS {
-        let address = format!("127.0.0.{n}");
-        let port = TcpListener::bind((address.as_str(), 0))?.local_addr()?.port();
-        servers.push(server(&folder, &address, port)?);
-        known.push_str(&format!("[{address}]:{port} {host_key}"));
-        hosts.push_str(&format!("h{n} ansible_host={address} ansible_port={port}\n"));
-    }
-    let key = here("user_key");
-    hosts.push_str(&format!(
-        "[all:vars]\nansible_ssh_private_key_file={}\nansible_python_interpreter=/usr/bin/python3\n",
-        key.display()
-    ));
-    std::fs::write(here("home/.ssh/known_hosts"), &known)?;
-    std::fs::write(here("hosts"), hosts)?;
-    books(&folder)?;
-    Ok(Stage { folder, _servers: servers })
+    let Some(ours) = players.first() else { return Ok(()) };
+    let took = best(ours, stage, &MANY)?;
+    rows(&mut report.table, MANY.name, &[took]);
+    figures.insert(format!("{}: {}", ours.name, MANY.name), told(&took));
+    report.figures = json!(figures);
+    Ok(())
 }
 
-fn server(folder: &Path, address: &str, port: u16) -> Result<process::Beside> {
-    let at = folder.display();
-    let config = folder.join(format!("sshd_{address}"));
-    let text = format!(
-        "Port {port}\nListenAddress {address}\nHostKey {at}/host_key\nAuthorizedKeysFile {at}/user_key.pub\n\
-         StrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\nUseDNS no\nMaxSessions 20\n\
-         Subsystem sftp internal-sftp\nSetEnv XDG_CACHE_HOME={at}/cache\n"
-    );
-    std::fs::write(&config, text)?;
-    let mut command = Command::new("/usr/sbin/sshd");
-    command.args(["-D", "-e", "-f"]).arg(&config);
-    let running = process::Beside::start_quietly(&mut command, folder.join(format!("log_{address}")))?;
-    let listens = clock::wait_for(PATIENCE, Duration::from_millis(20), || {
-        std::net::TcpStream::connect((address, port)).ok()
-    });
-    ensure!(listens.is_some(), "the server on {address} does not listen");
-    Ok(running)
+fn told(took: &Took) -> serde_json::Value {
+    json!({"seconds": took.seconds, "own_cpu_s": took.own_cpu, "target_cpu_s": took.target_cpu,
+        "peak_mib": took.peak_mib})
 }
 
-fn books(folder: &Path) -> Result<()> {
-    let mut hundred = "- hosts: h1\n  gather_facts: false\n  tasks:\n".to_owned();
-    hundred.push_str(&"    - command: /bin/true\n".repeat(COMMANDS));
-    let mut files = "- hosts: all\n  tasks:\n".to_owned();
-    for n in 0..FILES {
-        files.push_str(&format!(
-            "    - copy: {{content: \"{n} {{{{ ansible_facts.os_family }}}}\\n\", dest: \"{}/out/{{{{ inventory_hostname }}}}-{n}\", mode: '0644'}}\n",
-            folder.display()
-        ));
-    }
-    std::fs::write(folder.join("hundred.yml"), hundred)?;
-    Ok(std::fs::write(folder.join("files.yml"), files)?)
+fn rows(table: &mut Table, name: &str, took: &[Took]) {
+    let mut row = |what: &str, places: usize, unit: &str, get: &dyn Fn(&Took) -> f64| {
+        let cells = took.iter().map(|one| cell(Some(get(one)), places, unit));
+        table.row(std::iter::once(format!("{name}{what}")).chain(cells));
+    };
+    row("", 2, "s", &|took| took.seconds);
+    row(", CPU of the hosts", 2, "s", &|took| took.target_cpu);
+    row(", CPU of the controller", 2, "s", &|took| took.own_cpu);
+    row(", memory of the controller", 0, "MiB", &|took| took.peak_mib);
 }
 
 fn ours(product: &Path, stage: &Stage) -> Player {
@@ -155,13 +154,13 @@ fn ours(product: &Path, stage: &Stage) -> Player {
         name: "wellkept",
         program: product.to_owned(),
         arguments: vec!["play".to_owned()],
-        settings: vec![("HOME", stage.folder.join("home").display().to_string())],
+        settings: vec![("HOME", stage.home())],
         rounds: ROUNDS,
     }
 }
 
 fn theirs(venv: &Path, stage: &Stage) -> Result<Vec<Player>> {
-    let home = stage.folder.join("home").display().to_string();
+    let home = stage.home();
     let known =
         format!("-o UserKnownHostsFile={home}/.ssh/known_hosts -o ControlMaster=auto -o ControlPersist=60s");
     let player = |name, more: &[(&'static str, String)], rounds| {
@@ -179,8 +178,8 @@ fn theirs(venv: &Path, stage: &Stage) -> Result<Vec<Player>> {
     let linear = ("ANSIBLE_STRATEGY", "mitogen_linear".to_owned());
     Ok(vec![
         player("ansible-core", &[], 1),
-        player("ansible-core, pipelining", &[("ANSIBLE_PIPELINING", "1".to_owned())], 1),
-        player("ansible-core, mitogen", &[linear, ("ANSIBLE_STRATEGY_PLUGINS", mitogen)], ROUNDS),
+        player("with pipelining", &[("ANSIBLE_PIPELINING", "1".to_owned())], 1),
+        player("with mitogen", &[linear, ("ANSIBLE_STRATEGY_PLUGINS", mitogen)], ROUNDS),
     ])
 }
 
@@ -198,38 +197,51 @@ fn peers(bed: &Bed) -> Result<Option<PathBuf>> {
     Ok(Some(venv))
 }
 
-fn once(player: &Player, stage: &Stage, book: &str) -> Result<f64> {
+/// One play. The most memory is read while it runs; its last milliseconds are not seen.
+fn once(player: &Player, stage: &Stage, case: &Case) -> Result<Took> {
+    if case.fresh {
+        stage.clear()?;
+    }
+    let out = stage.path("said");
     let mut command = Command::new(&player.program);
-    command.current_dir(&stage.folder).args(&player.arguments).args(["-i", "hosts", "-f", "10", book]);
+    command.current_dir(stage.path("")).args(&player.arguments);
+    command.args(["-i", case.hosts, "-f", case.forks, case.book]);
     command.envs(player.settings.iter().map(|(name, value)| (*name, value.as_str())));
+    command.stdin(Stdio::null()).stdout(std::fs::File::create(&out)?).stderr(Stdio::inherit());
+    let (own, target) = (Usage::read(std::process::id())?.cpu_seconds, stage.cpu_seconds()?);
     let begun = clock::now();
-    let said = process::output(&mut command)?;
-    let took = begun.elapsed().as_secs_f64();
-    ensure!(said.contains("failed=0"), "{} did not play {book}: {said}", player.name);
-    Ok(took)
+    let mut child = command.spawn().with_context(|| format!("failed to start {}", player.name))?;
+    let mut peak_kib = 0;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        peak_kib = peak_kib.max(stage::peak_kib(child.id()));
+        std::thread::sleep(LOOK);
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    let said = std::fs::read_to_string(&out)?;
+    let well = status.success() && said.contains("failed=0") && !said.contains("unreachable=1");
+    ensure!(well, "{} did not play {}: {said}", player.name, case.book);
+    Ok(Took {
+        seconds,
+        own_cpu: Usage::read(std::process::id())?.cpu_seconds - own,
+        target_cpu: stage.cpu_seconds()? - target,
+        peak_mib: peak_kib as f64 / 1024.0,
+    })
 }
 
-fn best(player: &Player, stage: &Stage, book: &str) -> Result<f64> {
+fn best(player: &Player, stage: &Stage, case: &Case) -> Result<Took> {
     // Once without counting: programs and helpers are read from the disk and sent.
     if player.rounds > 1 {
-        once(player, stage, book)?;
+        once(player, stage, case)?;
     }
-    let mut best = f64::MAX;
-    for _ in 0..player.rounds {
-        best = best.min(once(player, stage, book)?);
+    let mut best = once(player, stage, case)?;
+    for _ in 1..player.rounds {
+        let next = once(player, stage, case)?;
+        if next.seconds < best.seconds {
+            best = next;
+        }
     }
     Ok(best)
-}
-
-/// The case with files, each round from none; and the same again with nothing to change.
-fn files(player: &Player, stage: &Stage) -> Result<(f64, f64)> {
-    let out = stage.folder.join("out");
-    let (mut first, mut again) = (f64::MAX, f64::MAX);
-    for _ in 0..player.rounds {
-        std::fs::remove_dir_all(&out).context("the files of the round before")?;
-        std::fs::create_dir_all(&out)?;
-        first = first.min(once(player, stage, "files.yml")?);
-        again = again.min(once(player, stage, "files.yml")?);
-    }
-    Ok((first, again))
 }

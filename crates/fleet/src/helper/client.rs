@@ -64,6 +64,23 @@ impl Helper {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
+        Self::greet_with(reader, writer, keep, Box::new(|_| {})).await
+    }
+
+    /// The same; `stamped` hears what the helper's file looks like.
+    ///
+    /// # Errors
+    /// As [`Self::greet`].
+    pub(super) async fn greet_with<R, W>(
+        reader: R,
+        writer: W,
+        keep: Box<dyn Any + Send + Sync>,
+        stamped: Box<dyn Fn(&str) + Send + Sync>,
+    ) -> Result<Self, FrameError>
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
         let (mut inward, mut outward) = Frames::greet(reader, writer, VERSION, FRAME_MAX).await?.split();
         let (out, mut queue) = mpsc::channel::<Vec<u8>>(QUEUE_MAX);
         let orders: Orders = Arc::new(Mutex::new(Some(HashMap::new())));
@@ -80,6 +97,10 @@ impl Helper {
             while let Ok(Some(frame)) = inward.receive().await {
                 // What is no frame of ours ends the conversation: nothing after it can be believed.
                 let Some((id, up)) = Up::decode(&frame) else { break };
+                if let Up::Stamp(stamp) = &up {
+                    stamped(stamp);
+                    continue;
+                }
                 take(id, up, &heard, &answers);
             }
             // Everybody who waits hears it now, and nobody waits anew.
@@ -149,6 +170,7 @@ fn take(id: u64, up: Up, orders: &Orders, out: &mpsc::WeakSender<Vec<u8>>) {
         _ => None,
     };
     match up {
+        Up::Stamp(_) => {}
         Up::Result(_) | Up::NotRun => {
             let waiting = locked(orders).as_mut().and_then(|orders| orders.remove(&id));
             if let Some(waiting) = waiting {

@@ -57,6 +57,8 @@ pub enum Up {
     List(String),
     /// The order was not begun, because one that it needs did not succeed.
     NotRun,
+    /// What the helper's own file looks like; said once, at the beginning.
+    Stamp(String),
 }
 
 /// Whether a result lets the order after it begin: the same that the run calls success where nothing else is said.
@@ -124,6 +126,7 @@ impl Up {
             Self::Read(name) => frame(2, id, name.as_bytes()),
             Self::List(name) => frame(3, id, name.as_bytes()),
             Self::NotRun => frame(4, id, &[]),
+            Self::Stamp(stamp) => frame(5, id, stamp.as_bytes()),
         }
     }
 
@@ -136,6 +139,7 @@ impl Up {
             2 => Self::Read(name()?),
             3 => Self::List(name()?),
             4 => Self::NotRun,
+            5 => Self::Stamp(name()?),
             _ => return None,
         };
         Some((id, up))

@@ -4,6 +4,7 @@
 //! anew. All of that is done as the user that the helper is to run as, so that rights never have to be passed on.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use tokio::time::timeout;
 use wellkept_ssh::{Become, Bounds, Command, CommandLine, Connection, End, Input, NotRun, Ran};
 
 use super::client::Helper;
+use super::stamps::{self, STAT, Stamps};
 use crate::entrance::{Entered, enter};
 
 /// How long a helper may take to answer.
@@ -33,7 +35,6 @@ const FOLDERS: &str =
 pub struct Binary {
     /// Where it is here.
     pub path: PathBuf,
-    bytes: Bytes,
     hash: String,
     machine: String,
 }
@@ -50,28 +51,52 @@ pub enum NoHelper {
 }
 
 impl Binary {
-    /// Reads our binary. Debug information and all, as it is.
+    /// Hashes our binary as it is, or takes the hash that it had when it looked the same.
     ///
     /// # Errors
     /// The disk.
-    pub fn read(path: &Path) -> std::io::Result<Self> {
-        let bytes = std::fs::read(path)?;
-        let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    pub fn read(path: &Path, stamps: &Stamps) -> std::io::Result<Self> {
+        let name = format!("here {}", path.display());
+        let stamp = stamps::of(&std::fs::metadata(path)?);
+        let known =
+            stamps.get(&name).and_then(|known| known.strip_prefix(&format!("{stamp} ")).map(str::to_owned));
+        let hash = match known {
+            Some(hash) => hash,
+            None => {
+                let hash = hex(&std::fs::read(path)?);
+                stamps.put(&name, &format!("{stamp} {hash}"));
+                hash
+            }
+        };
         let machine = rustix::system::uname();
         let word = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
         let machine = format!("{} {}", word(machine.sysname()), word(machine.machine()));
-        Ok(Self { path: path.to_owned(), bytes: Bytes::from(bytes), hash, machine })
+        Ok(Self { path: path.to_owned(), hash, machine })
+    }
+
+    /// What is sent: it must still be what was hashed.
+    fn bytes(&self) -> Result<Bytes, NoHelper> {
+        let said = |why: String| NoHelper::Unfit(format!("our own program cannot be read: {why}"));
+        let bytes = std::fs::read(&self.path).map_err(|e| said(e.to_string()))?;
+        if hex(&bytes) != self.hash {
+            return Err(said("it has changed while it ran".to_owned()));
+        }
+        Ok(Bytes::from(bytes))
     }
 
     /// Starts what is there already.
-    fn start_line(&self) -> Result<CommandLine, NoHelper> {
+    ///
+    /// `stamp`: what its file looked like when the hash was compared last; empty when that is not known.
+    fn start_line(&self, stamp: &str) -> Result<CommandLine, NoHelper> {
         let script = format!(
-            r#"test "$(uname -s) $(uname -m)" = "$2" || exit {OTHER_MACHINE}
+            r#"test "$(uname -sm)" = "$2" || exit {OTHER_MACHINE}
 for d in {FOLDERS}; do p=$d/helper-$1
-if test -O "$d" && test -f "$p" && test "$(sha256sum <"$p" | cut -c1-64)" = "$1"; then exec "$p" helper; fi
-done; exit {ABSENT}"#
+if test -O "$d" && test -f "$p" && test ! -L "$p"; then
+if test -n "$3" && test "$(stat -c '{STAT}' "$p" 2>/dev/null)" = "$3" ||
+test "$(sha256sum <"$p" | cut -c1-64)" = "$1"; then exec "$p" helper; fi
+fi; done; exit {ABSENT}"#
         );
-        line(&script, &[&self.hash, &self.machine])
+        line(&script, &[&self.hash, &self.machine, stamp])
     }
 
     /// Takes the binary from standard input into the first folder in which programs may be run.
@@ -90,12 +115,16 @@ done; echo "no folder in which programs may be run" >&2; exit 95"#
     }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn line(script: &str, args: &[&str]) -> Result<CommandLine, NoHelper> {
     let words = [&["/bin/sh", "-c", script, "sh"][..], args].concat();
     CommandLine::argv(&words).map_err(|e| NoHelper::Unfit(e.to_string()))
 }
 
-/// Starts the helper over a connection; sends it before when it is not there.
+/// Starts the helper over a connection; sends it before when it is not there. `place` names the host and the user.
 ///
 /// # Errors
 /// [`NoHelper`].
@@ -103,15 +132,20 @@ pub async fn start_there(
     connection: &Connection,
     who: Option<&Become>,
     binary: &Binary,
+    stamps: &Arc<Stamps>,
+    place: &str,
 ) -> Result<Helper, NoHelper> {
-    match start(connection, who, binary).await? {
+    let name = format!("{place} {}", binary.hash);
+    match start(connection, who, binary, stamps, &name).await? {
         Ok(helper) => return Ok(helper),
         Err(ABSENT) => {}
         Err(OTHER_MACHINE) => return Err(NoHelper::Unfit("another processor or system".to_owned())),
         Err(other) => return Err(NoHelper::Unfit(format!("it ends with status {other}"))),
     }
+    let own = binary.clone();
+    let bytes = tokio::task::spawn_blocking(move || own.bytes()).await;
     let command = Command {
-        input: Input::Bytes(binary.bytes.clone()),
+        input: Input::Bytes(bytes.map_err(|e| NoHelper::Unfit(e.to_string()))??),
         bounds: Bounds { time: SENDING, ..Bounds::default() },
         ..Command::new(binary.store_line()?)
     };
@@ -122,7 +156,7 @@ pub async fn start_there(
     if !ran.end.success() {
         return Err(of_end(&ran));
     }
-    match start(connection, who, binary).await? {
+    match start(connection, who, binary, stamps, &name).await? {
         Ok(helper) => Ok(helper),
         Err(status) => Err(NoHelper::Unfit(format!("it ends with status {status}"))),
     }
@@ -142,16 +176,20 @@ async fn start(
     connection: &Connection,
     who: Option<&Become>,
     binary: &Binary,
+    stamps: &Arc<Stamps>,
+    name: &str,
 ) -> Result<Result<Helper, u32>, NoHelper> {
-    let line = binary.start_line()?;
+    let line = binary.start_line(&stamps.get(name).unwrap_or_default())?;
     let pipe = match who {
         None => connection.pipe(&line).await,
         Some(who) => connection.pipe_as(who, &line).await,
     };
     let pipe = pipe.map_err(|end| of_end(&crate::hand::ended(end)))?;
     let (reader, writer, rest) = pipe.into_parts();
-    let holder = std::sync::Arc::new(std::sync::Mutex::new(Some(rest)));
-    let greeting = Helper::greet(reader, writer, Box::new(std::sync::Arc::clone(&holder)));
+    let holder = Arc::new(std::sync::Mutex::new(Some(rest)));
+    let (kept, name) = (Arc::clone(stamps), name.to_owned());
+    let stamped = Box::new(move |stamp: &str| kept.put(&name, stamp));
+    let greeting = Helper::greet_with(reader, writer, Box::new(Arc::clone(&holder)), stamped);
     let why = match timeout(ANSWER, greeting).await {
         Ok(Ok(helper)) => return Ok(Ok(helper)),
         Ok(Err(error)) => error.to_string(),

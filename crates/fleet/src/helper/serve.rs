@@ -40,6 +40,10 @@ where
             }
         }
     });
+    if let Ok(about) = std::fs::metadata(&exe) {
+        // The line being gone is heard by the loop that reads.
+        let _ = out.send(Up::Stamp(super::stamps::of(&about)).encode(0)).await;
+    }
     let there = Arc::new(There {
         workers: Workers::new(exe),
         asking: Asking::default(),

@@ -16,7 +16,9 @@ use crate::desk::Desk;
 use crate::error::{ReachError, chain};
 use crate::hand::Hand;
 use crate::helper::protocol::Order;
-use crate::helper::{Allowed, Binary, Helper, Lost, NoHelper, Ticket, Workers, start_here, start_there};
+use crate::helper::{
+    Allowed, Binary, Helper, Lost, NoHelper, Stamps, Ticket, Workers, start_here, start_there,
+};
 use crate::pool::Pool;
 use crate::reach::{Key, Reach};
 use crate::values::failed;
@@ -45,6 +47,8 @@ pub struct Hands {
     binary: OnceCell<Binary>,
     workers: Arc<Workers>,
     helpers: Mutex<HashMap<Where, Arc<Mutex<Slot>>>>,
+    /// What helpers looked like when their hashes were compared last.
+    stamps: Arc<Stamps>,
     /// Never the helper: plain commands only.
     plain: bool,
 }
@@ -54,13 +58,20 @@ impl Hands {
     pub fn new(pool: Arc<Pool>, desk: Arc<dyn Desk>, exe: &Path, plain: bool) -> Self {
         let workers = Arc::new(Workers::new(exe.to_owned()));
         let (exe, binary) = (exe.to_owned(), OnceCell::new());
-        Self { pool, desk, exe, binary, workers, helpers: Mutex::default(), plain }
+        Self { pool, desk, exe, binary, workers, helpers: Mutex::default(), stamps: Arc::default(), plain }
+    }
+
+    /// Remembers in a file what helpers look like, so that later runs need not compute their hashes anew.
+    #[must_use]
+    pub fn remembering(mut self, file: PathBuf) -> Self {
+        self.stamps = Arc::new(Stamps::at(file));
+        self
     }
 
     async fn binary(&self) -> Result<&Binary, NoHelper> {
         let reading = async {
-            let exe = self.exe.clone();
-            let read = tokio::task::spawn_blocking(move || Binary::read(&exe)).await;
+            let (exe, stamps) = (self.exe.clone(), Arc::clone(&self.stamps));
+            let read = tokio::task::spawn_blocking(move || Binary::read(&exe, &stamps)).await;
             read.map_err(std::io::Error::other)?
         };
         let binary = self.binary.get_or_try_init(|| reading).await;
@@ -207,6 +218,7 @@ impl Hands {
             return Err(NoHelper::Unfit("it is not wanted".to_owned()));
         }
         let user = who.map(|who| format!("{:?} {}", who.method, who.user));
+        let place = format!("{:?} {}", reach.key(), user.as_deref().unwrap_or_default());
         let slot = Arc::clone(self.helpers.lock().await.entry((reach.local, reach.key(), user)).or_default());
         let mut slot = slot.lock().await;
         match &*slot {
@@ -218,7 +230,7 @@ impl Hands {
         let started = match (reach.local, who) {
             (true, Some(who)) => start_here(who, binary).await,
             _ => match self.pool.connection(reach).await {
-                Ok(connection) => start_there(&connection, who, binary).await,
+                Ok(connection) => start_there(&connection, who, binary, &self.stamps, &place).await,
                 Err(error) => return Err(NoHelper::Lost(chain(&error))),
             },
         };

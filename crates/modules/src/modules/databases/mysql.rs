@@ -1,5 +1,7 @@
 //! `mysql_db`, `mysql_user` and `mysql_query`, by `mysql` or `mariadb`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value, json};
 
 use super::{reads, sealed};
@@ -189,6 +191,96 @@ fn privileges(task: &Task<'_>) -> Result<Map<String, Value>> {
     }
 }
 
+/// Rights on each target; `GRANT OPTION` among them.
+type Rights = BTreeMap<String, BTreeSet<String>>;
+
+/// What the task wants, in the words of the server.
+fn wanted_rights(task: &Task<'_>) -> Result<Rights> {
+    let mut wanted = Rights::new();
+    for (table, rights) in privileges(task)? {
+        let (database, object) = table.split_once('.').unwrap_or((table.as_str(), "*"));
+        let quoted = |part: &str| if part == "*" { "*".to_owned() } else { my_name(part.trim_matches('`')) };
+        let rights = single(&python::text(&rights)).into_iter().map(|right| match right.as_str() {
+            "ALL" => "ALL PRIVILEGES".to_owned(),
+            "GRANT" => "GRANT OPTION".to_owned(),
+            _ => right,
+        });
+        wanted.entry(format!("{}.{}", quoted(database), quoted(object))).or_default().extend(rights);
+    }
+    Ok(wanted)
+}
+
+/// Rights between commas; those in brackets name columns and belong together.
+fn single(rights: &str) -> Vec<String> {
+    let mut found = vec![String::new()];
+    let mut depth = 0usize;
+    for c in rights.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                found.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(last) = found.last_mut() {
+            last.push(c);
+        }
+    }
+    let words = |right: &String| match right.split_once('(') {
+        Some((word, columns)) => format!("{} ({columns}", word.trim().to_uppercase()),
+        None => right.trim().to_uppercase(),
+    };
+    found.iter().map(words).filter(|right| !right.is_empty() && right != "USAGE").collect()
+}
+
+/// A line of `SHOW GRANTS`: the target and the rights on it.
+fn granted(line: &str) -> Option<(String, BTreeSet<String>)> {
+    let (rights, rest) = line.strip_prefix("GRANT ")?.split_once(" ON ")?;
+    let (target, rest) = rest.split_once(" TO ")?;
+    let mut rights: BTreeSet<String> = single(rights).into_iter().collect();
+    if rest.contains("WITH GRANT OPTION") {
+        rights.insert("GRANT OPTION".to_owned());
+    }
+    Some((target.to_owned(), rights))
+}
+
+/// Statements that make what is granted what is wanted. With `append` nothing is taken away.
+fn changes_of_rights(who: &str, have: &Rights, wanted: &Rights, append: bool) -> Vec<String> {
+    let mut steps = Vec::new();
+    let none = BTreeSet::new();
+    for (target, rights) in have {
+        let keep = wanted.get(target).unwrap_or(&none);
+        let gone: Vec<&str> = rights.difference(keep).map(String::as_str).collect();
+        // All privileges stand for each of them, and are taken by themselves.
+        let (whole, single): (Vec<&str>, Vec<&str>) =
+            gone.into_iter().partition(|right| matches!(*right, "ALL PRIVILEGES" | "GRANT OPTION"));
+        for gone in whole.iter().map(|right| (*right).to_owned()).chain([single.join(", ")]) {
+            if !append && !gone.is_empty() {
+                steps.push(format!("REVOKE {gone} ON {target} FROM {who}"));
+            }
+        }
+    }
+    for (target, rights) in wanted {
+        let now = have.get(target).unwrap_or(&none);
+        let all = now.contains("ALL PRIVILEGES");
+        let lost = !append && all && !rights.contains("ALL PRIVILEGES");
+        let missing = |right: &&String| !now.contains(*right) && (!all || lost || *right == "GRANT OPTION");
+        let new: Vec<&str> = rights.iter().filter(missing).map(String::as_str).collect();
+        let grant = new.contains(&"GRANT OPTION");
+        let mut plain: Vec<&str> = new.into_iter().filter(|right| *right != "GRANT OPTION").collect();
+        if plain.is_empty() && grant {
+            plain.push("USAGE");
+        }
+        if !plain.is_empty() {
+            let option = if grant { " WITH GRANT OPTION" } else { "" };
+            steps.push(format!("GRANT {} ON {target} TO {who}{option}", plain.join(", ")));
+        }
+    }
+    steps
+}
+
 fn my_user(task: &mut Task<'_>) -> Done {
     let args = &task.args;
     let (name, host) = (args.or_empty("user").to_owned(), args.or_empty("host").to_owned());
@@ -222,40 +314,17 @@ fn my_user(task: &mut Task<'_>) -> Done {
             }
         }
     }
-    if args.text("state") == Some("present") {
-        let grants: Vec<String> = if there {
-            mysql(task, None, &format!("SHOW GRANTS FOR {who}"))?
-                .into_iter()
-                .filter_map(|row| row.into_iter().next())
-                .collect()
-        } else {
-            Vec::new()
+    if args.text("state") == Some("present") && args.get("priv").is_some() {
+        let lines = match there {
+            true => mysql(task, None, &format!("SHOW GRANTS FOR {who}"))?,
+            false => Vec::new(),
         };
-        for (table, rights) in privileges(task)? {
-            let (mut rights, option) = (python::text(&rights).to_uppercase(), ",GRANT");
-            let grant = rights.split(',').any(|right| right.trim() == "GRANT");
-            rights = rights.replace(option, "");
-            let (database, object) = table.split_once('.').unwrap_or((table.as_str(), "*"));
-            let quoted =
-                |part: &str| if part == "*" { "*".to_owned() } else { my_name(part.trim_matches('`')) };
-            let target = format!("{}.{}", quoted(database), quoted(object));
-            let all =
-                |rights: &str| if rights == "ALL" { "ALL PRIVILEGES".to_owned() } else { rights.to_owned() };
-            let spaced = all(&rights).split(',').map(str::trim).collect::<Vec<_>>().join(", ");
-            let have = grants.iter().any(|line| {
-                line.starts_with(&format!("GRANT {spaced} ON {target} TO"))
-                    && (!grant || line.contains("WITH GRANT OPTION"))
-            });
-            if !have {
-                steps.push(format!(
-                    "GRANT {rights} ON {target} TO {who}{}",
-                    if grant { " WITH GRANT OPTION" } else { "" }
-                ));
-                if there && msg == "User unchanged" {
-                    msg = "Privileges updated";
-                }
-            }
+        let have = lines.iter().filter_map(|row| granted(row.first()?)).collect();
+        let changes = changes_of_rights(&who, &have, &wanted_rights(task)?, args.flag("append_privs"));
+        if there && msg == "User unchanged" && !changes.is_empty() {
+            msg = "Privileges updated";
         }
+        steps.extend(changes);
     }
     if !task.check() {
         for step in &steps {
@@ -354,6 +423,30 @@ fn counts_rows(query: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rights_are_given_and_taken_until_they_are_those_that_are_wanted() {
+        let rights = |lines: &[&str]| lines.iter().filter_map(|line| granted(line)).collect::<Rights>();
+        let have = rights(&[
+            "GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD '*X'",
+            "GRANT SELECT (`a`, `b`), INSERT ON `c`.`t` TO `u`@`%`",
+            "GRANT ALL PRIVILEGES ON `d`.* TO `u`@`%` WITH GRANT OPTION",
+        ]);
+        let wanted = rights(&["GRANT INSERT, UPDATE ON `c`.`t` TO x", "GRANT SELECT ON `d`.* TO x"]);
+        assert!(changes_of_rights("u", &have, &have, false).is_empty());
+        assert_eq!(changes_of_rights("u", &have, &wanted, true), ["GRANT UPDATE ON `c`.`t` TO u"]);
+        assert_eq!(
+            changes_of_rights("u", &have, &wanted, false),
+            [
+                "REVOKE SELECT (`a`, `b`) ON `c`.`t` FROM u",
+                "REVOKE ALL PRIVILEGES ON `d`.* FROM u",
+                "REVOKE GRANT OPTION ON `d`.* FROM u",
+                "GRANT UPDATE ON `c`.`t` TO u",
+                "GRANT SELECT ON `d`.* TO u",
+            ]
+        );
+        assert_eq!(single("select(a,b), Grant"), ["SELECT (a,b)", "GRANT"]);
+    }
 
     #[test]
     fn names_and_texts_cannot_leave_their_quotes() {

@@ -137,7 +137,8 @@ pub(in crate::commands) async fn facts(context: Context, args: FactsArgs) -> any
     let stage = Stage::new(context, &args.reaching)?;
     let desk = Arc::clone(&stage.terminal);
     let exe = std::env::current_exe()?;
-    let hands = Arc::new(Hands::new(Arc::new(stage.pool()?), desk, &exe, false));
+    let hands = Hands::new(Arc::new(stage.pool()?), desk, &exe, false).remembering(stage.stamps());
+    let hands = Arc::new(hands);
     let mut order = Order::default();
     order.call.module = "setup".to_owned();
     if !args.filter.is_empty() {

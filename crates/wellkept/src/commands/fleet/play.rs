@@ -295,7 +295,8 @@ async fn perform(
     };
     let exe = std::env::current_exe()?;
     let pool = Arc::new(stage.pool()?);
-    let hands = Arc::new(Hands::new(pool, Arc::clone(&stage.terminal) as _, &exe, args.no_helper));
+    let hands = Hands::new(pool, Arc::clone(&stage.terminal) as _, &exe, args.no_helper);
+    let hands = Arc::new(hands.remembering(stage.stamps()));
     let engine = Rc::clone(&scene.engine);
     seed(&engine);
     let assigner = Assigner { engine: Rc::clone(&engine), defaults: scene.defaults };

@@ -134,6 +134,12 @@ impl Stage {
         })
     }
 
+    /// Where it is remembered what helpers look like.
+    pub(super) fn stamps(&self) -> PathBuf {
+        let cache = variable("XDG_CACHE_HOME").filter(|path| path.starts_with('/')).map(PathBuf::from);
+        cache.unwrap_or_else(|| self.home.join(".cache")).join("wellkept/helpers.json")
+    }
+
     /// Connections as this user.
     pub(in crate::commands) fn pool(&self) -> anyhow::Result<Pool> {
         let desk = Arc::clone(&self.terminal);
