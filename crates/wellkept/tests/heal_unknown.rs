@@ -36,9 +36,7 @@ fn an_illness_without_a_rule_is_unknown_with_its_ranking_and_escalated() {
         evidence.contains("service:tiny") && evidence.contains("wellkept_health_check_success"),
         "{evidence}"
     );
-    assert_eq!(
-        (incident["actions"].as_array().map(Vec::len), tiny.pid()),
-        (Some(0), pid),
-        "nothing was done"
-    );
+    let all = incident["actions"].as_array().unwrap().iter();
+    let done: Vec<_> = all.filter(|a| a["kind"] != "escalate").collect();
+    assert_eq!((done.len(), tiny.pid()), (0, pid), "nothing was done: {done:?}");
 }

@@ -214,6 +214,9 @@ mod tests {
             (client, server.accept().expect("it came").0)
         };
         let (mut asks, _silent) = pair();
+        let (mut asks_at_once, _silent_too) = pair();
+        asks_at_once.write_all(b"q").expect("sent");
+        let (_says_nothing, _) = pair();
         let (mut asked, mut answers) = pair();
         let mut byte = [0];
         asked.write_all(b"q").expect("sent");
@@ -228,7 +231,7 @@ mod tests {
             // Said by kernels without tcp_diag.
             Err(e) => return assert_eq!(e.kind(), std::io::ErrorKind::NotFound, "{e}"),
         };
-        assert_eq!(waiting, 1);
+        assert_eq!(waiting, 2);
     }
 
     #[test]

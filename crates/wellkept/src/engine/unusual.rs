@@ -65,3 +65,54 @@ fn values(rule: &str, query: &str, source: &dyn SeriesSource, at: TimestampMs) -
     });
     named.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wellkept_model::keep::Signal;
+    use wellkept_model::{Matcher, Sample, SeriesData, SourceError, SourceLimits};
+
+    /// Two series, whatever is asked for.
+    struct Shop;
+
+    impl SeriesSource for Shop {
+        fn select(
+            &self,
+            matchers: &[Matcher],
+            _: TimestampMs,
+            to: TimestampMs,
+            _: &SourceLimits,
+        ) -> Result<Vec<SeriesData>, SourceError> {
+            let named = |name: &str| matchers.iter().all(|m| m.name() != "__name__" || m.matches(name));
+            let of = |zone: &str, value| {
+                let labels = Labels::metric("shop_errors", [("service", "other"), ("zone", zone)]);
+                SeriesData::floats(labels, vec![Sample { at: to, value }])
+            };
+            Ok(if named("shop_errors") { vec![of("a", 0.1), of("b", 0.3)] } else { Vec::new() })
+        }
+
+        fn series(
+            &self,
+            _: &[Matcher],
+            _: TimestampMs,
+            _: TimestampMs,
+            _: &SourceLimits,
+        ) -> Result<Vec<Labels>, SourceError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn a_declared_signal_is_one_value_of_its_service_whatever_its_labels_say() {
+        let mut keep = Keep::default();
+        let queries = [
+            (Signal::Errors, "sum(shop_errors)".to_owned()),
+            (Signal::Latency, "shop_absent".to_owned()),
+            (Signal::Load, "not a query (".to_owned()),
+        ];
+        keep.watched.signals.insert("app".to_owned(), queries.into());
+        let found = signals(&keep, &Shop, TimestampMs(60_000));
+        let told: Vec<_> = found.iter().map(|v| (v.rule.as_str(), v.service.as_deref(), v.value)).collect();
+        assert_eq!(told, [("signal errors", Some("app"), 0.4)]);
+    }
+}

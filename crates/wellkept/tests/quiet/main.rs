@@ -7,5 +7,6 @@
 mod host;
 mod load;
 mod play;
+mod signals;
 mod storage;
 mod work;
