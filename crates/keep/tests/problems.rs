@@ -664,11 +664,11 @@ fn apps_are_declared_in_full_and_mistakes_in_them_are_pointed_at() {
         check(&shop(key), (line, column), path, message, help);
     };
     at(6, 5, "    helth: []\n", "deploy.shop.helth", "keep.unknown_key", "`health`");
-    at(6, 14, "    batches: [0]\n", "deploy.shop.batches[0]", "keep.is_value", "25%");
+    at(6, 15, "    batches: [0]\n", "deploy.shop.batches[0]", "keep.is_value", "25%");
     at(6, 14, "    shared: [../x]\n", "deploy.shop.shared[0]", "keep.is_value", "without `..`");
     at(
         6,
-        21,
+        20,
         "    shared: [log/, log/x]\n",
         "deploy.shop.shared[1]",
         "keep.shared_twice",
@@ -677,7 +677,7 @@ fn apps_are_declared_in_full_and_mistakes_in_them_are_pointed_at() {
     at(6, 11, "    keep: 1\n", "deploy.shop.keep", "keep.is_value", "from 2 to 1000");
     at(
         6,
-        13,
+        35,
         "    errors: { query: x, worse_by: 0.5x }\n",
         "deploy.shop.errors.worse_by",
         "keep.is_value",
@@ -685,7 +685,7 @@ fn apps_are_declared_in_full_and_mistakes_in_them_are_pointed_at() {
     );
     at(
         6,
-        15,
+        32,
         "    health: [{ tcp: a:1, from: moon }]\n",
         "deploy.shop.health[0].from",
         "keep.is_value",
