@@ -12,6 +12,8 @@ use crate::journal::{self, Act, Head, Journal, Status, Told};
 
 /// So many deployments of an app are remembered.
 const PAST_MAX: usize = 200;
+/// Folders in which artefacts are prepared begin so; one that was left behind is removed with the next deployment.
+pub(crate) const TEMP_PREFIX: &str = ".artefact-";
 
 /// The folder of one app.
 #[derive(Debug, Clone)]
@@ -149,20 +151,28 @@ impl House {
         }
     }
 
-    /// Makes room: the oldest journals and what was left of artefacts go.
+    /// Makes room: the oldest journals go, and what is left of artefacts that no open deployment needs. The lock must be
+    /// held.
     pub(crate) fn tidy(&self) -> Result<(), DeployError> {
         let ids = self.ids()?;
-        let gone = |path: PathBuf| match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(DeployError::disk("remove", &path)(e)),
-            _ => Ok(()),
-        };
+        let mut needed = Vec::new();
         for id in &ids {
-            if !self.told(id)?.is_open() {
-                gone(self.artefact_path(id))?;
+            if self.told(id)?.is_open() {
+                needed.push(format!("{id}.tar.gz"));
+            }
+        }
+        let entries = std::fs::read_dir(&self.folder).map_err(DeployError::disk("read", &self.folder))?;
+        for entry in entries.flatten() {
+            let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
+            if name.starts_with(TEMP_PREFIX) {
+                std::fs::remove_dir_all(&path).map_err(DeployError::disk("remove", &path))?;
+            } else if name.ends_with(".tar.gz") && !needed.contains(&name) {
+                std::fs::remove_file(&path).map_err(DeployError::disk("remove", &path))?;
             }
         }
         for id in ids.iter().take(ids.len().saturating_sub(PAST_MAX)) {
-            gone(self.journal_path(id))?;
+            let path = self.journal_path(id);
+            std::fs::remove_file(&path).map_err(DeployError::disk("remove", &path))?;
         }
         Ok(())
     }
@@ -224,5 +234,21 @@ mod tests {
         assert_eq!(house.version_before().unwrap(), "1.1");
         happened("5", Act::Rollback, "1.1", Some("1.2"), Status::Done);
         assert_eq!(house.version_before().unwrap(), "1.0", "not forth again to what was left");
+    }
+
+    #[test]
+    fn what_a_kill_left_behind_is_removed_but_not_what_an_open_deployment_needs() {
+        let data = tempfile::tempdir().unwrap();
+        let house = House::of(data.path(), "shop").unwrap();
+        house.begin(&head("1", "1.0")).unwrap().over(TimestampMs(1), Status::Done, None).unwrap();
+        house.begin(&head("2", "1.1")).unwrap();
+        for id in ["1", "2", "3"] {
+            std::fs::write(house.artefact_path(id), "x").unwrap();
+        }
+        std::fs::create_dir_all(house.folder.join(".artefact-x/tree")).unwrap();
+        house.tidy().unwrap();
+        let left = |id| house.artefact_path(id).exists();
+        assert_eq!((left("1"), left("2"), left("3")), (false, true, false));
+        assert!(!house.folder.join(".artefact-x").exists());
     }
 }

@@ -391,6 +391,8 @@ async fn an_address_is_fetched_once_and_only_with_a_checksum() {
     let mut header = tar::Header::new_gnu();
     header.set_size(4);
     header.set_mode(0o4755);
+    header.set_uid(4242);
+    header.set_gid(4242);
     builder.append_data(&mut header, "shop-1.0/app", &b"well"[..]).unwrap();
     let archive = builder.into_inner().unwrap();
     let sha256: String = Sha256::digest(&archive).iter().map(|byte| format!("{byte:02x}")).collect();

@@ -670,7 +670,7 @@ fn apps_are_declared_in_full_and_mistakes_in_them_are_pointed_at() {
     at(6, 14, "    shared: [../x]\n", "deploy.shop.shared[0]", "keep.is_value", "without `..`");
     at(
         6,
-        21,
+        20,
         "    shared: [log/, log/x]\n",
         "deploy.shop.shared[1]",
         "keep.shared_twice",
@@ -679,7 +679,7 @@ fn apps_are_declared_in_full_and_mistakes_in_them_are_pointed_at() {
     at(6, 11, "    keep: 1\n", "deploy.shop.keep", "keep.is_value", "from 2 to 1000");
     at(
         6,
-        13,
+        35,
         "    errors: { query: x, worse_by: 0.5x }\n",
         "deploy.shop.errors.worse_by",
         "keep.is_value",
@@ -687,7 +687,7 @@ fn apps_are_declared_in_full_and_mistakes_in_them_are_pointed_at() {
     );
     at(
         6,
-        15,
+        32,
         "    health: [{ tcp: a:1, from: moon }]\n",
         "deploy.shop.health[0].from",
         "keep.is_value",

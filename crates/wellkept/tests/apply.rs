@@ -59,12 +59,16 @@ fn keep(home: &Home, site: &Path, mode: &str) -> PathBuf {
     )
 }
 
-/// The finding of the declared state with its incident, as it is now.
+/// The finding of the declared state, as it is now.
 fn finding(up: &Up) -> Option<Value> {
+    finding_of(up, "state_differs")
+}
+
+fn finding_of(up: &Up, kind: &str) -> Option<Value> {
     let incidents = up.incidents();
     let ids = incidents.iter().filter_map(|i| i["id"].as_str());
-    let findings = ids.flat_map(|id| up.incident(id)["findings"].as_array().cloned().unwrap_or_default());
-    findings.into_iter().find(|f| f["kind"] == "state_differs")
+    let mut findings = ids.flat_map(|id| up.incident(id)["findings"].as_array().cloned().unwrap_or_default());
+    findings.find(|f| f["kind"] == kind)
 }
 
 #[test]
@@ -84,8 +88,8 @@ fn what_differs_is_a_finding_while_it_lasts() {
     wait_for("the end of the finding", || finding(&up).filter(|f| f["active"] == false));
     // A mistake in the playbook is told as such.
     std::fs::write(&site, "- hosts: localhost\n  tasks: [{ no_such_thing_at_all: }]\n").unwrap();
-    let blind = |up: &Up| up.incidents().iter().any(|i| i.to_string().contains("cannot be seen"));
-    wait_for("that nothing can be seen", || blind(&up).then_some(()));
+    let (blind, _) = wait_for("that nothing can be seen", || finding_of(&up, "silent"));
+    assert!(blind["text"].as_str().unwrap().contains("cannot be seen"), "{blind}");
 }
 
 #[test]

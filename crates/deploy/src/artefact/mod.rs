@@ -18,6 +18,7 @@ use wellkept_model::{Text, TimestampMs};
 use wellkept_modules::{Call, Context, NoFiles};
 
 use crate::error::DeployError;
+use crate::house::TEMP_PREFIX;
 use crate::version::Version;
 
 /// The largest archive, bytes: it goes through the memory of controller and helper.
@@ -52,7 +53,7 @@ pub(crate) async fn prepare(
 ) -> Result<Prepared, DeployError> {
     let folder = to.parent().unwrap_or(Path::new("."));
     let temp = tempfile::Builder::new()
-        .prefix(".artefact-")
+        .prefix(TEMP_PREFIX)
         .tempdir_in(folder)
         .map_err(DeployError::disk("make a folder in", folder))?;
     let fill = |text: &str| text.replace(VERSION_PLACE, version.as_str());

@@ -93,7 +93,15 @@ async fn go(
         return Ok(OK);
     }
     let deployment = Deployment::begin(world, house, asked).await.map_err(|e| refused(context, &e))?;
+    if context.output == Output::Table && is_unchecked(asked.app) {
+        say::line(&say::word(context.language, "deploy.unchecked"));
+    }
     run(context, deployment).await
+}
+
+/// Nothing would show that a release is not well.
+fn is_unchecked(app: &App) -> bool {
+    app.health.is_empty() && app.errors.is_none()
 }
 
 async fn run(context: Context, deployment: Deployment<'_, Hosts>) -> anyhow::Result<u8> {
@@ -231,8 +239,7 @@ fn show_preview(context: Context, app: &App, preview: &Preview) {
     if head.hosts.is_empty() {
         line(&Text::new("deploy.nothing_to_do"));
     }
-    let checks = app.health.len() + usize::from(app.errors.is_some());
-    if checks == 0 {
+    if is_unchecked(app) {
         line(&Text::new("deploy.unchecked"));
     }
 }
