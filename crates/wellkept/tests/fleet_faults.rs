@@ -1,5 +1,5 @@
 //! Playbooks on hosts that break: no place for the helper, full disks, lines that are cut, servers that are none.
-#![allow(clippy::unwrap_used, reason = "this is test code")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "this is test code")]
 
 mod common;
 mod fleet_stage;
