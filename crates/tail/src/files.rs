@@ -99,6 +99,8 @@ pub struct Files {
     refused: bool,
     buffer: Vec<u8>,
     next_scan_ns: i64,
+    /// When the next file that is gone may have rested long enough.
+    rest_ns: i64,
     last_scan_ns: i64,
     /// Everything that was written before is followed or known, milliseconds since the epoch.
     complete_ms: i64,
@@ -151,6 +153,7 @@ impl Files {
             refused: false,
             buffer: vec![0; options.turn_bytes.max(4096)],
             next_scan_ns: i64::MIN,
+            rest_ns: i64::MAX,
             last_scan_ns: i64::MIN,
             complete_ms: 0,
             first_scan: true,

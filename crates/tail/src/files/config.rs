@@ -111,6 +111,8 @@ pub struct FilesOptions {
     pub poll_every: Duration,
     /// How long a file that was renamed or removed is still read when nothing is added to it.
     pub linger: Duration,
+    /// The same for one that has no name any more: as long as it is read, its room on the disk is not given back.
+    pub linger_nameless: Duration,
     /// Files followed at once; more are counted.
     pub files_max: usize,
     /// Files held open at once.
@@ -133,6 +135,7 @@ impl Default for FilesOptions {
             scan_every: Duration::from_secs(10),
             poll_every: Duration::from_millis(500),
             linger: Duration::from_secs(60),
+            linger_nameless: Duration::from_secs(5),
             files_max: 10_000,
             open_max: 1000,
             turn_bytes: 256 << 10,

@@ -94,6 +94,12 @@ impl Followed {
         }
     }
 
+    /// Whether it was removed while we have it open: it then takes room on the disk because we do.
+    pub(super) fn is_nameless(&self) -> bool {
+        let Reader::Plain(Some(file)) = &self.reader else { return false };
+        file.metadata().is_ok_and(|m| m.nlink() == 0)
+    }
+
     /// What is to be noted of it now.
     pub(super) fn generation(&mut self, now_ns: i64) -> Generation {
         if self.generation.head.len != self.head.len() && !self.head.is_empty() {

@@ -44,7 +44,8 @@ impl Files {
             self.scan(now_ns);
             let every =
                 if self.watch.is_complete() { self.options.scan_every } else { self.options.poll_every };
-            self.next_scan_ns = now_ns.saturating_add(i64::try_from(every.as_nanos()).unwrap_or(i64::MAX));
+            let next_ns = now_ns.saturating_add(i64::try_from(every.as_nanos()).unwrap_or(i64::MAX));
+            self.next_scan_ns = next_ns.min(self.rest_ns);
             self.last_scan_ns = now_ns;
         }
         self.read_queued(now_ns);

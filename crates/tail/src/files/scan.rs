@@ -12,6 +12,9 @@ use super::identity::{self, FileKey, HEAD_BYTES, Head};
 use super::{Files, Start, rotation};
 use crate::ledger::Position;
 
+/// Shortest time between two looks at whether a file that is gone rests.
+const REST_PAUSE_NS: i64 = 1_000_000_000;
+
 /// A file as it was found.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
@@ -128,7 +131,7 @@ impl Files {
     /// Which paths lost their file since the last look.
     fn look_for_missing(&mut self, present: &HashSet<FileKey>, now_ns: i64) -> Vec<(Place, usize)> {
         let mut lost = Vec::new();
-        let linger_ns = i64::try_from(self.options.linger.as_nanos()).unwrap_or(i64::MAX);
+        self.rest_ns = i64::MAX;
         let missing: Vec<FileKey> =
             self.followed.keys().filter(|key| !present.contains(key)).copied().collect();
         for key in missing {
@@ -147,11 +150,13 @@ impl Files {
                 }
             }
             self.enqueue(key);
-            let rested = self
-                .followed
-                .get(&key)
-                .is_some_and(|f| now_ns.saturating_sub(f.active_ns) >= linger_ns || now_ns < f.active_ns);
-            if rested {
+            let rests_ns = self.followed.get(&key).map_or(0, |f| {
+                let linger = if f.is_nameless() { self.options.linger_nameless } else { self.options.linger };
+                f.active_ns.saturating_add(i64::try_from(linger.as_nanos()).unwrap_or(i64::MAX))
+            });
+            let clock_went_back = self.followed.get(&key).is_some_and(|f| now_ns < f.active_ns);
+            self.rest_ns = self.rest_ns.min(rests_ns.max(now_ns.saturating_add(REST_PAUSE_NS)));
+            if now_ns >= rests_ns || clock_went_back {
                 self.read_one(key, now_ns);
                 let still = self.followed.get(&key).is_some_and(|f| f.active_ns != now_ns);
                 if still {

@@ -91,6 +91,7 @@ impl Bench {
             host: "web-1".into(),
             scan_every: Duration::from_millis(50),
             linger: Duration::from_millis(200),
+            linger_nameless: Duration::from_millis(200),
             ..FilesOptions::default()
         };
         let source = FileSource::default();
@@ -463,6 +464,32 @@ fn a_removed_file_is_read_to_its_end_and_let_go_with_its_last_half_line() {
     bench.write("app.log", &numbered(11..20));
     bench.until(&mut files, 20);
     bench.holds_exactly(0..20);
+}
+
+#[test]
+fn a_removed_file_gives_its_room_back_long_before_a_renamed_one_is_let_go() {
+    let mut bench = Bench::new("*.log");
+    bench.options.linger = Duration::from_secs(3600);
+    bench.options.scan_every = Duration::from_secs(3600);
+    bench.write("removed.log", &numbered(0..10));
+    bench.write("renamed.log", &numbered(10..20));
+    let mut files = bench.start();
+    bench.until(&mut files, 20);
+    fs::rename(bench.path("renamed.log"), bench.path("renamed.log.1")).unwrap();
+    fs::remove_file(bench.path("removed.log")).unwrap();
+    let ours_nameless = || {
+        let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let links = open.filter_map(|fd| fs::read_link(fd.path()).ok());
+        links.filter(|l| l.to_string_lossy().contains(bench.path("removed.log").to_str().unwrap())).count()
+    };
+    assert_eq!(ours_nameless(), 1);
+    let patience = patience();
+    while ours_nameless() > 0 {
+        assert!(in_time(patience));
+        let turn = files.turn(now_ns(), &bench.store);
+        files.wait(now_ns(), turn.until_ns.min(now_ns() + 20_000_000));
+    }
+    assert_eq!(files.counts().followed, 1, "what was renamed is still read");
 }
 
 #[test]
