@@ -73,15 +73,16 @@ fn processes(s: &mut Situation, words: &[&str]) {
         }
         [comm, "of", user, "takes", cores, "processors"] => {
             find(s, EntityId::host("h"), FindingKind::CpuContended, "", None);
+            let consumers = &mut s.seen.local.table.get_or_insert_default().consumers;
             let consumer = ConsumerSeen {
-                process: ProcessRef { pid: 7, start_ticks: 5 },
+                process: ProcessRef { pid: 7 + consumers.len() as u32, start_ticks: 5 },
                 comm: (*comm).to_owned(),
                 user: (*user).to_owned(),
                 nice: 0,
                 service: None,
                 cores: cores.parse().unwrap(),
             };
-            s.seen.local.table.get_or_insert_default().consumers.push(consumer);
+            consumers.push(consumer);
         }
         ["a", "file", "of", a, "differs", "from", "its", "manifest"] => {
             change(s, a, sec("100"), Some("bb".to_owned()));
