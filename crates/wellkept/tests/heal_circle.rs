@@ -9,13 +9,18 @@ use std::process::{Command, Stdio};
 use common::{Home, Up, free_address, skipped, wait_for};
 use serde_json::{Value, json};
 
-/// A server with one thread. Asked for `/ask`, it asks its neighbour for `/` and waits for the answer as long as it takes.
+/// A server with one thread. Asked for `/ask`, it asks its neighbour for `/` and waits for the answer as long as it takes;
+/// it asks when its neighbour was asked to ask as well, so that both wait for each other however late each of them is.
 const SERVER: &str = r#"
-import os, sys, socket, http.server, urllib.request
+import os, sys, time, http.server, urllib.request
 own, other, pidfile = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+mark = lambda port: f'{os.path.dirname(pidfile)}/{port}.asked'
+if os.path.exists(mark(own)): os.remove(mark(own))
 class H(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == '/ask':
+            open(mark(own), 'w').close()
+            while not os.path.exists(mark(other)): time.sleep(0.01)
             urllib.request.urlopen(f'http://127.0.0.1:{other}/', timeout=600).read()
         self.send_response(200); self.send_header('content-length', '0'); self.end_headers()
     def log_message(self, *a): pass
@@ -113,13 +118,8 @@ fn of_two_services_that_wait_for_each_other_one_is_started_again_and_both_are_we
     let well = |n: usize| up.service(NAMES[n])["healthy"] == 1;
     wait_for("both are well", || (well(0) && well(1)).then_some(()));
     let before = [pair.pid(0), pair.pid(1)];
-    // Both at once, again until each is held by the other: a moment earlier or later one of them is just served.
-    let mut asked = Vec::new();
-    wait_for("they wait for each other", || {
-        asked.extend([pair.ask(0), pair.ask(1)]);
-        std::thread::sleep(std::time::Duration::from_millis(1500));
-        (!well(0) && !well(1)).then_some(())
-    });
+    let asked = [pair.ask(0), pair.ask(1)];
+    wait_for("they wait for each other", || (!well(0) && !well(1)).then_some(()));
     let (incident, took) = wait_for("it is resolved", || {
         let all = up.incidents();
         let full = all.iter().map(|i| up.incident(i["id"].as_str().unwrap()));
