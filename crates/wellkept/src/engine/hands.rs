@@ -10,7 +10,9 @@ use wellkept_state::{FileVersions, StateError};
 use crate::clock::now;
 
 pub(super) fn new(keep: &Arc<Keep>, versions: &FileVersions, data_dir: &Path) -> Arc<LocalHands> {
-    Arc::new(LocalHands::new(Arc::clone(keep), copies(keep, versions), data_dir.to_owned()))
+    // Programs that the hands start have another working directory than we.
+    let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    Arc::new(LocalHands::new(Arc::clone(keep), copies(keep, versions), data_dir))
 }
 
 fn copies(keep: &Arc<Keep>, versions: &FileVersions) -> Copies {
