@@ -264,8 +264,9 @@ fn an_agent_that_says_nothing_is_a_finding_and_a_revoked_one_is_not() {
     wait_for("it is heard", || (stage.state("web-1") == "well").then_some(()));
     drop(agent);
     let silent = || {
-        let incidents = stage.up().incidents();
-        incidents.iter().any(|i| i.to_string().contains("web-1") && i["status"] != "resolved")
+        let ids = stage.up().incidents().into_iter().filter_map(|i| Some(i["id"].as_str()?.to_owned()));
+        ids.map(|id| stage.up().incident(&id))
+            .any(|i| i["status"] != "resolved" && i.to_string().contains("The agent web-1 has said nothing"))
     };
     wait_for("its silence is an incident", || silent().then_some(()));
     assert_eq!(stage.server(&["revoke", "web-1"]).code, Some(0));
