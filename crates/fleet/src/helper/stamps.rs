@@ -38,7 +38,7 @@ impl Stamps {
     /// Those of a file; none when it is not there or is damaged.
     pub fn at(path: PathBuf) -> Self {
         let fits = std::fs::metadata(&path).is_ok_and(|about| about.len() <= FILE_MAX);
-        let bytes = fits.then(|| std::fs::read(&path).unwrap_or_default()).unwrap_or_default();
+        let bytes = if fits { std::fs::read(&path).unwrap_or_default() } else { Vec::new() };
         let seen = serde_json::from_slice(&bytes).unwrap_or_default();
         Self { path: Some(path), seen: Mutex::new(seen) }
     }
