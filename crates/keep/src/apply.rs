@@ -20,12 +20,12 @@ const EVERY_MAX: Duration = Duration::from_secs(31 * 86_400);
 const WITHIN_DEFAULT: Duration = Duration::from_secs(3600);
 const WITHIN_MAX: Duration = Duration::from_secs(86_400);
 
-/// Reads the section.
-pub(crate) fn apply(node: &Node, problems: &mut Problems) -> BTreeMap<String, DesiredState> {
-    named(node, "site, base, …", problems, one)
+/// Reads the section. `trusts`: whether somebody's signature is believed.
+pub(crate) fn apply(node: &Node, trusts: bool, problems: &mut Problems) -> BTreeMap<String, DesiredState> {
+    named(node, "site, base, …", problems, |name, at, node, problems| one(name, at, node, trusts, problems))
 }
 
-fn one(name: &str, at: &At, node: &Node, problems: &mut Problems) -> Option<DesiredState> {
+fn one(name: &str, at: &At, node: &Node, trusts: bool, problems: &mut Problems) -> Option<DesiredState> {
     let fields = read::open(node, &KEYS, problems)?;
     let playbook = match fields.get("playbook") {
         Some(n) => read::path(n, problems).map(PathBuf::from),
@@ -50,6 +50,10 @@ fn one(name: &str, at: &At, node: &Node, problems: &mut Problems) -> Option<Desi
         }),
         None => Some(StateMode::Check),
     };
+    // Nobody is there when it is done: what is done then has to be signed.
+    if let (Some(StateMode::Enforce), false, Some(node)) = (mode, trusts, fields.get("mode")) {
+        problems.add(&node.at, Text::new("keep.enforce_unsigned"), Text::new("keep.accept.trust"));
+    }
     let limit = fields.get("limit").map(read::items).unwrap_or_default();
     Some(DesiredState {
         name: name.to_owned(),

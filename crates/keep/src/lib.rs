@@ -137,7 +137,8 @@ fn read_keep(text: &str, problems: &mut Problems) -> Keep {
     keep.knobs = watched::knobs(&fields, &names, problems);
     keep.daemons = watched::daemons(&fields, &names, problems);
     keep.deploy = fields.get("deploy").map(|n| deploy::deploy(n, problems)).unwrap_or_default();
-    keep.apply = fields.get("apply").map(|n| apply::apply(n, problems)).unwrap_or_default();
+    let trusts = keep.trust.iter().any(|key| !key.revoked);
+    keep.apply = fields.get("apply").map(|n| apply::apply(n, trusts, problems)).unwrap_or_default();
     keep.services = services.into_iter().filter_map(|s| Some((s.name, s.service?))).collect();
     keep.filesystems =
         filesystems.into_iter().map(|f| (f.filesystem.mountpoint.clone(), f.filesystem)).collect();

@@ -47,6 +47,8 @@ struct Shared {
     host: String,
     exe: PathBuf,
     data_dir: PathBuf,
+    /// Where it says whose bundles are believed.
+    keep_file: Option<PathBuf>,
     /// On until the engine says otherwise.
     frozen: AtomicBool,
     found: Mutex<BTreeMap<String, Found>>,
@@ -55,11 +57,17 @@ struct Shared {
 
 impl States {
     /// Begins to look. Must be called within a runtime.
-    pub(crate) fn start(keep: &Keep, host: &str, data_dir: &Path) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        keep: &Keep,
+        keep_file: Option<&Path>,
+        host: &str,
+        data_dir: &Path,
+    ) -> std::io::Result<Self> {
         let shared = Shared {
             host: host.to_owned(),
             exe: std::env::current_exe()?,
             data_dir: data_dir.to_owned(),
+            keep_file: keep_file.map(Path::to_owned),
             frozen: AtomicBool::new(true),
             found: Mutex::default(),
             changes: Mutex::default(),
@@ -160,7 +168,11 @@ async fn look(shared: &Shared, declared: &Declared) {
         return;
     }
     tracing::info!(state = %state.name, "hosts are put right");
-    if let Ok(report) = once(shared, declared, false).await {
+    let done = once(shared, declared, false).await;
+    if let Err(why) = &done {
+        tracing::warn!(state = %state.name, %why, "hosts are not put right");
+    }
+    if let Ok(report) = done {
         let hosts: Vec<&str> =
             report.hosts.iter().filter(|(_, host)| host.changed > 0).map(|(name, _)| name.as_str()).collect();
         let at = now();
@@ -197,7 +209,13 @@ fn may(shared: &Shared, declared: &Declared) -> bool {
 async fn once(shared: &Shared, declared: &Declared, check: bool) -> Result<Report, String> {
     // A look leaves no record of a run and no journal; what changes hosts does.
     let data_dir = if check { shared.data_dir.join("none") } else { shared.data_dir.clone() };
-    let run = Run { exe: &shared.exe, state: &declared.state, data_dir: &data_dir, check };
+    let run = Run {
+        exe: &shared.exe,
+        state: &declared.state,
+        data_dir: &data_dir,
+        keep_file: shared.keep_file.as_deref(),
+        check,
+    };
     let stop = async {
         while check || may(shared, declared) {
             tokio::time::sleep(POLL).await;

@@ -6,7 +6,7 @@ mod fleet_stage;
 
 use std::path::{Path, PathBuf};
 
-use common::{Home, Up, wait_for};
+use common::{Home, Up, run, wait_for, wellkept};
 use fleet_stage::Fleet;
 use serde_json::{Value, json};
 
@@ -48,15 +48,35 @@ fn hosts_that_differ_are_named_with_the_task_and_how() {
     assert_eq!(fleet.cli(&["apply", &site, "-i", "hosts", "--check"]).code, Some(0));
 }
 
-/// A keep file with one declared state, looked at every second.
-fn keep(home: &Home, site: &Path, mode: &str) -> PathBuf {
+/// A keep file with one declared state, looked at every second, that believes this key.
+fn keep(home: &Home, site: &Path, mode: &str, key: Option<&str>) -> PathBuf {
+    let trust: Vec<Value> = key.iter().map(|key| json!({ "name": "ops", "key": key })).collect();
     home.keep(
         json!({
             "apply": { "site": { "playbook": site, "every": "1s", "mode": mode } },
             "automation": { "mode": "act" },
+            "trust": trust,
         })
         .to_string(),
     )
+}
+
+/// A new key: the file of its secret half, and its public one.
+fn key(home: &Home) -> (String, String) {
+    let file = home.path("key").display().to_string();
+    let made = run(wellkept().args(["sign", "keygen", "--to", &file]));
+    assert_eq!(made.code, Some(0), "{made:?}");
+    (file, made.out.lines().last().unwrap().to_owned())
+}
+
+/// The playbook's folder as a bundle for this host, signed.
+fn signed(home: &Home, site: &Path, key: &str) -> PathBuf {
+    let bundle = home.path("site.bundle");
+    let mut sign = wellkept();
+    sign.args(["sign", "bundle", "--key", key, "--target", "localhost", "-o"]).arg(&bundle).arg(site);
+    let made = run(&mut sign);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    bundle
 }
 
 /// The finding of the declared state, as it is now.
@@ -77,7 +97,7 @@ fn what_differs_is_a_finding_while_it_lasts() {
     let site = playbook(&home.path(""), "localhost", "A=1");
     let conf = home.path("conf-localhost");
     std::fs::write(&conf, "A=2\n").unwrap();
-    let up = Up::store(&home, Some(&keep(&home, &site, "check")));
+    let up = Up::store(&home, Some(&keep(&home, &site, "check", None)));
     let (found, _) = wait_for("the finding", || finding(&up).filter(|f| f["active"] == true));
     assert_eq!(found["subject"], "site");
     assert!(found["text"].as_str().unwrap().contains("not as site says"), "{found}");
@@ -95,12 +115,15 @@ fn what_differs_is_a_finding_while_it_lasts() {
 #[test]
 fn it_is_put_right_only_where_the_keep_file_says_so_and_never_while_the_stop_switch_is_on() {
     let home = Home::new();
-    let site = playbook(&home.path(""), "localhost", "A=1");
-    let conf = home.path("conf-localhost");
+    std::fs::create_dir_all(home.path("site")).unwrap();
+    let plain = playbook(&home.path("site"), "localhost", "A=1");
+    let conf = home.path("site/conf-localhost");
+    let (secret, public) = key(&home);
+    let site = signed(&home, &plain, &secret);
     std::fs::write(&conf, "A=2\n").unwrap();
     std::fs::create_dir_all(home.data()).unwrap();
     std::fs::write(home.data().join("FREEZE"), "hands off").unwrap();
-    let up = Up::store(&home, Some(&keep(&home, &site, "enforce")));
+    let up = Up::store(&home, Some(&keep(&home, &site, "enforce", Some(&public))));
     let evidence = |f: &Value| f["at"].as_i64().or_else(|| f["since"].as_i64());
     let (found, _) = wait_for("the finding", || finding(&up).filter(|f| f["active"] == true));
     // Several looks later nothing was done.
@@ -119,4 +142,20 @@ fn it_is_put_right_only_where_the_keep_file_says_so_and_never_while_the_stop_swi
         (!changes["changes"].as_array()?.is_empty()).then_some(changes)
     });
     assert_eq!(changes["changes"][0]["what"], site.display().to_string(), "{changes}");
+}
+
+#[test]
+fn what_nobody_has_signed_is_told_and_never_put_right_by_itself() {
+    let home = Home::new();
+    let site = playbook(&home.path(""), "localhost", "A=1");
+    let conf = home.path("conf-localhost");
+    std::fs::write(&conf, "A=2\n").unwrap();
+    let refused = run(wellkept().arg("check").arg(keep(&home, &site, "enforce", None)));
+    assert!(refused.code == Some(2) && refused.out.contains("signed bundles only"), "{refused:?}");
+
+    let (_, public) = key(&home);
+    let up = Up::store(&home, Some(&keep(&home, &site, "enforce", Some(&public))));
+    wait_for("the finding", || finding(&up).filter(|f| f["active"] == true));
+    wait_for("that it is refused", || up.log().contains("hosts are not put right").then_some(()));
+    assert_eq!(std::fs::read_to_string(&conf).unwrap(), "A=2\n");
 }

@@ -108,7 +108,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
     };
     let shared = shared(published, commands.clone(), wired, dir.token().reveal(), address);
     let engine = Engine::new(Parts {
-        states: States::start(&keep, &host_name(), dir.path())?,
+        states: States::start(&keep, keep_file.as_deref(), &host_name(), dir.path())?,
         host: host_name(),
         keep_file,
         keep,

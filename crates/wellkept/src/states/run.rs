@@ -22,6 +22,7 @@ pub(super) struct Run<'a> {
     pub(super) exe: &'a Path,
     pub(super) state: &'a DesiredState,
     pub(super) data_dir: &'a Path,
+    pub(super) keep_file: Option<&'a Path>,
     pub(super) check: bool,
 }
 
@@ -31,6 +32,12 @@ impl Run<'_> {
         command.args(["--output", "json", "apply", "--diff"]).arg("--data-dir").arg(self.data_dir);
         if self.check {
             command.arg("--check");
+        } else {
+            // Nobody is there: only what somebody has signed.
+            command.arg("--automatic");
+        }
+        if let Some(file) = self.keep_file {
+            command.arg("--keep").arg(file);
         }
         for source in &self.state.inventory {
             command.arg("--inventory").arg(source);
