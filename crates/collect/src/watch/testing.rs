@@ -34,6 +34,16 @@ impl Running {
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
+
+    /// Lets it end its own children; what does not end within its time is killed when this is dropped.
+    pub(crate) fn end(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let until = tokio::time::Instant::now() + PATIENCE;
+        while matches!(self.0.try_wait(), Ok(None)) && tokio::time::Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 impl Drop for Running {
@@ -303,8 +313,15 @@ impl Mariadb {
 pub(crate) struct Nginx {
     pub(crate) dir: PathBuf,
     pub(crate) port: u16,
-    _server: Running,
+    server: Running,
     _folder: tempfile::TempDir,
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Killed, it would leave its workers behind.
+        self.server.end();
+    }
 }
 
 impl Nginx {
@@ -316,7 +333,7 @@ impl Nginx {
         let mut command = ordinary("nginx");
         command.arg("-e").arg(dir.join("error.log")).arg("-c").arg(dir.join("nginx.conf"));
         let server = Running::new(command.stdout(Stdio::null()));
-        let nginx = Self { dir, port, _server: server, _folder: folder };
+        let nginx = Self { dir, port, server, _folder: folder };
         wait_for("the proxy answers", async || nginx.get().contains("HTTP/1.1").then_some(())).await;
         nginx
     }
