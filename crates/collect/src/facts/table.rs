@@ -29,7 +29,7 @@ const CROWD_MIN: u32 = 30;
 /// Least use of processors that is told.
 const CORES_MIN: f64 = 0.1;
 /// Pressure from which it is looked at who waits.
-const PRESSURE_MIN: f64 = 0.25;
+const PRESSURE_MIN: f64 = 0.05;
 /// Processes of services, and threads of each, whose waiting is looked at.
 const OWNED_MAX: usize = 256;
 const THREADS_MAX: usize = 64;
