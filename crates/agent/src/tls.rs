@@ -1,18 +1,15 @@
 //! TLS at both ends: 1.3 only, our own authority only.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::client::danger::ServerCertVerifier as _;
 use tokio_rustls::rustls::crypto::{self, CryptoProvider};
-use tokio_rustls::rustls::pki_types::{
-    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime,
-};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{
-    self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
-};
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore, ServerConfig};
+use wellkept_egress::{Believing, Shown};
 use wellkept_sign::{Digest, SigningKey, digest};
 
 use crate::authority::{Authority, SERVER_NAME, pkcs8};
@@ -57,12 +54,14 @@ pub(crate) fn agent(authority: &[u8], certificate: &[u8], key: &SigningKey) -> i
 
 /// The agent's end before it has joined: the server has to show the authority that the token names.
 pub(crate) fn joining(authority: Digest) -> io::Result<(Arc<ClientConfig>, Arc<Pinned>)> {
-    let pinned = Arc::new(Pinned { authority, provider: provider(), shown: std::sync::Mutex::default() });
+    let pinned = Arc::new(Pinned { authority, shown: Mutex::default() });
+    let believes = Arc::clone(&pinned);
+    let verifier = Believing::new(provider(), move |shown| believes.check(shown));
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(odd)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&pinned) as _)
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     Ok((Arc::new(config), pinned))
 }
@@ -86,61 +85,24 @@ fn odd(error: impl std::fmt::Display) -> io::Error {
 #[derive(Debug)]
 pub(crate) struct Pinned {
     authority: Digest,
-    provider: Arc<CryptoProvider>,
-    shown: std::sync::Mutex<Option<Vec<u8>>>,
+    shown: Mutex<Option<Vec<u8>>>,
 }
 
 impl Pinned {
     /// The authority's certificate, once a server has shown it.
     pub(crate) fn shown(&self) -> Option<Vec<u8>> {
-        self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn algorithms(&self) -> &crypto::WebPkiSupportedAlgorithms {
-        &self.provider.signature_verification_algorithms
-    }
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+    fn check(&self, shown: &Shown<'_>) -> Result<(), rustls::Error> {
         let stranger = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        let authority =
-            intermediates.iter().find(|c| digest(c.as_ref()) == self.authority).ok_or_else(stranger)?;
+        let is_ours = |c: &&CertificateDer<'_>| digest(c.as_ref()) == self.authority;
+        let authority = shown.chain.iter().find(is_ours).ok_or_else(stranger)?;
         let roots = Arc::new(roots(authority.as_ref()).map_err(|_| stranger())?);
-        let usual = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider));
+        let usual = WebPkiServerVerifier::builder_with_provider(roots, provider());
         let usual = usual.build().map_err(|_| stranger())?;
-        let verified = usual.verify_server_cert(end_entity, &[], server_name, ocsp_response, now)?;
-        *self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Some(authority.as_ref().to_vec());
-        Ok(verified)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        crypto::verify_tls12_signature(message, cert, dss, self.algorithms())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        crypto::verify_tls13_signature(message, cert, dss, self.algorithms())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms().supported_schemes()
+        usual.verify_server_cert(shown.certificate, &[], shown.name, shown.ocsp, shown.now)?;
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(authority.as_ref().to_vec());
+        Ok(())
     }
 }
