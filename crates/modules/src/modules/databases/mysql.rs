@@ -346,28 +346,8 @@ fn filled(task: &Task<'_>, query: &str) -> Result<String> {
     if positional.is_empty() && named.is_none() {
         return Ok(query.to_owned());
     }
-    let mut positional = positional.into_iter();
-    let mut out = String::new();
-    let mut rest = query;
-    while let Some((before, after)) = rest.split_once('%') {
-        out.push_str(before);
-        rest = if let Some(after) = after.strip_prefix('s') {
-            let next = positional.next();
-            let next = next.ok_or_else(|| Fail::new("not enough arguments for the query's %s"))?;
-            out.push_str(&my_text(&next));
-            after
-        } else if let Some(after) = after.strip_prefix('%') {
-            out.push('%');
-            after
-        } else if let Some((name, after)) = after.strip_prefix('(').and_then(|after| after.split_once(")s")) {
-            let given = named.and_then(|named| named.get(name));
-            out.push_str(&value(given.ok_or_else(|| Fail::new(format!("named_args has no {name}")))?));
-            after
-        } else {
-            return fail(format!("the query has a % that is no argument; %% is a percent sign: %{after}"));
-        };
-    }
-    out.push_str(rest);
+    let mut positional = positional.iter().map(|text| my_text(text));
+    let out = super::filled(query, &mut positional, named, value)?;
     if positional.next().is_some() {
         return fail("not all arguments are used by the query's %s");
     }

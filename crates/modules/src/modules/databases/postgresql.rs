@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{reads, sealed};
 use crate::base::program::Ran;
-use crate::base::{Done, Fail, Result, Task, fail, files, map, python};
+use crate::base::{Done, Result, Task, fail, files, map, python};
 use crate::spec::{Arg, ModuleSpec, flag, int, map as map_arg, raw, text};
 
 const PG_DB: &[Arg] = &[
@@ -294,28 +294,8 @@ fn filled(task: &Task<'_>, query: &str) -> Result<String> {
         Value::Number(number) => number.to_string(),
         other => pg_text(&python::text(other)),
     };
-    let mut positional = positional.and_then(Value::as_array).cloned().unwrap_or_default().into_iter();
-    let mut out = String::new();
-    let mut rest = query;
-    while let Some((before, after)) = rest.split_once('%') {
-        out.push_str(before);
-        rest = if let Some(after) = after.strip_prefix('s') {
-            let next = positional.next();
-            out.push_str(&value(&next.ok_or_else(|| Fail::new("not enough arguments for the query's %s"))?));
-            after
-        } else if let Some(after) = after.strip_prefix('%') {
-            out.push('%');
-            after
-        } else if let Some((name, after)) = after.strip_prefix('(').and_then(|after| after.split_once(")s")) {
-            let given = named.and_then(|named| named.get(name));
-            out.push_str(&value(given.ok_or_else(|| Fail::new(format!("named_args has no {name}")))?));
-            after
-        } else {
-            return fail(format!("the query has a % that is no argument; %% is a percent sign: %{after}"));
-        };
-    }
-    out.push_str(rest);
-    Ok(out)
+    let mut positional = positional.and_then(Value::as_array).into_iter().flatten().map(value);
+    super::filled(query, &mut positional, named, value)
 }
 
 fn pg_query(task: &mut Task<'_>) -> Done {
