@@ -11,36 +11,7 @@ use super::interp::Interp;
 use super::lexer::Syntax;
 use super::value::{Dict, Key, Val};
 
-/// Lookups of ansible-core; those that are not answered here are asked of [`super::scope::Outside`].
-pub(crate) const NAMES: &[&str] = &[
-    "items",
-    "list",
-    "dict",
-    "env",
-    "vars",
-    "varnames",
-    "nested",
-    "together",
-    "indexed_items",
-    "subelements",
-    "sequence",
-    "random_choice",
-    "file",
-    "fileglob",
-    "first_found",
-    "template",
-    "lines",
-    "unvault",
-    "csvfile",
-    "ini",
-    "config",
-    "inventory_hostnames",
-    "password",
-    "pipe",
-    "url",
-];
-
-/// Lookups whose answer stays the same whatever hosts do; the others are never asked before their turn.
+/// Lookups whose answer stays the same whatever hosts do.
 const STEADY: &[&str] = &[
     "items",
     "list",
@@ -57,6 +28,26 @@ const STEADY: &[&str] = &[
     "config",
     "inventory_hostnames",
 ];
+
+/// The other lookups of ansible-core, which are never asked before their turn.
+const MOVING: &[&str] = &[
+    "file",
+    "fileglob",
+    "first_found",
+    "template",
+    "lines",
+    "unvault",
+    "csvfile",
+    "ini",
+    "password",
+    "pipe",
+    "url",
+];
+
+/// Whether ansible-core has a lookup of this name; those that are not answered here are asked of [`super::scope::Outside`].
+pub(crate) fn is_known(name: &str) -> bool {
+    [STEADY, MOVING].iter().any(|names| names.contains(&name))
+}
 
 /// The option by which lookups of the outside hear of the playbook's folder.
 const BASE: &str = "_basedir";
@@ -111,10 +102,7 @@ pub(crate) fn run(
 ) -> Result<Vec<Val>> {
     let session = interp.session;
     let engine = session.engine;
-    let short = name
-        .strip_prefix("ansible.builtin.")
-        .or_else(|| name.strip_prefix("ansible.legacy."))
-        .unwrap_or(name);
+    let short = super::tests::short(name);
     let text = |value: &Val| session.text(value);
     let option =
         |wanted: &str| options.iter().find(|(name, _)| &**name == wanted).map(|(_, value)| value.clone());

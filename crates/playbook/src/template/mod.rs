@@ -53,7 +53,7 @@ pub fn knows_test(name: &str) -> bool {
 
 /// Whether there is a lookup of this name.
 pub fn knows_lookup(name: &str) -> bool {
-    lookups::NAMES.contains(&tests::short(name))
+    lookups::is_known(tests::short(name))
 }
 
 /// A stored value as JSON with sorted keys.
