@@ -150,13 +150,12 @@ impl Files {
                 }
             }
             self.enqueue(key);
-            let rests_ns = self.followed.get(&key).map_or(0, |f| {
-                let linger = if f.is_nameless() { self.options.linger_nameless } else { self.options.linger };
-                f.active_ns.saturating_add(i64::try_from(linger.as_nanos()).unwrap_or(i64::MAX))
-            });
-            let clock_went_back = self.followed.get(&key).is_some_and(|f| now_ns < f.active_ns);
+            let Some(file) = self.followed.get(&key) else { continue };
+            let linger = if file.is_nameless() { self.options.linger_nameless } else { self.options.linger };
+            let linger_ns = i64::try_from(linger.as_nanos()).unwrap_or(i64::MAX);
+            let rests_ns = file.active_ns.saturating_add(linger_ns);
             self.rest_ns = self.rest_ns.min(rests_ns.max(now_ns.saturating_add(REST_PAUSE_NS)));
-            if now_ns >= rests_ns || clock_went_back {
+            if now_ns >= rests_ns || now_ns < file.active_ns {
                 self.read_one(key, now_ns);
                 let still = self.followed.get(&key).is_some_and(|f| f.active_ns != now_ns);
                 if still {
