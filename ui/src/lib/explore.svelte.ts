@@ -7,7 +7,7 @@ import { Names } from "./names";
 import { nav } from "./nav.svelte";
 import { t } from "./prefs.svelte";
 import type { Answer, QueryData, Series } from "./prom";
-import { type Drawn, type Shape, letterOf, toGraph } from "./results";
+import { type Drawn, type Shape, letterOf, shapeOf, toGraph, toggled } from "./results";
 import { LINES_MAX, type Range, type Shared, type Tab, autoStep, fromSearch, toSearch } from "./share";
 
 /** About this many points fill a graph. */
@@ -131,15 +131,7 @@ class Explore {
 
   /** Shows or hides a series of the graph; `only`: all others are hidden, or shown again. */
   toggleSeries(key: string, only: boolean): void {
-    const keys = this.drawn?.frame.columns.map((column) => column.key) ?? [];
-    if (only) {
-      const alone = keys.every((one) => (one === key) !== this.hidden.has(one));
-      this.hidden = new Set(alone ? [] : keys.filter((one) => one !== key));
-      return;
-    }
-    const next = new Set(this.hidden);
-    if (!next.delete(key)) next.add(key);
-    this.hidden = next;
+    this.hidden = toggled(this.drawn?.frame.columns.map((column) => column.key) ?? [], this.hidden, key, only);
   }
 
   /** Shows all series again, or none. */
@@ -187,9 +179,7 @@ class Explore {
   #load(): void {
     const { from, to } = this.window();
     const step = this.step ?? autoStep(to - from, POINTS);
-    // On whole steps, so that asking again draws the same points.
-    const start = Math.floor(from / 1000 / step) * step;
-    const shape: Shape = { start, step, length: Math.floor((to / 1000 - start) / step) + 1 };
+    const shape = shapeOf(from, to, step);
     if (this.tab === "graph") this.shape = shape;
     for (const one of this.questions) void this.#ask(one, shape, to / 1000);
   }

@@ -9,7 +9,7 @@ import { type Facet, type Facets, type Found, type Histogram, type LogLine, type
 import { type LogState, type LogTab, fromLogSearch, toLogSearch } from "./logshare";
 import { nav } from "./nav.svelte";
 import type { Series } from "./prom";
-import { type Drawn, type Shape, toGraph } from "./results";
+import { type Drawn, type Shape, shapeOf, toGraph } from "./results";
 import { type Range, autoStep } from "./share";
 
 /** Lines of one answer. */
@@ -218,10 +218,7 @@ class Logs {
 
   async #count(signal: AbortSignal): Promise<void> {
     const { from, to } = this.window;
-    const step = autoStep(to - from, POINTS);
-    // On whole steps, so that asking again draws the same points.
-    const start = Math.floor(from / 1000 / step) * step;
-    const shape: Shape = { start, step, length: Math.floor((to / 1000 - start) / step) + 1 };
+    const shape = shapeOf(from, to, autoStep(to - from, POINTS));
     [this.rows, this.next, this.patterns, this.histogram] = [[], null, null, null];
     try {
       const found = await api.lineNumbers(this.asked, shape, signal);

@@ -53,6 +53,23 @@ export interface Shape {
   length: number;
 }
 
+/** The grid for a span of milliseconds: on whole steps of so many seconds, so that asking again draws the same points. */
+export function shapeOf(from: number, to: number, step: number): Shape {
+  const start = Math.floor(from / 1000 / step) * step;
+  return { start, step, length: Math.floor((to / 1000 - start) / step) + 1 };
+}
+
+/** Series that are hidden after a click on one in the legend. `only`: all others are hidden, or shown again. */
+export function toggled(keys: readonly string[], hidden: ReadonlySet<string>, key: string, only: boolean): ReadonlySet<string> {
+  if (only) {
+    const alone = keys.every((one) => (one === key) !== hidden.has(one));
+    return new Set(alone ? [] : keys.filter((one) => one !== key));
+  }
+  const next = new Set(hidden);
+  if (!next.delete(key)) next.add(key);
+  return next;
+}
+
 export interface Drawn {
   frame: Frame;
   /** Series that the graph leaves out because they are too many. */
