@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::procstat::Usage;
 use super::table::{Table, cell};
-use super::{Bed, Report};
+use super::{Bed, Report, venv};
 use crate::{clock, process};
 use stage::Stage;
 
@@ -96,7 +96,7 @@ pub(super) fn run(bed: &Bed) -> Result<Report> {
     let product = bed.product()?;
     let stage = Stage::new(bed)?;
     let mut players = vec![ours(&product, &stage)];
-    match peers(bed)? {
+    match venv::of(bed, "fleet", &PEERS)? {
         None => {
             report.skipped.push("ansible-core is not there; `cargo xtask bench fleet --install`".to_owned())
         }
@@ -181,20 +181,6 @@ fn theirs(venv: &Path, stage: &Stage) -> Result<Vec<Player>> {
         player("with pipelining", &[("ANSIBLE_PIPELINING", "1".to_owned())], 1),
         player("with mitogen", &[linear, ("ANSIBLE_STRATEGY_PLUGINS", mitogen)], ROUNDS),
     ])
-}
-
-/// The virtual environment with the peers; made by `--install`, kept for the next time.
-fn peers(bed: &Bed) -> Result<Option<PathBuf>> {
-    let venv = bed.workspace.target.join("bench-fleet-venv");
-    if venv.join("bin/ansible-playbook").is_file() {
-        return Ok(Some(venv));
-    }
-    if !bed.options.install {
-        return Ok(None);
-    }
-    process::output(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    process::output(Command::new(venv.join("bin/pip")).args(["install", "--quiet"]).args(PEERS))?;
-    Ok(Some(venv))
 }
 
 /// One play. The most memory is read while it runs; its last milliseconds are not seen.
