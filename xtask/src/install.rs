@@ -82,6 +82,13 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     },
     Package { name: "git", program: "git", reason: "the module of that name works on real repositories" },
     Package {
+        name: "docker.io",
+        program: "dockerd",
+        reason: "modules of containers are tested with a real engine",
+    },
+    Package { name: "docker-registry", program: "docker-registry", reason: "it pulls from there" },
+    Package { name: "busybox-static", program: "busybox", reason: "the image of those tests" },
+    Package {
         name: "opendoas",
         program: "doas",
         reason: "becoming another user is tested with the real one",

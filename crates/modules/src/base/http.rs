@@ -3,6 +3,7 @@
 //! Modules need what the service's own client does not offer: bodies larger than memory, sockets of the host's
 //! services, certificates that a task says not to check. Redirects are followed as Ansible's `follow_redirects` says.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
@@ -39,6 +40,8 @@ pub(crate) struct Ask {
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// A file that is sent instead of the body, as it is read.
+    pub(crate) upload: Option<PathBuf>,
     /// Time that one step (connecting, one piece of the answer) may take.
     pub(crate) within: Option<Duration>,
     pub(crate) follow: Follow,
@@ -221,6 +224,7 @@ pub(crate) fn ask(ask: &Ask) -> Result<Answer, String> {
             Some(method) => {
                 if method != now.method {
                     now.body.clear();
+                    now.upload = None;
                     now.headers.retain(|(name, _)| {
                         !matches!(
                             name.to_lowercase().as_str(),
@@ -302,10 +306,11 @@ fn once(ask: &Ask, url: &Url, cookies: &[(String, String)], account: bool) -> Re
         }
     };
     let through_proxy = proxy.is_some() && url.scheme == "http";
-    let head = head(ask, url, cookies, account, through_proxy);
+    let mut sent = Body::of(ask).map_err(|error| failed(&error))?;
+    let head = head(ask, sent.length(), url, cookies, account, through_proxy);
     stream
         .write_all(head.as_bytes())
-        .and_then(|()| stream.write_all(&ask.body))
+        .and_then(|()| sent.send(&mut stream))
         .map_err(|error| failed(&error))?;
     stream.flush().map_err(|error| failed(&error))?;
     let mut reader = BufReader::new(stream);
@@ -351,7 +356,46 @@ fn tunnel(tcp: &mut TcpStream, url: &Url) -> io::Result<()> {
     }
 }
 
-fn head(ask: &Ask, url: &Url, cookies: &[(String, String)], account: bool, absolute: bool) -> String {
+/// What is sent after the head.
+enum Body<'a> {
+    Bytes(&'a [u8]),
+    File(File, u64),
+}
+
+impl<'a> Body<'a> {
+    fn of(ask: &'a Ask) -> io::Result<Self> {
+        let Some(path) = &ask.upload else { return Ok(Self::Bytes(&ask.body)) };
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self::File(file, length))
+    }
+
+    fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(_, length) => *length,
+        }
+    }
+
+    fn send(&mut self, to: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Bytes(bytes) => to.write_all(bytes),
+            Self::File(file, length) => match io::copy(&mut file.take(*length), to)? {
+                sent if sent == *length => Ok(()),
+                _ => Err(io::Error::other("the file became shorter while it was sent")),
+            },
+        }
+    }
+}
+
+fn head(
+    ask: &Ask,
+    length: u64,
+    url: &Url,
+    cookies: &[(String, String)],
+    account: bool,
+    absolute: bool,
+) -> String {
     let given = |name: &str| ask.headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name));
     let target =
         if absolute { format!("{}://{}{}", url.scheme, url.place(), url.path) } else { url.path.clone() };
@@ -366,12 +410,10 @@ fn head(ask: &Ask, url: &Url, cookies: &[(String, String)], account: bool, absol
     if !given("host") {
         line("Host", &url.place());
     }
-    if !given("content-length")
-        && (!ask.body.is_empty() || matches!(ask.method.as_str(), "POST" | "PUT" | "PATCH"))
-    {
-        line("Content-Length", &ask.body.len().to_string());
+    if !given("content-length") && (length > 0 || matches!(ask.method.as_str(), "POST" | "PUT" | "PATCH")) {
+        line("Content-Length", &length.to_string());
     }
-    if !ask.body.is_empty() && !given("content-type") {
+    if length > 0 && !given("content-type") {
         line("Content-Type", "application/x-www-form-urlencoded");
     }
     if let Some((user, password)) = ask.account.as_ref().or(url.account.as_ref()).filter(|_| account) {
