@@ -29,7 +29,7 @@ pub fn as_user(command: &mut Command, user: User) {
         // Groups first: whoever has given up root may not choose them any more.
         // SAFETY: the list lives as long as the call, and its length is its own; the other two take numbers.
         let refused = unsafe {
-            libc::setgroups(groups.len() as _, groups.as_ptr()) != 0
+            libc::setgroups(groups.len(), groups.as_ptr()) != 0
                 || libc::setgid(*gid) != 0
                 || libc::setuid(*uid) != 0
         };

@@ -41,14 +41,17 @@ pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
 fn one(s: &Situation, change: &FileVersionChange) -> Option<Cause> {
     let entity = EntityId::service(&change.service);
     let changed_at = change.modified_at.unwrap_or(change.at).min(change.at);
-    let ill: Vec<&Finding> = s.about(&entity).filter(|f| is_illness(f.key.kind)).collect();
+    let ill: Vec<&Finding> = s
+        .about(&entity)
+        .filter(|f| is_illness(f.key.kind) || f.key.kind == FindingKind::ConnectionsRefused)
+        .collect();
     let first = ill.iter().map(|f| f.since).min()?;
     if changed_at > first + SLACK && !failed_start(s, &entity, changed_at) {
         return None;
     }
     let score = if failed_start(s, &entity, changed_at) {
         SCORE_PROVEN
-    } else if runs_unhealthy(s, &entity, changed_at) {
+    } else if runs_unhealthy(s, &entity, changed_at) || stopped_listening(s, &entity, changed_at) {
         SCORE_LIKELY
     } else if !change.keys_removed.is_empty()
         && change.recorded.is_none()
@@ -115,6 +118,11 @@ fn ended_in_error(end: &ProcessEnd, began: TimestampMs) -> bool {
 fn runs_unhealthy(s: &Situation, entity: &EntityId, changed_at: TimestampMs) -> bool {
     let began = s.service(entity).and_then(|seen| seen.processes.first()).map(|p| p.started_at);
     began.is_some_and(|b| b >= changed_at) && s.has(entity, FindingKind::HealthFailing)
+}
+
+/// True when it went on running after the change, which it may have read again, and listens no more where it did.
+fn stopped_listening(s: &Situation, entity: &EntityId, changed_at: TimestampMs) -> bool {
+    s.about(entity).any(|f| f.key.kind == FindingKind::ConnectionsRefused && changed_at <= f.since + SLACK)
 }
 
 fn detail(change: &FileVersionChange, entity: &EntityId) -> Text {
