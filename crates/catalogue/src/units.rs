@@ -71,7 +71,8 @@ fn percent(share: f64) -> Option<String> {
     if !share.is_finite() {
         return None;
     }
-    let value = share * 100.0;
+    // An empty sum is a negative zero.
+    let value = share * 100.0 + 0.0;
     let decimals = usize::from(value != 0.0 && value.abs() < 9.95);
     Some(format!("{value:.decimals$} %"))
 }
@@ -101,6 +102,7 @@ mod tests {
         check("percent", "0.97", "97 %");
         check("percent", "0.004", "0.4 %");
         check("percent", "0", "0 %");
+        check("percent", "-0", "0 %");
     }
 
     #[test]

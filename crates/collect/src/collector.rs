@@ -13,6 +13,7 @@ use crate::change_log::ChangeLogTail;
 use crate::facts::deleted::Deleted;
 use crate::facts::kept::KeptFiles;
 use crate::facts::listeners::Sockets;
+use crate::facts::refused::Refused;
 use crate::facts::release::Releases;
 use crate::facts::strain::Strain;
 use crate::facts::table::Table;
@@ -47,6 +48,7 @@ pub struct Collector {
     strain: Strain,
     traces: Traces,
     waits: Waits,
+    refused: Refused,
     services: ServiceWatcher,
     health: HealthChecks,
     change_logs: Vec<ChangeLogTail>,
@@ -124,6 +126,7 @@ impl Collector {
             strain: Strain::default(),
             traces: Traces::default(),
             waits: Waits::default(),
+            refused: Refused::default(),
             services: ServiceWatcher::new(&keep, sender),
             health: HealthChecks::new(&keep),
             change_logs: tails(&keep, Vec::new()),
@@ -172,7 +175,8 @@ impl Collector {
         let health = self.health.seen();
         HealthChecks::emit(&health, out);
         let files = self.keep.services.values().flat_map(|s| self.kept.look(s)).collect();
-        let mut local = LocalSeen::default();
+        let mut local =
+            LocalSeen { refused: self.refused.rate(now, self.host.attempt_fails()), ..LocalSeen::default() };
         self.releases.read(&self.keep, now, &mut local, &mut problems);
         local.deleted = self.deleted.read(&services, &filesystems);
         local.table = self.table.read(now, &services);

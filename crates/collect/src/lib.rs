@@ -10,6 +10,7 @@
 
 mod clock;
 mod pace;
+mod vantage;
 mod source;
 mod series;
 mod proc_stat;

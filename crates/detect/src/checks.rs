@@ -12,6 +12,7 @@ pub(crate) mod deleted_open;
 pub(crate) mod health_unsteady;
 pub(crate) mod listeners;
 pub(crate) mod process_table;
+pub(crate) mod refused;
 pub(crate) mod rising;
 pub(crate) mod jobs;
 pub(crate) mod mounts;

@@ -22,7 +22,8 @@ use crate::checks::{
 use crate::checks::{
     deleted_open, file_changed, filesystem_filling::Filling, filesystem_full::Full, health,
     health_unsteady::Unsteady, listeners::Ports, process_gone::Gone, process_stopped,
-    process_table::Processes, restarting::Restarting, rising::Rising, silent, unusual::Unusual,
+    process_table::Processes, refused::Refusing, restarting::Restarting, rising::Rising, silent,
+    unusual::Unusual,
 };
 use crate::checks::{mounts::Mounts, roads, security, squeezed::Squeezed, strain::Strained, traces};
 use crate::maintenance::Announced;
@@ -72,6 +73,7 @@ pub struct Detectors {
     strained: Strained,
     evicting: Evicting,
     signals: Signals,
+    refusing: Refusing,
     announced: Announced,
     active: BTreeMap<FindingKey, Finding>,
     troubled: BTreeSet<EntityId>,
@@ -96,6 +98,7 @@ impl Detectors {
             strained: Strained::default(),
             evicting: Evicting::default(),
             signals: Signals::default(),
+            refusing: Refusing::default(),
             announced: Announced::default(),
             active: BTreeMap::new(),
             troubled: BTreeSet::new(),
@@ -131,6 +134,7 @@ impl Detectors {
         found.extend(watched(keep, round));
         found.extend(self.evicting.check(keep, round));
         found.extend(self.signals.check(keep, round));
+        found.extend(self.refusing.check(keep, round));
         let found = self.merge(keep, round, found);
         self.announced.leave_out(keep, round.seen, round.now, found)
     }

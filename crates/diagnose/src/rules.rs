@@ -51,6 +51,7 @@ mod queue_full;
 mod config_drift;
 mod declared;
 mod rate_limited;
+mod refused;
 mod wrong_upstream;
 mod signals;
 mod gc_pause;
@@ -121,6 +122,7 @@ pub(crate) const RULES: &[Rule] = &[
     config_drift::propose,
     declared::propose,
     rate_limited::propose,
+    refused::propose,
     wrong_upstream::propose,
     gc_pause::propose,
     retry_storm::propose,

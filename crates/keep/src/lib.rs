@@ -77,7 +77,11 @@ const KEYS: [&str; 34] = [
 /// # Errors
 /// All mistakes together, in the order of the file. A text that is no YAML or breaks a bound gives one.
 pub fn parse(file_name: &str, text: &str) -> Result<Keep, KeepErrors> {
-    let mut problems = Problems::new(file_name, text);
+    parse_on(file_name, text, None)
+}
+
+fn parse_on(file_name: &str, text: &str, users: Option<&[String]>) -> Result<Keep, KeepErrors> {
+    let mut problems = Problems::new(file_name, text).with_users(users);
     let keep = read_keep(text, &mut problems);
     problems.finish(keep)
 }
@@ -87,8 +91,17 @@ pub fn parse(file_name: &str, text: &str) -> Result<Keep, KeepErrors> {
 /// # Errors
 /// As [`parse`]; bytes that are no UTF-8 are one problem with the place of the first of them.
 pub fn parse_bytes(file_name: &str, bytes: &[u8]) -> Result<Keep, KeepErrors> {
+    parse_bytes_on(file_name, bytes, None)
+}
+
+/// The same for the host that has these users: a service that is found and started as one that is not among them is a
+/// mistake as well.
+///
+/// # Errors
+/// As [`parse_bytes`].
+pub fn parse_bytes_on(file_name: &str, bytes: &[u8], users: Option<&[String]>) -> Result<Keep, KeepErrors> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => parse(file_name, text),
+        Ok(text) => parse_on(file_name, text, users),
         Err(error) => {
             let good = bytes
                 .get(..error.valid_up_to())

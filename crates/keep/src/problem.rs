@@ -202,6 +202,8 @@ impl English {
 pub(crate) struct Problems<'a> {
     places: wellkept_yamltree::Problems<'a, Words>,
     lines: Vec<&'a str>,
+    /// Users of the host, when the caller knows them.
+    users: Option<&'a [String]>,
 }
 
 impl<'a> Deref for Problems<'a> {
@@ -222,12 +224,22 @@ impl<'a> Problems<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = if text.len() > crate::TEXT_MAX { Vec::new() } else { yaml_lines(text) };
-        Self { places: wellkept_yamltree::Problems::new(file), lines }
+        Self { places: wellkept_yamltree::Problems::new(file), lines, users: None }
+    }
+
+    /// The same where the users of the host are known.
+    pub(crate) fn with_users(self, users: Option<&'a [String]>) -> Self {
+        Self { users, ..self }
+    }
+
+    /// True when the host is known and has no such user. A number needs no account.
+    pub(crate) fn lacks_user(&self, name: &str) -> bool {
+        self.users.is_some_and(|users| name.parse::<u32>().is_err() && users.iter().all(|u| u != name))
     }
 
     /// The problems in the order of the file, or `kept` when there are none.
     pub(crate) fn finish<T>(self, kept: T) -> Result<T, KeepErrors> {
-        let Self { places, lines } = self;
+        let Self { places, lines, .. } = self;
         places.finish(kept).map_err(|mistakes| KeepErrors {
             problems: mistakes.found.into_iter().map(|found| with_line(found, &lines)).collect(),
             not_shown: mistakes.not_shown,

@@ -98,6 +98,7 @@ fn build(key: &Key, fields: &Fields, placed: &Placed, problems: &mut Problems) -
     let by_unit = |verb: &str| unit.as_ref().map(|unit| systemctl(verb, unit));
     let may = fields.get("may").map(|n| read::actions(n, problems)).unwrap_or_default();
     check_may(&key.text, &may, fields, problems);
+    check_users(fields, problems);
     Some(Service {
         name: key.text.clone(),
         start: command("start", problems).or_else(|| by_unit("start")),
@@ -122,6 +123,22 @@ fn build(key: &Key, fields: &Fields, placed: &Placed, problems: &mut Problems) -
         clock: fields.get("clock").and_then(|n| watched::clock(n, problems)),
         identity: identity?,
     })
+}
+
+/// What we start ourselves as another user needs that user: found now, and not when it is down.
+fn check_users(fields: &Fields, problems: &mut Problems) {
+    let Some(program) = fields.get("program").filter(|_| fields.get("start").is_some()) else { return };
+    let inside = match &program.value {
+        Value::Map(entries) => entries.iter().find(|(key, _)| key.text == "user").map(|(_, node)| node),
+        _ => None,
+    };
+    for node in [fields.get("user"), inside].into_iter().flatten() {
+        let Value::Scalar { text, .. } = &node.value else { continue };
+        if is_user(text) && problems.lacks_user(text) {
+            let help = Text::new("keep.accept.user_known");
+            problems.add(&node.at, Text::new("keep.user_unknown").with("name", clean(text)), help);
+        }
+    }
 }
 
 fn systemctl(verb: &str, unit: &str) -> Command {

@@ -51,6 +51,34 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
 }
 
 #[test]
+fn a_user_as_whom_a_service_is_started_must_be_one_of_the_host() {
+    let on = |text: &str| {
+        let users = ["root".to_owned(), "shop".to_owned()];
+        match wellkept_keep::parse_bytes_on("wellkept.yml", text.as_bytes(), Some(&users)) {
+            Ok(_) => Vec::new(),
+            Err(e) => e.problems.into_iter().map(|p| (p.line, p.column, p.path, p.message.key)).collect(),
+        }
+    };
+    let app = |users: (&str, &str), start: &str| {
+        let (inside, beside) = users;
+        format!("services:\n  app:\n    program: {{ exe: /bin/x{inside} }}\n{beside}    start: [{start}]\n")
+    };
+    let unknown =
+        |line, column, path: &str| vec![(line, column, path.to_owned(), "keep.user_unknown".to_owned())];
+    let beside = |name: &str| format!("    user: {name}\n");
+    assert_eq!(on(&app(("", &beside("shopp")), "/bin/x")), unknown(4, 11, "services.app.user"));
+    let inside = ", user: shopp";
+    assert_eq!(on(&app((inside, ""), "/bin/x")), unknown(3, 35, "services.app.program.user"));
+    for good in ["shop", "4242"] {
+        assert!(on(&app(("", &beside(good)), "/bin/x")).is_empty(), "{good}");
+    }
+    let by_script = "services:\n  app:\n    pidfile: /run/a\n    user: shopp\n    start: /bin/x\n";
+    assert!(on(by_script).is_empty(), "a start command of its own changes users itself");
+    let anywhere = app((inside, ""), "/bin/x");
+    assert!(parse("wellkept.yml", &anywhere).is_ok(), "the host may be another one");
+}
+
+#[test]
 fn keys_are_given_once() {
     check(&app("    user: a\n    user: b\n"), (5, 5), "services.app.user", "keep.duplicate_key", "line 4");
     check(

@@ -7,8 +7,10 @@ mod adjtimex;
 mod pidfd;
 mod lease;
 mod session;
+mod user;
 
 pub use adjtimex::{ClockState, clock_state};
 pub use lease::{Use, use_of_file};
 pub use pidfd::{Ended, Readable, exit_info};
 pub use session::in_new_session;
+pub use user::{User, as_user};

@@ -254,3 +254,24 @@ pub struct Action {
     /// What came out, for people: exit status, last lines, what was freed.
     pub outcome: Option<Text>,
 }
+
+impl Action {
+    /// True when a person may have it taken back: it was done and has a way back; or it failed after it had done
+    /// something, as its executor said; or nobody knows how far it came, and the way back looks before it leaps (what is
+    /// there must be what this step would have put there).
+    #[must_use]
+    pub fn can_be_taken_back(&self) -> bool {
+        let undo = &self.planned.undo;
+        match self.status {
+            ActionStatus::Succeeded => *undo != Undo::Irreversible,
+            ActionStatus::Failed => {
+                matches!(undo, Undo::PutBack { .. } | Undo::Release { .. } | Undo::Renice { .. })
+            }
+            ActionStatus::Unknown => matches!(undo, Undo::PutBack { .. } | Undo::Release { .. }),
+            ActionStatus::Planned
+            | ActionStatus::Running
+            | ActionStatus::RolledBack
+            | ActionStatus::Skipped => false,
+        }
+    }
+}

@@ -135,6 +135,8 @@ pub enum FindingKind {
     LinkDegraded,
     /// Two machines use one address.
     AddressConflicting,
+    /// A service runs, nobody listens where it should any more, and connections are refused.
+    ConnectionsRefused,
     /// A service writes far more to its log than it should.
     LogFlooding,
     /// A service runs and makes no progress.
@@ -189,7 +191,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All words, in the order of declaration.
-    pub const ALL: [Self; 75] = [
+    pub const ALL: [Self; 76] = [
         Self::ProcessGone,
         Self::ProcessStopped,
         Self::RestartingOften,
@@ -240,6 +242,7 @@ impl FindingKind {
         Self::MtuWrong,
         Self::LinkDegraded,
         Self::AddressConflicting,
+        Self::ConnectionsRefused,
         Self::LogFlooding,
         Self::ServiceHung,
         Self::LocksHeld,
@@ -321,6 +324,7 @@ impl FindingKind {
             Self::MtuWrong => "mtu_wrong",
             Self::LinkDegraded => "link_degraded",
             Self::AddressConflicting => "address_conflicting",
+            Self::ConnectionsRefused => "connections_refused",
             Self::LogFlooding => "log_flooding",
             Self::ServiceHung => "service_hung",
             Self::LocksHeld => "locks_held",

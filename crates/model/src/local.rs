@@ -25,6 +25,8 @@ pub struct LocalSeen {
     pub strain: Option<StrainSeen>,
     /// Declared mount points; `None`: they could not be looked at.
     pub mounts: Option<MountsSeen>,
+    /// Connections that this host asked for and that were refused or given up, a second over the last ten seconds.
+    pub refused: Option<f64>,
     /// How fast declared logs grow, bytes a second over the last ten seconds, by service.
     pub log_growth: BTreeMap<String, f64>,
     /// When declared signs of progress were written last, by service.

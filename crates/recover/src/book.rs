@@ -278,7 +278,7 @@ impl Book {
     pub fn undo(&mut self, now: TimestampMs, action: ActionId) -> Result<(), Refused> {
         let life = self.lives.get_mut(&action.incident).ok_or(Refused::NotFound)?;
         let found = life.action_mut(action).ok_or(Refused::NotFound)?;
-        if found.status != ActionStatus::Succeeded || found.planned.undo == Undo::Irreversible {
+        if !found.can_be_taken_back() {
             return Err(Refused::Conflict(Text::new("refused.no_undo")));
         }
         if life.running.is_some() || life.incident.status == IncidentStatus::Recovering {

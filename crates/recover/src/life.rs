@@ -466,7 +466,12 @@ impl Life {
         }
         if let Some(action) = self.action_mut(id) {
             (action.status, action.finished_at, action.outcome) = (status, Some(now), Some(outcome.clone()));
-            action.planned.undo = undo.unwrap_or_else(|| action.planned.undo.clone());
+            match undo {
+                Some(undo) => action.planned.undo = undo,
+                // It failed before it had done anything.
+                None if status == ActionStatus::Failed => action.planned.undo = Undo::Irreversible,
+                None => {}
+            }
         }
         self.note(now, MomentKind::Done, outcome);
         match status {

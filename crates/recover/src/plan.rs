@@ -84,8 +84,19 @@ pub fn decide(incident: &Incident, facts: &Facts<'_>) -> Decision {
         return Decision::Escalate(Text::new("escalate.unknown").with("name", &cause.entity.name));
     }
     let rivals = incident.causes.iter().filter(untried);
-    let cause =
-        choice::pick(cause, rivals, around.ledger.beliefs(), |c| steps::for_cause(c, incident, facts).ok());
+    let cause = choice::pick(cause, rivals.clone(), around.ledger.beliefs(), |c| {
+        steps::for_cause(c, incident, facts).ok()
+    });
+    let decision = answer(cause, incident, facts);
+    if matches!(decision, Decision::Run(_)) || !choice::is_unproven(cause) {
+        return decision;
+    }
+    // What may not be put back without a person must not keep the service down: it may be well without that.
+    let mut others = choice::rivals(cause, rivals).map(|c| answer(c, incident, facts));
+    others.find(|d| matches!(d, Decision::Run(_) | Decision::Wait(..))).unwrap_or(decision)
+}
+
+fn answer(cause: &Cause, incident: &Incident, facts: &Facts<'_>) -> Decision {
     if let Some((until, why)) = comes_back_until(cause, incident, facts) {
         return Decision::Wait(until, why);
     }
@@ -325,6 +336,28 @@ mod tests {
         assert_eq!(plan.steps[0].to_version.as_deref(), Some("good"));
         let back = Undo::PutBack { path: "/srv/a/env".to_owned(), sha256: Some("bad".to_owned()) };
         assert_eq!(plan.steps[0].undo, back);
+    }
+
+    #[test]
+    fn a_suspected_setting_that_nobody_may_put_back_does_not_keep_the_service_down() {
+        let mut g = given(CauseKind::BadSetting, 0.83);
+        g.incident.causes[0].subject = "/srv/a/env".to_owned();
+        g.incident.causes.push(cause("a", CauseKind::ProcessCrash, 0.8));
+        g.changes = vec![change("a", "/srv/a/env")];
+        assert_eq!(
+            kinds(&decision(&g)),
+            [ActionKind::Rollback, ActionKind::Restart],
+            "the likelier one first"
+        );
+        g.keep.services.get_mut("a").unwrap().may = vec![ActionKind::Restart];
+        let d = decision(&g);
+        assert!(matches!(d, Decision::Run(_)));
+        assert_eq!(kinds(&d), [ActionKind::Restart]);
+        g.incident.causes[0].score = 0.95;
+        assert!(matches!(decision(&g), Decision::Propose(_)), "a start has shown that it is of no use");
+        g.keep.services.get_mut("a").unwrap().may.clear();
+        g.incident.causes[0].score = 0.83;
+        assert_eq!(kinds(&decision(&g)), [ActionKind::Rollback, ActionKind::Restart], "both for a person");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::identity::processes_of;
 use crate::procs::stat;
 use crate::session;
 use crate::tail::{TAIL_BYTES, presentable};
+use crate::who::Who;
 
 /// A log of outputs above this size is emptied at the next start and by [`trim_logs`], bytes.
 const LOG_BYTES_MAX: u64 = 1024 * 1024;
@@ -55,7 +56,7 @@ pub(crate) struct Ran {
 
 /// Runs a command that ends; at `deadline` its group is killed.
 pub(crate) async fn run(argv: &[String], log: &Path, deadline: Instant) -> Ran {
-    let (mut child, from) = match start(argv, log) {
+    let (mut child, from) = match start(argv, log, None) {
         Ok(started) => started,
         Err(e) => return Ran { end: End::NotStarted(e), output: String::new() },
     };
@@ -71,8 +72,14 @@ pub(crate) async fn run(argv: &[String], log: &Path, deadline: Instant) -> Ran {
 }
 
 /// Runs a start command. One that becomes the service, or is still there at `deadline`, is left running.
-pub(crate) async fn run_start(argv: &[String], log: &Path, identity: &Identity, deadline: Instant) -> Ran {
-    let (mut child, from) = match start(argv, log) {
+pub(crate) async fn run_start(
+    argv: &[String],
+    log: &Path,
+    identity: &Identity,
+    who: Option<&Who>,
+    deadline: Instant,
+) -> Ran {
+    let (mut child, from) = match start(argv, log, who) {
         Ok(started) => started,
         Err(e) => return Ran { end: End::NotStarted(e), output: String::new() },
     };
@@ -109,9 +116,9 @@ fn in_session(identity: &Identity, session: u32) -> bool {
     processes_of(identity).into_iter().any(|pid| stat(pid).is_some_and(|s| s.session == session))
 }
 
-fn start(argv: &[String], log: &Path) -> io::Result<(Child, u64)> {
+fn start(argv: &[String], log: &Path, who: Option<&Who>) -> io::Result<(Child, u64)> {
     let (file, from) = open_log(log)?;
-    Ok((session::spawn(argv, file)?, from))
+    Ok((session::spawn(argv, file, who)?, from))
 }
 
 /// The child is not reaped before the group got SIGKILL, so the group's number cannot belong to anybody else.

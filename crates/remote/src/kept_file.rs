@@ -148,7 +148,8 @@ impl<'a> KeptFileHands<'a> {
             Ok(()) => {
                 Outcome::succeeded(self.text(done).with("version", short(ours.as_deref()))).with_undo(undo)
             }
-            Err(e) => self.io_failed(&e),
+            // It may be in place already, and only not safe on disk.
+            Err(e) => self.io_failed(&e).with_undo(undo),
         }
     }
 

@@ -15,6 +15,7 @@ mod procs;
 mod identity;
 mod tail;
 mod session;
+mod who;
 mod command;
 mod service;
 mod release;

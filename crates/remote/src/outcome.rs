@@ -10,7 +10,7 @@ pub struct Outcome {
     /// What happened, for people.
     pub text: Text,
     /// How it is taken back, as it was really done; to be used instead of the planned undo. `None`: nothing was
-    /// done that could be taken back.
+    /// done that could be taken back. A step that failed half way has one as well.
     pub undo: Option<Undo>,
 }
 

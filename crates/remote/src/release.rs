@@ -46,6 +46,7 @@ impl Switching<'_> {
             Ok(folder) => folder,
             Err(e) => return failed(e),
         };
+        let back = Undo::Release { to: current.to_string_lossy().into_owned() };
         let short = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let outcome = match &release.rollback {
             Some(command) => {
@@ -56,7 +57,11 @@ impl Switching<'_> {
                     End::Exited(status) if status.success() => Outcome::succeeded(
                         Text::new("outcome.release_switched").with("service", name).with("release", to),
                     ),
-                    _ => return ended_badly(&argv, &ran, Outcome::unknown),
+                    _ => {
+                        let ended = ended_badly(&argv, &ran, Outcome::unknown);
+                        let moved = std::fs::read_link(&release.current).is_ok_and(|link| link != current);
+                        return if moved { ended.with_undo(back) } else { ended };
+                    }
                 }
             }
             None => {
@@ -67,7 +72,7 @@ impl Switching<'_> {
                     Restarting::new(self.service, self.processes, self.data_dir, self.now, self.deadline);
                 let restarted = hands.restart().await;
                 if restarted.status != wellkept_model::ActionStatus::Succeeded {
-                    return restarted;
+                    return restarted.with_undo(back);
                 }
                 Outcome::succeeded(
                     Text::new("outcome.release_switched").with("service", name).with("release", to),
@@ -77,7 +82,7 @@ impl Switching<'_> {
         if std::fs::canonicalize(&release.current).ok().as_ref() != Some(&folder) {
             return failed(format!("{} does not lead to {}", release.current.display(), folder.display()));
         }
-        outcome.with_undo(Undo::Release { to: current.to_string_lossy().into_owned() })
+        outcome.with_undo(back)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::command::{End, Ran, log_path, run, run_start};
 use crate::procs::{stat, survivors};
 use crate::signals::{TERM_WAIT, end_all, list, open_all, refusal};
 use crate::tail::command_line;
+use crate::who::starts_as;
 
 /// How long systemctl may take for a unit when the action leaves more time.
 const SYSTEMCTL_WITHIN: Duration = Duration::from_secs(90);
@@ -76,7 +77,12 @@ impl<'a> Restarting<'a> {
             };
         };
         let began = Instant::now();
-        let ran = run_start(&command.argv, &self.log, &self.service.identity, self.until(command)).await;
+        let who = match starts_as(self.service) {
+            Ok(who) => who,
+            Err(user) => return Outcome::failed(self.text("outcome.user_unknown").with("user", user)),
+        };
+        let (log, identity) = (&self.log, &self.service.identity);
+        let ran = run_start(&command.argv, log, identity, who.as_ref(), self.until(command)).await;
         let text = |key: &str| self.text(key).with("command", command_line(&command.argv));
         match &ran.end {
             End::Exited(status) if status.success() => Outcome::succeeded(text("outcome.started")),

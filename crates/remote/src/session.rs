@@ -9,11 +9,14 @@ use std::process::Stdio;
 
 use tokio::process::{Child, Command};
 
-/// Where programs are looked for. Ours is not handed on: a start command gets the same world at every start.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use crate::who::Who;
 
-/// Starts `argv` with an empty standard input, both outputs into `output`, and a fixed environment.
-pub(crate) fn spawn(argv: &[String], output: File) -> io::Result<Child> {
+/// Where programs are looked for. Ours is not handed on: a start command gets the same world at every start.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Starts `argv` with an empty standard input, both outputs into `output`, and a fixed environment; as another user when
+/// one is named, who then finds its own home.
+pub(crate) fn spawn(argv: &[String], output: File, who: Option<&Who>) -> io::Result<Child> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"));
     };
@@ -29,5 +32,9 @@ pub(crate) fn spawn(argv: &[String], output: File) -> io::Result<Child> {
         .stderr(output)
         .kill_on_drop(false);
     wellkept_kernel::in_new_session(command.as_std_mut());
+    if let Some(who) = who {
+        command.env("HOME", &who.home).env("USER", &who.name).env("LOGNAME", &who.name);
+        wellkept_kernel::as_user(command.as_std_mut(), who.user.clone());
+    }
     command.spawn()
 }

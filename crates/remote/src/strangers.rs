@@ -156,12 +156,11 @@ pub(crate) fn slow_down(keep: &Keep, target: &str, subject: &str) -> Outcome {
     let mut before = Vec::new();
     for process in processes.iter().filter(|p| pids.contains(&p.pid)) {
         let old = pid_of(process.pid).and_then(|p| getpriority_process(Some(p)).ok()).unwrap_or(0);
-        if let Err(e) = renice(process.pid, NICEST) {
-            return Outcome::failed(
-                Text::new("outcome.signal_failed").with("pid", process.pid).with("error", e),
-            );
-        }
         before.push((process.to_string(), old));
+        if let Err(e) = renice(process.pid, NICEST) {
+            let text = Text::new("outcome.signal_failed").with("pid", process.pid).with("error", e);
+            return Outcome::failed(text).with_undo(Undo::Renice { before });
+        }
     }
     Outcome::succeeded(Text::new("outcome.slowed_down").with("pids", list(&pids)))
         .with_undo(Undo::Renice { before })

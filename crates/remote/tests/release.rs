@@ -51,6 +51,34 @@ async fn the_link_goes_back_the_service_restarts_and_the_undo_goes_forward_again
 }
 
 #[tokio::test]
+async fn a_rollback_whose_restart_fails_says_how_the_link_goes_back() {
+    let mut world = shop();
+    world.service("app").start = sh("exit 3");
+    let mut back = rollback("releases/1", "releases/2");
+    let failed = world.hands().execute(id(1), &back, &[], now()).await;
+    assert_eq!((failed.status, current(&world).as_str()), (ActionStatus::Failed, "releases/1"), "{failed:?}");
+    back.undo = failed.undo.expect("the link was moved");
+    world.service("app").start = sh("true");
+    let undone = world.hands().undo(id(1), &back, &[], now()).await;
+    assert_eq!((undone.status, current(&world).as_str()), (ActionStatus::RolledBack, "releases/2"));
+    let deployed_since = world.hands().undo(id(2), &back, &[], now()).await;
+    assert_eq!(deployed_since.text.key, "outcome.release_changed_since", "it is not what the step put there");
+}
+
+#[tokio::test]
+async fn a_command_that_fails_after_it_has_moved_the_link_says_so_and_one_that_has_not_does_not() {
+    for (script, moved) in [("ln -sfn releases/1 current; exit 1", true), ("exit 1", false)] {
+        let mut world = shop();
+        let command = sh(&format!("cd {} && {script}", world.path("").display()));
+        world.service("app").release.as_mut().expect("declared").rollback = command;
+        let failed = world.hands().execute(id(1), &rollback("releases/1", "releases/2"), &[], now()).await;
+        assert_eq!(failed.status, ActionStatus::Failed, "{failed:?}");
+        let back = Undo::Release { to: "releases/2".to_owned() };
+        assert_eq!(failed.undo, moved.then_some(back), "{script}");
+    }
+}
+
+#[tokio::test]
 async fn a_declared_command_is_given_the_name_of_the_release() {
     let mut world = shop();
     let script = format!("cd {} && ln -sfn releases/$0 current", world.path("").display());

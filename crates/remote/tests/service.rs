@@ -38,6 +38,49 @@ async fn a_service_that_runs_in_the_foreground_is_left_running_and_keeps_its_out
 }
 
 #[tokio::test]
+async fn a_service_that_is_its_own_start_command_runs_as_its_user_and_an_unknown_one_starts_nothing() {
+    if our_uid() != 0 {
+        return;
+    }
+    let mut world = World::new();
+    let exe = std::fs::canonicalize("/bin/sleep").expect("there is one");
+    // An argument that nobody else has tells our process from others.
+    let seconds = format!("{}.5", 70_000 + std::process::id());
+    let argument = Some(seconds.clone());
+    let service = world.service("app");
+    service.identity = wellkept_model::keep::Identity::Program { exe, user: None, argument };
+    let argv = vec!["/bin/sleep".to_owned(), seconds.clone()];
+    service.start = Some(wellkept_model::keep::Command { argv, within: Duration::from_secs(20) });
+    service.user = Some("nobody-of-this-name".to_owned());
+    let refused = world.hands().execute(id(1), &restart(), &[], now()).await;
+    assert_eq!(refused.status, ActionStatus::Failed, "{refused:?}");
+    assert_eq!((refused.text.key.as_str(), ours(&seconds)), ("outcome.user_unknown", None));
+    world.service("app").user = Some("65534".to_owned());
+    let started = world.hands().execute(id(2), &restart(), &[], now()).await;
+    let pid = ours(&seconds).expect("it runs");
+    let _end = Reaper(pid);
+    assert_eq!(started.text.key, "outcome.start_is_service", "{started:?}");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("lives");
+    for line in ["Uid:\t65534\t65534\t65534\t65534", "Gid:\t65534\t65534\t65534\t65534"] {
+        assert!(status.contains(line), "{status}");
+    }
+}
+
+fn our_uid() -> u32 {
+    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("we live"))
+}
+
+/// The process with this argument.
+fn ours(argument: &str) -> Option<u32> {
+    let all = std::fs::read_dir("/proc").expect("there").flatten();
+    let mut pids = all.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+    pids.find(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.starts_with(b"/bin/sleep\0") && line.split(|b| *b == 0).any(|w| w == argument.as_bytes())
+    })
+}
+
+#[tokio::test]
 async fn a_start_command_that_fails_tells_its_status_and_last_words() {
     let mut world = World::new();
     world.service("app").start = sh("echo DB_PASSWORD=hunter2; echo no such setting: DB_HOST >&2; exit 3");

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use wellkept_catalogue::{Language, render};
 use wellkept_model::{
-    Action, ActionStatus, Cause, Evidence, Finding, Incident, IncidentStatus, Moment, MomentKind, Plan,
-    PlannedAction, Prevention, Text, TimestampMs, Undo,
+    Action, Cause, Evidence, Finding, Incident, IncidentStatus, Moment, MomentKind, Plan, PlannedAction,
+    Prevention, Text, TimestampMs, Undo,
 };
 
 /// Most incidents in one answer.
@@ -196,14 +196,12 @@ struct ActionDetail<'a> {
 
 impl<'a> ActionDetail<'a> {
     fn new(language: Language, action: &'a Action) -> Self {
-        // The engine takes back only what it knows to be done.
-        let done = action.status == ActionStatus::Succeeded;
         Self {
             action: ActionView::new(language, action),
             reason: render(language, &action.planned.reason),
             outcome: action.outcome.as_ref().map(|text| render(language, text)),
             undo: undo_word(&action.planned.undo),
-            undoable: done && action.planned.undo != Undo::Irreversible,
+            undoable: action.can_be_taken_back(),
         }
     }
 }

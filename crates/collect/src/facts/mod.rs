@@ -3,6 +3,7 @@
 pub(crate) mod deleted;
 pub(crate) mod kept;
 pub(crate) mod listeners;
+pub(crate) mod refused;
 pub(crate) mod release;
 mod sock_diag;
 pub(crate) mod strain;

@@ -2,12 +2,15 @@
 //!
 //! It is looked at only while two services or more fail their checks: then the question is whether one of them is the
 //! reason for the others. The kernel knows for each connection when data was sent and received last: one on which the last
-//! word is ours waits for an answer, while one that lies idle in a pool had the answer as its last word. Connections in
-//! other network namespaces than our own are not seen.
+//! word is ours waits for an answer, while one that lies idle in a pool had the answer as its last word. A service may live
+//! in a network namespace of its own (a container): it is asked there, through a door that is opened inside and kept. An
+//! address on the loopback means another place in each of them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use wellkept_model::TimestampMs;
@@ -17,6 +20,7 @@ use wellkept_model::observe::{HealthSeen, ServiceSeen};
 
 use super::sock_diag::{Asking, Diag};
 use crate::pace::Pace;
+use crate::watch::netlink::inside;
 
 /// Fewest and most rounds between two looks while services are ill.
 const ROUNDS: (u64, u64) = (1, 30);
@@ -31,11 +35,14 @@ const FDS_MAX: usize = 100_000;
 const WAITS_MAX: usize = 100;
 /// Locks that are read.
 const LOCKS_MAX: usize = 10_000;
+/// Network namespaces that are asked.
+const SPACES_MAX: usize = 32;
 
 /// What was seen of waiting so far.
 #[derive(Debug)]
 pub(crate) struct Waits {
-    diag: Option<Diag>,
+    /// One for each network namespace of an ill service, by its number.
+    doors: BTreeMap<u64, Diag>,
     pace: Pace,
     /// Since when a lock is waited for: who, by which one.
     locks: BTreeMap<(String, String), TimestampMs>,
@@ -44,7 +51,12 @@ pub(crate) struct Waits {
 
 impl Default for Waits {
     fn default() -> Self {
-        Self { diag: None, pace: Pace::new(ROUNDS, COST_A_ROUND), locks: BTreeMap::new(), last: Vec::new() }
+        Self {
+            doors: BTreeMap::new(),
+            pace: Pace::new(ROUNDS, COST_A_ROUND),
+            locks: BTreeMap::new(),
+            last: Vec::new(),
+        }
     }
 }
 
@@ -80,18 +92,19 @@ impl Waits {
 
     /// Requests to addresses that other ill services declare, on which the last word was ours.
     fn asked(&mut self, keep: &Keep, ill: &BTreeMap<&str, &ServiceSeen>) -> Vec<WaitSeen> {
-        let Some(diag) = self.diag.take().or_else(|| Diag::open().ok()) else { return Vec::new() };
-        let diag = self.diag.insert(diag);
-        let Ok(asking) = diag.asking() else {
-            self.diag = None;
-            return Vec::new();
-        };
+        let homes: BTreeMap<&str, (u64, u32)> =
+            ill.iter().filter_map(|(name, s)| Some((*name, home(s.processes.first()?.pid)?))).collect();
+        let asking = self.asking(&homes);
         let listens = ill.keys().filter_map(|name| Some((*name, &keep.services.get(*name)?.listens)));
         let at: Vec<(&str, SocketAddr)> =
             listens.flat_map(|(name, all)| all.iter().map(move |a| (name, *a))).collect();
-        let to = |remote: SocketAddr| at.iter().find(|(_, a)| is_at(*a, remote)).map(|(name, _)| *name);
+        let lives_in = |name: &str, space: u64| homes.get(name).is_none_or(|(home, _)| *home == space);
+        let to = |remote: SocketAddr, space: u64| {
+            let here = |name: &str| !remote.ip().to_canonical().is_loopback() || lives_in(name, space);
+            at.iter().find(|(name, a)| is_at(*a, remote) && here(name)).map(|(name, _)| *name)
+        };
         let asking: Vec<(Asking, &str)> =
-            asking.into_iter().filter_map(|a| Some((a, to(a.remote)?))).collect();
+            asking.into_iter().filter_map(|(space, a)| Some((a, to(a.remote, space)?))).collect();
         if asking.is_empty() {
             return Vec::new();
         }
@@ -106,6 +119,23 @@ impl Waits {
             })
         });
         waits.collect()
+    }
+
+    /// Connections that wait for an answer, with the namespace that they are in.
+    fn asking(&mut self, homes: &BTreeMap<&str, (u64, u32)>) -> Vec<(u64, Asking)> {
+        let spaces: BTreeMap<u64, u32> = homes.values().copied().take(SPACES_MAX).collect();
+        self.doors.retain(|space, _| spaces.contains_key(space));
+        let own = home(std::process::id()).map(|(space, _)| space);
+        let mut found = Vec::new();
+        for (space, pid) in spaces {
+            let path = (own != Some(space)).then(|| PathBuf::from(format!("/proc/{pid}/ns/net")));
+            let opened = || inside(path, Diag::open).and_then(|door| door).ok();
+            let Some(mut door) = self.doors.remove(&space).or_else(opened) else { continue };
+            let Ok(asking) = door.asking() else { continue };
+            found.extend(asking.into_iter().map(|a| (space, a)));
+            self.doors.insert(space, door);
+        }
+        found
     }
 
     /// Locks of files that an ill service waits for and another one holds.
@@ -141,6 +171,11 @@ fn ill<'a>(
     };
     let runs = services.iter().filter(|(_, s)| !s.processes.is_empty());
     runs.filter(|(name, _)| fails(name)).map(|(name, s)| (name.as_str(), s)).collect()
+}
+
+/// The number of a process's network namespace, with the process as a way into it.
+fn home(pid: u32) -> Option<(u64, u32)> {
+    Some((fs::metadata(format!("/proc/{pid}/ns/net")).ok()?.ino(), pid))
 }
 
 /// True when a declared address answers for this one: the same, or all of its port.
@@ -249,6 +284,71 @@ mod tests {
         let mut waits = Waits::default();
         let services = [("a".to_owned(), ServiceSeen::default())].into();
         assert!(waits.read(&Keep::default(), &services, &[], TimestampMs(0)).is_empty());
-        assert!(waits.diag.is_none());
+        assert!(waits.doors.is_empty());
+    }
+
+    /// A process in a network namespace of its own that asks a silent server there, ended when it is dropped.
+    struct Contained(std::process::Child);
+
+    impl Drop for Contained {
+        fn drop(&mut self) {
+            let _ = self.0.kill().and_then(|()| self.0.wait());
+        }
+    }
+
+    #[test]
+    fn who_waits_inside_of_a_container_is_seen_and_its_loopback_is_its_own() {
+        let script = "import os, socket, subprocess, time\n\
+            subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)\n\
+            s = socket.socket(); s.bind(('127.0.0.1', 7001)); s.listen()\n\
+            if os.fork(): time.sleep(600)\n\
+            s.close(); c = socket.create_connection(('127.0.0.1', 7001)); c.send(b'q')\n\
+            parent = os.getppid(); print(os.getpid(), flush=True)\n\
+            while os.getppid() == parent: time.sleep(0.1)\n";
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--net", "python3", "-c", script]).stdout(std::process::Stdio::piped());
+        let Ok(child) = command.stderr(std::process::Stdio::null()).spawn() else { return };
+        let mut contained = Contained(child);
+        let mut line = String::new();
+        let out = contained.0.stdout.take().expect("it is piped");
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("read");
+        let Ok(client) = line.trim().parse::<u32>() else { return }; // No right to a namespace.
+        if Diag::open().and_then(|mut door| door.asking()).is_err() {
+            return; // A kernel without the door.
+        }
+        let waits = |server: u32| {
+            let keep = Keep {
+                services: [declared("asks", "127.0.0.1:1"), declared("silent", "127.0.0.1:7001")].into(),
+                ..Keep::default()
+            };
+            let (asks, silent) = (runs(client), runs(server));
+            Waits::default().asked(&keep, &[("asks", &asks), ("silent", &silent)].into())
+        };
+        let seen: Vec<_> = waits(contained.0.id()).into_iter().map(|w| (w.service, w.on, w.at)).collect();
+        assert_eq!(seen, [("asks".to_owned(), "silent".to_owned(), "127.0.0.1:7001".to_owned())]);
+        assert!(waits(std::process::id()).is_empty(), "the loopback of the host is another place");
+    }
+
+    fn declared(name: &str, listens: &str) -> (String, wellkept_model::keep::Service) {
+        let identity = wellkept_model::keep::Identity::Cgroup("/".into());
+        let mut service = wellkept_model::keep::Service::named(name, identity);
+        service.listens = vec![listens.parse().expect("an address")];
+        (name.to_owned(), service)
+    }
+
+    fn runs(pid: u32) -> ServiceSeen {
+        let process = wellkept_model::observe::ProcessSeen {
+            pid,
+            started_at: TimestampMs(0),
+            state: 'S',
+            state_since: TimestampMs(0),
+            cpu_seconds: 0.0,
+            rss_bytes: 0,
+            open_fds: None,
+            threads: 1,
+            uid: 0,
+            comm: String::new(),
+        };
+        ServiceSeen { processes: vec![process], ..ServiceSeen::default() }
     }
 }

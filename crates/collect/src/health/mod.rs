@@ -22,6 +22,7 @@ pub(crate) use exec::Group;
 
 use crate::clock;
 use crate::series::Series;
+use crate::vantage::{Timed, timed};
 
 /// Shortest time between two runs of one check, whatever the keep file says.
 const EVERY_MIN: Duration = Duration::from_millis(100);
@@ -162,15 +163,20 @@ impl Check {
 
     async fn run(&self) -> HealthSeen {
         let _turn = self.turn.lock().await;
-        let began = clock::monotonic();
-        let result = tokio::time::timeout(self.declared.within, probe(&self.declared, &self.tls)).await;
-        let failure = match result {
-            Ok(Ok(())) => None,
-            Ok(Err(reason)) => Some(reason.chars().take(REASON_MAX).collect()),
-            Err(_) => Some(format!("no answer within {}", seconds(self.declared.within))),
-        };
-        let took = clock::monotonic() - began;
+        let timed = timed(self.declared.within, probe(&self.declared, &self.tls)).await;
+        let ran_out = timed.took >= self.declared.within && !matches!(timed.answer, Some(Ok(())));
+        let worthless = ran_out && timed.is_worthless();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = last.as_ref().filter(|_| worthless) {
+            // We were late ourselves. One that gives no result for long is found as such.
+            return before.clone();
+        }
+        let Timed { answer, took, .. } = timed;
+        let failure = match answer {
+            Some(Ok(())) => None,
+            Some(Err(reason)) => Some(reason.chars().take(REASON_MAX).collect()),
+            None => Some(format!("no answer within {}", seconds(self.declared.within))),
+        };
         let before = last.as_ref().filter(|b| b.failure.is_some() == failure.is_some());
         let seen = HealthSeen {
             service: self.service.clone(),
@@ -279,6 +285,22 @@ mod tests {
         let seen = checks.seen();
         assert_eq!(seen.len(), 1);
         assert!(seen[0].in_a_row >= 2);
+    }
+
+    #[tokio::test]
+    async fn while_we_are_starved_ourselves_a_late_answer_is_no_failure() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let flag = dir.path().join("flag");
+        let line = format!("test -e {} && sleep 0.2; true", flag.display());
+        let checks = HealthChecks::new(&keep(vec![exec("c", &line, Duration::from_millis(400))]));
+        while checks.check_now("s").await[0].failure.is_some() {}
+        std::fs::write(&flag, "").expect("it can be written");
+        // The only thread is taken away, and the answer comes in time all the same.
+        tokio::spawn(async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            std::thread::sleep(Duration::from_millis(800));
+        });
+        assert_eq!(checks.check_now("s").await[0].failure, None);
     }
 
     #[tokio::test]

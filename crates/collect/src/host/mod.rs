@@ -88,6 +88,13 @@ impl Host {
     }
 }
 
+impl Host {
+    /// See [`netstat::Netstat::attempt_fails`].
+    pub(crate) fn attempt_fails(&self) -> Option<f64> {
+        self.netstat.attempt_fails()
+    }
+}
+
 /// The fields of a line of `key value` or `key: value` text.
 fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split_ascii_whitespace()

@@ -13,6 +13,7 @@ pub(super) struct Netstat {
     sockstat6: Source,
     name: String,
     page_size: f64,
+    attempt_fails: Option<f64>,
 }
 
 impl Default for Netstat {
@@ -27,6 +28,7 @@ impl Default for Netstat {
             sockstat6: Source::new("/proc/net/sockstat6"),
             name: String::new(),
             page_size,
+            attempt_fails: None,
         }
     }
 }
@@ -35,7 +37,9 @@ impl Netstat {
     /// IPv6 may be switched off; then its files are missing and nothing is said.
     pub(super) fn read(&mut self, out: &mut Series) -> Result<(), String> {
         emit_pairs_of_lines(self.netstat.text()?, &mut self.name, out);
-        emit_pairs_of_lines(self.snmp.text()?, &mut self.name, out);
+        let snmp = self.snmp.text()?;
+        self.attempt_fails = value_of(snmp, "Tcp:", "AttemptFails");
+        emit_pairs_of_lines(snmp, &mut self.name, out);
         if let Ok(text) = self.snmp6.read() {
             emit_snmp6(text, &mut self.name, out);
         }
@@ -45,6 +49,20 @@ impl Netstat {
         }
         Ok(())
     }
+}
+
+impl Netstat {
+    /// Connections that were asked for from here and did not come about, since the host was started.
+    pub(super) fn attempt_fails(&self) -> Option<f64> {
+        self.attempt_fails
+    }
+}
+
+/// One value of a protocol, of a line of names and a line of values.
+fn value_of(text: &str, protocol: &str, field: &str) -> Option<f64> {
+    let mut lines = text.lines().filter(|l| l.starts_with(protocol)).map(words);
+    let (mut names, mut values) = (lines.next()?, lines.next()?);
+    values.nth(names.position(|name| name == field)?).and_then(parse)
 }
 
 /// The fields that node_exporter picks from several hundred.
@@ -147,6 +165,14 @@ mod tests {
         assert_eq!(value(&got, "node_netstat_Tcp_RetransSegs"), Some(7.0));
         assert_eq!(value(&got, "node_netstat_Tcp_InErrs"), Some(3.0));
         assert_eq!(got.len(), 2, "lines that do not belong together give nothing");
+    }
+
+    #[test]
+    fn one_value_is_found_by_its_protocol_and_name() {
+        let text = "Ip: AttemptFails\nIp: 4\nTcp: RtoMin MaxConn AttemptFails\nTcp: 200 -1 7\n";
+        assert_eq!(value_of(text, "Tcp:", "AttemptFails"), Some(7.0));
+        assert_eq!(value_of(text, "Tcp:", "Nothing"), None);
+        assert_eq!(value_of("Tcp: AttemptFails\n", "Tcp:", "AttemptFails"), None);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Asks a service of somebody else and takes the time. Any HTTP answer counts as quick, except that one
-//! to too many requests is told apart.
+//! to too many requests is told apart. A long time during which we were late ourselves counts as no look at all.
 
 use wellkept_model::keep::Dependency;
 use wellkept_model::observe::DependencySeen;
 
 use super::{Shared, pause};
 use crate::clock;
+use crate::vantage::{Timed, timed};
 
 /// The status of an answer to too many requests (RFC 6585).
 const TOO_MANY: u16 = 429;
@@ -16,15 +17,18 @@ pub(super) async fn watch(shared: Shared, declared: Dependency) {
     // Beyond its limit it is slow, however long it takes.
     let limit = declared.slow.mul_f64(1.25);
     loop {
-        let began = clock::monotonic();
-        let answer = tokio::time::timeout(limit, shared.http.ask(&declared.http)).await;
-        let took = clock::monotonic() - began;
-        let refused = matches!(&answer, Ok(Ok(head)) if head.status == TOO_MANY);
+        let timed = timed(limit, shared.http.ask(&declared.http)).await;
+        if timed.took > declared.slow && timed.is_worthless() {
+            pause(declared.every, &mut closely).await;
+            continue;
+        }
+        let Timed { answer, took, .. } = timed;
+        let refused = matches!(&answer, Some(Ok(head)) if head.status == TOO_MANY);
         refused_in_a_row = if refused { refused_in_a_row.saturating_add(1) } else { 0 };
         let problem = match answer {
-            Ok(Ok(_)) => None,
-            Ok(Err(reason)) => Some(reason),
-            Err(_) => Some(format!("no answer within {} s", limit.as_secs_f64())),
+            Some(Ok(_)) => None,
+            Some(Err(reason)) => Some(reason),
+            None => Some(format!("no answer within {} s", limit.as_secs_f64())),
         };
         if problem.is_some() || took > declared.slow {
             (slow_in_a_row, quick_in_a_row) = (slow_in_a_row.saturating_add(1), 0);

@@ -21,7 +21,7 @@ mod logins;
 mod keys;
 mod mysql;
 mod names;
-mod netlink;
+pub(crate) mod netlink;
 mod network;
 mod nft;
 mod privileges;

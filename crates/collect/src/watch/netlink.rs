@@ -81,7 +81,7 @@ impl Links {
 }
 
 /// Does something in a network namespace; `None`: in our own.
-pub(super) fn inside<T: Send + 'static>(
+pub(crate) fn inside<T: Send + 'static>(
     namespace: Option<PathBuf>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {

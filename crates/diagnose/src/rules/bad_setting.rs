@@ -19,6 +19,11 @@ use crate::Situation;
 const SCORE_PROVEN: f64 = 0.95;
 /// It runs since the change and does not become healthy.
 const SCORE_LIKELY: f64 = 0.85;
+/// A setting was taken out without a record and the process was killed right after: two things by one hand are likelier
+/// than a mere end, and a start without the setting is likely in vain.
+const SCORE_TAKEN_OUT: f64 = 0.83;
+/// How soon after that the process must have ended.
+const SOON: Duration = Duration::from_secs(30);
 /// The file changed before the illness, and no start has tested it.
 const SCORE_SUSPECTED: f64 = 0.5;
 /// The illness may be noticed this much before the change, whose time has the resolution of a round.
@@ -36,15 +41,23 @@ pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
 fn one(s: &Situation, change: &FileVersionChange) -> Option<Cause> {
     let entity = EntityId::service(&change.service);
     let changed_at = change.modified_at.unwrap_or(change.at).min(change.at);
-    let ill: Vec<&Finding> = s.about(&entity).filter(|f| is_illness(f.key.kind)).collect();
+    let ill: Vec<&Finding> = s
+        .about(&entity)
+        .filter(|f| is_illness(f.key.kind) || f.key.kind == FindingKind::ConnectionsRefused)
+        .collect();
     let first = ill.iter().map(|f| f.since).min()?;
     if changed_at > first + SLACK && !failed_start(s, &entity, changed_at) {
         return None;
     }
     let score = if failed_start(s, &entity, changed_at) {
         SCORE_PROVEN
-    } else if runs_unhealthy(s, &entity, changed_at) {
+    } else if runs_unhealthy(s, &entity, changed_at) || stopped_listening(s, &entity, changed_at) {
         SCORE_LIKELY
+    } else if !change.keys_removed.is_empty()
+        && change.recorded.is_none()
+        && killed_soon(s, &entity, changed_at)
+    {
+        SCORE_TAKEN_OUT
     } else {
         SCORE_SUSPECTED
     };
@@ -65,6 +78,19 @@ fn failed_start(s: &Situation, entity: &EntityId, changed_at: TimestampMs) -> bo
     let Some(end) = s.last_end(entity) else { return false };
     let began = end.started_at.or_else(|| last_start_before(s, entity, end.at));
     began.is_some_and(|b| b >= changed_at && ended_in_error(end, b))
+}
+
+/// True when a process from before the change was killed or crashed soon after it, and none runs since. One that ended in
+/// order was stopped by somebody who may have meant the change as well.
+fn killed_soon(s: &Situation, entity: &EntityId, changed_at: TimestampMs) -> bool {
+    let runs = s.service(entity).is_some_and(|seen| !seen.processes.is_empty());
+    !runs
+        && s.last_end(entity).is_some_and(|end| {
+            let after = end.at + SLACK >= changed_at && end.at.since(changed_at) <= SOON;
+            let from_before = end.started_at.is_none_or(|began| began < changed_at);
+            let by_force = !matches!(end.exit, Exit::Unknown) && !end.exit.in_order();
+            after && from_before && by_force
+        })
 }
 
 /// Many programs end before they write a pid file: then only our own attempt shows that a start fails.
@@ -92,6 +118,11 @@ fn ended_in_error(end: &ProcessEnd, began: TimestampMs) -> bool {
 fn runs_unhealthy(s: &Situation, entity: &EntityId, changed_at: TimestampMs) -> bool {
     let began = s.service(entity).and_then(|seen| seen.processes.first()).map(|p| p.started_at);
     began.is_some_and(|b| b >= changed_at) && s.has(entity, FindingKind::HealthFailing)
+}
+
+/// True when it went on running after the change, which it may have read again, and listens no more where it did.
+fn stopped_listening(s: &Situation, entity: &EntityId, changed_at: TimestampMs) -> bool {
+    s.about(entity).any(|f| f.key.kind == FindingKind::ConnectionsRefused && changed_at <= f.since + SLACK)
 }
 
 fn detail(change: &FileVersionChange, entity: &EntityId) -> Text {
@@ -128,8 +159,10 @@ mod tests {
             "app changed at 100; app ended 9s at 101 began 10; app gone; app restarted at 105",
             "service:app bad_setting 0.95",
         );
-        let soon =
+        let mut soon =
             Case::new("app changed at 100; app ended 9s at 101 began 10; app gone; app restarted at 109");
+        soon.situation.file_changes[0].keys_removed.clear();
+        let soon = soon.again();
         assert_eq!(soon.first(), "service:app process_crash");
     }
 
@@ -138,6 +171,25 @@ mod tests {
         let case = Case::new("app changed at 100; app ended 0 at 101 began 10; app gone");
         assert_eq!(case.first(), "service:app process_down");
         assert!(case.kinds().contains(&"bad_setting".to_owned()));
+    }
+
+    #[test]
+    fn a_setting_taken_out_just_before_the_process_was_killed_is_put_back_first() {
+        let killed = "app changed at 100; app ended 9s at 101 began 10; app gone";
+        check(killed, "service:app bad_setting 0.83");
+        let crash = |words: &str, change: fn(&mut crate::Situation)| {
+            let mut case = Case::new(words);
+            change(&mut case.situation);
+            assert_eq!(case.again().first(), "service:app process_crash", "{words}");
+        };
+        crash(killed, |s| s.file_changes[0].keys_removed.clear());
+        crash(killed, |s| s.file_changes[0].recorded = Some(wellkept_model::ChangeId("7".into())));
+        crash("app changed at 60; app ended 9s at 101 began 10; app gone", |_| ());
+        crash("app changed at 100; app ended ? at 101 began 10; app gone", |s| {
+            let end = s.seen.services.get_mut("app").and_then(|a| a.last_end.as_mut()).expect("ended");
+            (end.started_at, end.exit) = (None, wellkept_model::observe::Exit::Signal(9));
+            s.file_changes[0].keys_removed.clear();
+        });
     }
 
     #[test]

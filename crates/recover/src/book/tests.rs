@@ -686,6 +686,27 @@ fn a_step_that_failed_has_nothing_to_take_back() {
 }
 
 #[test]
+fn a_step_that_failed_half_way_and_one_that_was_cut_off_are_taken_back_by_a_person_only() {
+    let back = Undo::PutBack { path: "/e".to_owned(), sha256: Some("bad".to_owned()) };
+    for (status, undo) in [(ActionStatus::Failed, Some(back)), (ActionStatus::Unknown, None)] {
+        let mut p = Play::new();
+        p.crash("a");
+        p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
+        p.changes = vec![change("a", "/e")];
+        let rollback = p.second().unwrap();
+        let result = StepResult { status, outcome: Text::new("outcome.x"), undo };
+        p.book.handle_result(p.now, &rollback, result);
+        (0..5).for_each(|_| assert!(p.second().is_none_or(|s| !s.undo), "{status:?}: nobody asked for it"));
+        p.book.undo(p.now, rollback.action).unwrap();
+        let undo = p.second().unwrap();
+        assert!(undo.undo && undo.action == rollback.action);
+        p.done(&undo, ActionStatus::RolledBack);
+        let action = p.book.incidents().next().unwrap().actions[0].clone();
+        assert_eq!((action.status, action.can_be_taken_back()), (ActionStatus::RolledBack, false));
+    }
+}
+
+#[test]
 fn what_is_to_be_taken_back_keeps_its_incident_open() {
     let (mut p, rollback) = half_done();
     let restart = p.second().unwrap();

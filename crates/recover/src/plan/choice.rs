@@ -11,6 +11,8 @@ use super::SCORE_MIN;
 
 /// Scores that differ by no more than this do not say which explanation is right.
 const NEAR: f64 = 0.05;
+/// A bad setting below this score is likelier than its rivals, and no more.
+const UNPROVEN_BELOW: f64 = 0.85;
 /// Results without which nothing is concluded.
 const RESULTS_MIN: u32 = 4;
 /// An action that is expected to help less often than this is left to a person.
@@ -39,19 +41,31 @@ pub(super) fn pick<'a>(
     let expected = |c: &Cause| steps_for(c).map(|steps| expectation(c.kind, &steps, beliefs));
     let Some(mut most) = expected(first) else { return first };
     let mut picked = first;
-    let rivals = causes.filter(|c| {
-        c.entity == first.entity
-            && c.kind != first.kind
-            && c.kind != CauseKind::Unknown
-            && c.score >= SCORE_MIN
-            && first.score - c.score <= NEAR
-    });
-    for rival in rivals {
+    for rival in rivals(first, causes) {
         if let Some(mean) = expected(rival).filter(|mean| *mean > most) {
             (picked, most) = (rival, mean);
         }
     }
     picked
+}
+
+/// Other explanations of the same entity that are as good as equal.
+pub(super) fn rivals<'a>(
+    first: &Cause,
+    causes: impl Iterator<Item = &'a Cause>,
+) -> impl Iterator<Item = &'a Cause> {
+    causes.filter(|c| {
+        c.entity == first.entity
+            && c.kind != first.kind
+            && c.kind != CauseKind::Unknown
+            && c.score >= SCORE_MIN
+            && first.score - c.score <= NEAR
+    })
+}
+
+/// True when no start has shown yet that the setting is bad.
+pub(super) fn is_unproven(cause: &Cause) -> bool {
+    cause.kind == CauseKind::BadSetting && cause.score < UNPROVEN_BELOW
 }
 
 #[cfg(test)]

@@ -18,15 +18,16 @@ struct Given {
     seen: Observation,
     changes: Vec<FileVersionChange>,
     cause: Cause,
+    found: FindingKind,
 }
 
 fn given(kind: CauseKind) -> Given {
     let (keep, seen, changes) = (keep(&["a", "b"]), Observation::default(), Vec::new());
-    Given { keep, seen, changes, cause: cause("a", kind, 0.95) }
+    Given { keep, seen, changes, cause: cause("a", kind, 0.95), found: FindingKind::HealthFailing }
 }
 
 fn decision(g: &Given) -> Decision {
-    let mut incident = incident(vec![finding("a", FindingKind::HealthFailing)]);
+    let mut incident = incident(vec![finding("a", g.found)]);
     incident.causes = vec![g.cause.clone()];
     let ledger = Ledger::default();
     let around = Surroundings {
@@ -65,6 +66,24 @@ fn all_altered_files_of_a_release_come_back_at_once_and_a_person_hears_of_it() {
     let plan = runs(&g);
     assert_eq!(kinds(&plan), [ActionKind::Restore, ActionKind::Restore, ActionKind::Escalate]);
     assert!(plan.steps.iter().all(|s| s.undo == Undo::Irreversible), "what was evil is not put back");
+}
+
+#[test]
+fn where_the_process_is_gone_as_well_the_files_come_first_and_then_the_start() {
+    let mut g = given(CauseKind::UnauthorisedFileChange);
+    (g.cause.entity, g.cause.subject) = (EntityId::new(EntityKind::File, "/r/1/x"), "/r/1/x".to_owned());
+    g.changes = vec![of_release("/r/1/x", Some("evil")), of_release("/r/1/y", Some("evil"))];
+    g.found = FindingKind::ProcessGone;
+    let plan = runs(&g);
+    use ActionKind::{Escalate, Restart, Restore};
+    assert_eq!(kinds(&plan), [Restore, Restore, Restart, Escalate]);
+    assert_eq!(plan.steps[2].target, EntityId::service("a"));
+    let service = g.keep.services.get_mut("a").unwrap();
+    service.starts_itself_within = Some(std::time::Duration::from_secs(5));
+    assert_eq!(kinds(&runs(&g)), [Restore, Restore, Escalate], "something else starts it");
+    let service = g.keep.services.get_mut("a").unwrap();
+    (service.starts_itself_within, service.may) = (None, vec![Restore]);
+    assert_eq!(kinds(&runs(&g)), [Restore, Restore, Escalate], "the files go back without that permission");
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(super) fn for_cause(
         CauseKind::ProcessStopped => Ok(vec![resume(cause)]),
         CauseKind::BadSetting => roll_back(cause, facts),
         CauseKind::MissingFile => put_back(cause, incident, facts),
-        CauseKind::UnauthorisedFileChange => restore_only(cause, facts),
+        CauseKind::UnauthorisedFileChange => restore_altered(cause, facts),
         CauseKind::DiskFull | CauseKind::InodeExhaustion => free_space(cause, facts),
         CauseKind::BadRelease => local::roll_back_release(cause, facts),
         CauseKind::ChildrenNotReaped
@@ -179,12 +179,26 @@ fn put_back(cause: &Cause, incident: &Incident, facts: &Facts<'_>) -> Result<Vec
     Ok(steps)
 }
 
-fn restore_only(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
-    if let Some(steps) = local::restore_release(cause, facts) {
-        return steps;
+/// The file comes first: a process that is gone as well would start with what was put there. It is started again where
+/// that is allowed; the file goes back in any case.
+fn restore_altered(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {
+    let mut steps = match local::restore_release(cause, facts) {
+        Some(steps) => steps?,
+        None => vec![file_step(ActionKind::Restore, change_of(cause, facts)?, cause, "reason.restore")],
+    };
+    let owner = facts.file_changes.iter().find(|c| c.path == cause.subject).map(|c| c.service.as_str());
+    let service = owner.and_then(|name| facts.around.keep.services.get(name));
+    let ours_to_start = |s: &&Service| {
+        s.may.contains(&ActionKind::Restart)
+            && s.starts_itself_within.is_none()
+            && local::has_no_process(&EntityId::service(&s.name), facts)
+    };
+    if let Some(service) = service.filter(ours_to_start) {
+        let start = restart(ActionKind::Restart, &EntityId::service(&service.name), cause, facts)?;
+        let files = steps.iter().take_while(|s| s.kind == ActionKind::Restore).count();
+        steps.insert(files, start);
     }
-    let change = change_of(cause, facts)?;
-    Ok(vec![file_step(ActionKind::Restore, change, cause, "reason.restore")])
+    Ok(steps)
 }
 
 fn free_space(cause: &Cause, facts: &Facts<'_>) -> Result<Vec<PlannedAction>, Text> {

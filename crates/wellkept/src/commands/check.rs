@@ -81,7 +81,7 @@ fn bad_files(keep: &Keep) -> Vec<String> {
 
 pub(super) fn run(context: Context, path: &Path) -> anyhow::Result<u8> {
     let bytes = read(path, context.language)?;
-    match wellkept_keep::parse_bytes(&path.display().to_string(), &bytes) {
+    match wellkept_keep::parse_bytes_on(&path.display().to_string(), &bytes, users().as_deref()) {
         Ok(keep) => {
             let mut bad = bad_queries(path, &keep);
             bad.extend(bad_files(&keep));
@@ -112,6 +112,12 @@ pub(super) fn run(context: Context, path: &Path) -> anyhow::Result<u8> {
             Ok(USAGE)
         }
     }
+}
+
+/// Names of this host's users; `None` when they cannot be told.
+fn users() -> Option<Vec<String>> {
+    let text = std::fs::read_to_string("/etc/passwd").ok()?;
+    Some(text.lines().filter_map(|l| l.split_once(':')).map(|(name, _)| name.to_owned()).collect())
 }
 
 fn report_good(context: Context, path: &Path, keep: &Keep) {

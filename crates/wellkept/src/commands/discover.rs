@@ -26,7 +26,10 @@ pub(super) fn run(context: Context, to: Option<&Path>) -> anyhow::Result<u8> {
     };
     let made = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
     made.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| {
-        let text = Text::new("cli.error.write").with("file", path.display()).with("error", e);
+        let text = match e.kind() {
+            std::io::ErrorKind::AlreadyExists => Text::new("cli.discover.there").with("file", path.display()),
+            _ => Text::new("cli.error.write").with("file", path.display()).with("error", e),
+        };
         Failure::new(USAGE, say::text(context.language, &text))
     })?;
     let told =

@@ -85,7 +85,11 @@ pub(super) async fn run(c: Context, wish: Wish) -> anyhow::Result<u8> {
     let keep = keep_file(c, &wish, &overview)?;
     permitted(c, &wish, &keep)?;
     able(c, &wish, &overview)?;
+    at_peace(c, &client, &wish.service).await?;
     let fault = Fault::plan(&wish, &keep, &overview).map_err(|why| refused(c, why))?;
+    if let Some(missing) = fault.missing_means(&wish.service, &keep) {
+        tell(c, &missing);
+    }
     let within = Duration::from_secs(wish.within);
     let lease = lease::Lease::take(&fault, within + LEASE_BEYOND).await?;
     let began = now();
@@ -152,6 +156,17 @@ fn able(c: Context, wish: &Wish, overview: &Value) -> Result<(), Failure> {
         return Ok(());
     }
     Err(refused(c, Text::new("cli.drill.not_well").with("name", &wish.service)))
+}
+
+/// What is still being healed or verified would be mixed up with the drill.
+async fn at_peace(c: Context, client: &Client, service: &str) -> anyhow::Result<()> {
+    let all = client.get("/api/v1/incidents").await?;
+    let mut all = all["incidents"].as_array().into_iter().flatten();
+    let Some(open) = all.find(|i| i["component"] == service && i["status"] != "resolved") else {
+        return Ok(());
+    };
+    let id = open["id"].as_str().unwrap_or_default();
+    Err(refused(c, Text::new("cli.drill.incident").with("name", service).with("id", id)).into())
 }
 
 fn is_well(overview: &Value, service: &str) -> bool {

@@ -64,7 +64,7 @@ fn tell(c: Context, record: &Record, answer: &Answer) {
             say::line(&paint("2", &format!("           {at}  {}", text(&evidence.text))));
         }
     }
-    section(c, "cli.why.plan");
+    section(c, heading(&answer.decision));
     match &answer.decision {
         Decision::Run(plan) | Decision::Propose(plan) => {
             for step in &plan.steps {
@@ -76,6 +76,16 @@ fn tell(c: Context, record: &Record, answer: &Answer) {
         }
         Decision::Escalate(why) | Decision::Wait(_, why) => say::line(&format!("  {}", text(why))),
         Decision::Nothing => say::line(&format!("  {}", word(c.language, "cli.replay.nothing"))),
+    }
+}
+
+/// What the steps are: begun, only shown, or none.
+fn heading(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Run(_) => "cli.replay.run",
+        Decision::Propose(_) => "cli.why.plan",
+        Decision::Escalate(_) => "cli.replay.escalate",
+        Decision::Wait(..) | Decision::Nothing => "cli.replay.wait",
     }
 }
 

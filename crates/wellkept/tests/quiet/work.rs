@@ -2,7 +2,7 @@
 
 use wellkept_model::ChangeKind;
 use wellkept_model::local::{DeletedOpenSeen, ReleaseSeen};
-use wellkept_model::observe::Exit;
+use wellkept_model::observe::{Exit, ListenerSeen};
 
 use crate::play::Play;
 
@@ -95,4 +95,29 @@ fn a_setting_that_was_changed_with_a_record() {
         }
     });
     p.is_quiet();
+}
+
+/// A second port of the cache is closed for so long, and clients go on asking.
+fn port_closed_for(seconds: u32) -> Play {
+    let mut p = Play::new();
+    p.keep.services.get_mut("cache").unwrap().listens = vec!["127.0.0.1:6380".parse().unwrap()];
+    p.for_seconds(120, |p, second| {
+        let closed = (30..30 + seconds).contains(&second);
+        let (protocol, address) = ("tcp".to_owned(), "127.0.0.1:6380".to_owned());
+        let open = ListenerSeen { protocol, address, uid: 0, pid: None, holder: None };
+        p.seen.listeners = if closed { Vec::new() } else { vec![open] };
+        p.seen.local.refused = Some(if closed { 5.0 } else { 0.0 });
+    });
+    p
+}
+
+#[test]
+fn a_port_that_is_closed_while_last_requests_end() {
+    port_closed_for(25).is_quiet();
+}
+
+#[test]
+fn a_port_that_stays_closed_while_others_ask_is_not_quiet() {
+    let p = port_closed_for(60);
+    assert!(p.acts().iter().any(|act| act.starts_with("restart") && act.contains("cache")), "{:?}", p.acts());
 }

@@ -190,3 +190,9 @@ pub(super) fn is_gone(cause: &Cause, incident: &Incident, facts: &Facts<'_>) -> 
             && facts.around.active.iter().any(|a| a.key == f.key)
     })
 }
+
+/// True when it is found now that the service has no process.
+pub(super) fn has_no_process(service: &EntityId, facts: &Facts<'_>) -> bool {
+    let gone = wellkept_model::FindingKind::ProcessGone;
+    facts.around.active.iter().any(|f| f.key.entity == *service && f.key.kind == gone)
+}

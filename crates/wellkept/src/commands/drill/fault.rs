@@ -10,8 +10,8 @@ use rustix::fs::{FallocateFlags, OFlags, StatVfs, fallocate, statvfs};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wellkept_model::keep::{Filesystem, Keep};
-use wellkept_model::{CauseKind, EntityId, Text};
+use wellkept_model::keep::{Filesystem, Keep, Mode};
+use wellkept_model::{ActionKind, CauseKind, EntityId, Text};
 
 use super::{Kind, Wish};
 use crate::clock::now;
@@ -58,6 +58,28 @@ impl Fault {
             Self::Stop { .. } | Self::Block { .. } => EntityId::service(service),
             Self::Fill { mountpoint, .. } => EntityId::filesystem(mountpoint),
         }
+    }
+
+    /// What the keep file lacks, so that Wellkept could not heal it by itself; the drill is held all the same.
+    pub(super) fn missing_means(&self, service: &str, keep: &Keep) -> Option<Text> {
+        if keep.automation.mode != Mode::Act {
+            return Some(Text::new("cli.drill.means_mode"));
+        }
+        let may_resume = || keep.services.get(service).is_some_and(|s| s.may.contains(&ActionKind::Resume));
+        let may_roll_back = || {
+            keep.watched.networks.values().any(|n| {
+                n.rules.is_some()
+                    && n.carries.iter().any(|c| c == service)
+                    && n.may.contains(&ActionKind::Rollback)
+            })
+        };
+        let (has, key) = match self {
+            Self::Stop { .. } => (may_resume(), "cli.drill.means_stop"),
+            Self::Block { .. } => (may_roll_back(), "cli.drill.means_block"),
+            // Without a rule it is not planned at all.
+            Self::Fill { .. } => (true, ""),
+        };
+        (!has).then(|| Text::new(key).with("name", service))
     }
 
     /// The kinds of cause that are right.
@@ -216,6 +238,25 @@ fn nft(namespace: Option<&str>, rules: &str) -> anyhow::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_keep_file_lacks_for_healing_is_said_before() {
+        let missing = |fault: &Fault, text: &str| {
+            let keep = wellkept_keep::parse("wellkept.yml", text).unwrap();
+            fault.missing_means("app", &keep).map(|t| t.key)
+        };
+        let file = |mode: &str, may: &str, more: &str| {
+            format!(
+                "automation: {{ mode: {mode} }}\nservices:\n  app: {{ pidfile: /run/a, may: [{may}] }}\n{more}"
+            )
+        };
+        let stop = Fault::Stop { pid: 9, start_ticks: 1 };
+        let block = Fault::Block { table: "t".into(), port: 1, namespace: None };
+        assert_eq!(missing(&stop, &file("propose", "resume", "")).as_deref(), Some("cli.drill.means_mode"));
+        assert_eq!(missing(&stop, &file("act", "", "")).as_deref(), Some("cli.drill.means_stop"));
+        assert_eq!(missing(&stop, &file("act", "resume", "")), None);
+        assert_eq!(missing(&block, &file("act", "resume", "")).as_deref(), Some("cli.drill.means_block"));
+    }
 
     #[test]
     fn a_process_is_stopped_and_goes_on_and_another_with_its_number_is_left_alone() {

@@ -20,6 +20,8 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Seen {
     /// Number of the incident.
     pub(super) incident: Option<String>,
+    /// From the fault until an incident with a finding about it was read for the first time, milliseconds.
+    found_ms: Option<u64>,
     /// From the fault to the incident, milliseconds.
     pub(super) detected_ms: Option<u64>,
     /// The first cause: its kind, its sentence, and whether it is right.
@@ -45,6 +47,7 @@ pub(super) async fn watch(
     while now().since(began) < within {
         if seen.incident.is_none() {
             seen.incident = find(client, entity, began).await;
+            seen.found_ms = seen.incident.as_ref().map(|_| millis(now().since(began)));
         }
         if let Some(id) = &seen.incident
             && let Ok(incident) = client.get(&format!("/api/v1/incidents/{id}")).await
@@ -80,14 +83,14 @@ async fn find(client: &Client, entity: &EntityId, began: TimestampMs) -> Option<
 impl Seen {
     fn take(&mut self, incident: &Value, fault: &Fault, began: TimestampMs) {
         let since = |at: &Value| at.as_i64().map(|at| TimestampMs(at).since(began));
-        let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         let timeline = incident["timeline"].as_array().map(Vec::as_slice).unwrap_or_default();
         if self.detected_ms.is_none() {
             let opened = incident["opened_at"].as_i64().filter(|at| *at >= began.0);
             let again = timeline.iter().find(|m| m["reopened"] == true && m["at"].as_i64() >= Some(began.0));
             let at = opened.map(Value::from).or_else(|| again.map(|m| m["at"].clone()));
-            self.detected_ms = at.as_ref().and_then(since).map(ms);
+            // It may have joined an incident that was open already.
+            self.detected_ms = at.as_ref().and_then(since).map(millis).or(self.found_ms);
         }
         if let Some(first) = incident["causes"].get(0) {
             let kind = text(&first["kind"]);
@@ -99,9 +102,13 @@ impl Seen {
         self.actions = done.map(|a| (text(&a["kind"]), text(&a["kind_text"]), text(&a["status"]))).collect();
         self.escalated = incident["status"] == "escalated";
         if incident["status"] == "resolved" {
-            self.healed_ms = since(&incident["resolved_at"]).map(ms);
+            self.healed_ms = since(&incident["resolved_at"]).map(millis);
         }
     }
+}
+
+fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Prints the entries of the time line that are new; gives how many were printed in all.
@@ -118,4 +125,24 @@ fn tell_new(c: Context, incident: &Value, told: usize, began: TimestampMs) -> us
         }
     }
     new.len().max(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_joins_an_open_incident_is_detected_when_it_is_first_read() {
+        let fault = Fault::Stop { pid: 9, start_ticks: 1 };
+        let take = |opened: i64, timeline: Value| {
+            let mut seen = Seen { found_ms: Some(900), ..Seen::default() };
+            let incident = json!({"opened_at": opened, "timeline": timeline, "status": "recovering"});
+            seen.take(&incident, &fault, TimestampMs(10_000));
+            seen.detected_ms
+        };
+        assert_eq!(take(10_400, json!([])), Some(400), "its own");
+        assert_eq!(take(3_000, json!([{"at": 10_500, "reopened": true}])), Some(500), "opened again");
+        assert_eq!(take(3_000, json!([{"at": 10_500, "kind": "seen"}])), Some(900), "joined");
+    }
 }
