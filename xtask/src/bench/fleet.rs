@@ -122,6 +122,8 @@ fn measure(players: &[Player], stage: &Stage, report: &mut Report) -> Result<()>
         rows(&mut report.table, case.name, &took);
         for (player, took) in players.iter().zip(&took) {
             let name = format!("{}: {}", player.name, case.name);
+            // Some peers take half an hour in all; what is known should not be lost with the rest.
+            eprintln!("{name}: {}", told(took));
             figures.insert(name, told(took));
         }
     }
@@ -194,7 +196,7 @@ fn once(player: &Player, stage: &Stage, case: &Case) -> Result<Took> {
     command.args(["-i", case.hosts, "-f", case.forks, case.book]);
     command.envs(player.settings.iter().map(|(name, value)| (*name, value.as_str())));
     command.stdin(Stdio::null()).stdout(std::fs::File::create(&out)?).stderr(Stdio::inherit());
-    let (own, target) = (Usage::read(std::process::id())?.cpu_seconds, stage.cpu_seconds()?);
+    let (own, target) = (Usage::read(std::process::id())?.cpu_seconds, stage.settled_cpu_seconds()?);
     let begun = clock::now();
     let mut child = command.spawn().with_context(|| format!("failed to start {}", player.name))?;
     let mut peak_kib = 0;
@@ -212,7 +214,7 @@ fn once(player: &Player, stage: &Stage, case: &Case) -> Result<Took> {
     Ok(Took {
         seconds,
         own_cpu: Usage::read(std::process::id())?.cpu_seconds - own,
-        target_cpu: stage.cpu_seconds()? - target,
+        target_cpu: stage.settled_cpu_seconds()? - target,
         peak_mib: peak_kib as f64 / 1024.0,
     })
 }

@@ -92,7 +92,8 @@ mod tests {
         let listens = vec!["127.0.0.1:6379".parse().expect("an address")];
         w.keep.services.get_mut("cache").expect("declared").listens = listens;
         w.keep.services.get_mut("app").expect("declared").depends_on = vec!["cache".to_owned()];
-        (w.up("app", 1), w.up("cache", 2));
+        w.up("app", 1);
+        w.up("cache", 2);
         w.seen.listeners = vec![listener("tcp", "127.0.0.1:6379", 2)];
         assert!(w.kinds().is_empty());
         w.seen.listeners.clear();

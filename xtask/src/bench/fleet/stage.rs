@@ -18,6 +18,10 @@ pub(super) const HOSTS: usize = 10;
 const MANY: usize = 200;
 /// How long a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks at what the servers have used.
+const SETTLING: Duration = Duration::from_millis(100);
+/// So many looks must be the same.
+const STEADY: u32 = 5;
 
 /// A folder with keys, inventories and playbooks, and the servers.
 pub(super) struct Stage {
@@ -81,8 +85,22 @@ impl Stage {
         Ok(std::fs::create_dir_all(self.path("out"))?)
     }
 
+    /// CPU seconds of all servers and everything below them, once nothing goes on there any more: what ends its work after
+    /// the controller has left would not be counted else.
+    pub(super) fn settled_cpu_seconds(&self) -> Result<f64> {
+        let begun = clock::now();
+        let (mut last, mut same) = (self.cpu_seconds()?, 0);
+        while same < STEADY && begun.elapsed() < PATIENCE {
+            std::thread::sleep(SETTLING);
+            let next = self.cpu_seconds()?;
+            same = if next == last { same + 1 } else { 0 };
+            last = next;
+        }
+        Ok(last)
+    }
+
     /// CPU seconds of all servers and everything below them, ended or not.
-    pub(super) fn cpu_seconds(&self) -> Result<f64> {
+    fn cpu_seconds(&self) -> Result<f64> {
         let parents = parents();
         let mut all: Vec<u32> = self.servers.iter().map(process::Beside::pid).collect();
         let mut at = 0;
