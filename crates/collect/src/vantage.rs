@@ -78,8 +78,16 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_we_were_too_late_to_take_is_no_slow_answer() {
-        starve(1);
-        let quick = tokio::time::sleep(Duration::from_millis(20));
+        let (asked, is_asked) = tokio::sync::oneshot::channel::<()>();
+        // The only thread is taken away as soon as the question is on its way, however busy this host is.
+        tokio::spawn(async {
+            let _ = is_asked.await;
+            std::thread::sleep(Duration::from_millis(200));
+        });
+        let quick = async {
+            let _ = asked.send(());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
         let timed = timed(Duration::from_secs(20), quick).await;
         assert!(timed.answer.is_some() && timed.took >= Duration::from_millis(200), "{timed:?}");
         assert!(timed.is_worthless(), "{timed:?}");
