@@ -202,6 +202,8 @@ impl Collector {
             listeners,
             local,
             maintenance,
+            // Known to who holds the data directory.
+            deploying: Vec::new(),
             problems,
             watched,
         };

@@ -14,7 +14,7 @@ use wellkept_model::Text;
 use wellkept_sign::{Check, Draft, Seen, SigningKey, Trust, TrustedKey, pack, verify};
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::{Context, KEEP_FILE_DEFAULT};
 use crate::cli::{Output, back};
 use crate::exit::{Failure, OK, USAGE};
 use crate::say;
@@ -26,8 +26,6 @@ const USUAL_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
 const KEY_FILE_MAX: u64 = 4096;
 /// Largest bundle, bytes: its files, its table of contents, its signatures.
 const BUNDLE_MAX: u64 = wellkept_sign::TOTAL_MAX + wellkept_sign::MANIFEST_MAX as u64 + 4096;
-/// Read when no keep file is named.
-const KEEP_FILE_DEFAULT: &str = "/etc/wellkept/wellkept.yml";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SignCommand {

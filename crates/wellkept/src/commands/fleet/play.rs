@@ -7,10 +7,11 @@ use std::sync::Arc;
 use clap::Args;
 use wellkept_fleet::journal::{self, Journal};
 use wellkept_fleet::play::{Assigner, Ended, Hands, Player, list_hosts, list_tags, list_tasks, supported};
+use wellkept_fleet::reach::Reach;
 use wellkept_fleet::records::{HostRecord, Records, record};
 use wellkept_fleet::scene::Scene;
 use wellkept_playbook::book::{Loader, Playbook};
-use wellkept_playbook::run::{Options, Run, Stats};
+use wellkept_playbook::run::{Options, Run, Stats, Work};
 
 use super::adhoc::limits;
 use super::args::Reaching;
@@ -18,9 +19,10 @@ use super::scene::{Stage, me};
 use super::show_play::line;
 use super::{bad, text};
 use crate::commands::sign::Admitted;
-use crate::commands::{Context, default_data_dir};
+use crate::commands::{Context, KEEP_FILE_DEFAULT, default_data_dir};
 use crate::exit::Failure;
 use crate::say;
+use crate::under_way::Announcer;
 
 /// ansible-playbook's code for a playbook with mistakes.
 const PARSER: u8 = 4;
@@ -303,7 +305,13 @@ async fn perform(
     let run = Run::new(engine, loader, book, scene.inventory, options);
     let mut say = |text: &str| hear(text, None);
     let now = || crate::clock::now().0;
-    let mut player = Player { run, assigner, hands, journal, now_ms: &now, say: &mut say };
+    let mut announcer = announcer(context, args, &data_dir, &path);
+    let mut before = |work: &Work, reach: &Reach| match &mut announcer {
+        Some(announcer) => announcer.before(work, reach),
+        None => Ok(()),
+    };
+    let mut player =
+        Player { run, assigner, hands, journal, now_ms: &now, say: &mut say, before: &mut before };
     let code = match player.play().await? {
         Ended::Interrupted => INTERRUPTED,
         Ended::Done(code) => {
@@ -318,6 +326,22 @@ async fn perform(
     drop(player);
     hear("", Some(&counts));
     Ok(code)
+}
+
+/// Who tells automation which services the play has in hand; nobody without a data directory or a keep file.
+fn announcer(context: Context, args: &PlayArgs, data_dir: &Path, path: &str) -> Option<Announcer> {
+    let usual = Path::new(KEEP_FILE_DEFAULT);
+    let keep = args.gate.keep.as_deref().or(Some(usual).filter(|path| path.exists()))?;
+    if !data_dir.join("VERSION").is_file() {
+        return None;
+    }
+    match crate::commands::check::load(keep, context.language) {
+        Ok((keep, _)) => Some(Announcer::new(keep, data_dir, path, me())),
+        Err(error) => {
+            say::error(&error.to_string());
+            None
+        }
+    }
 }
 
 /// Lets `random` and its like differ from run to run.
