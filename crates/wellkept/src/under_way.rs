@@ -47,7 +47,7 @@ pub(crate) fn is_here(reach: &Reach) -> bool {
 /// The services that a deployment of this app concerns: of its name, with their releases in its folder, or named by the
 /// command that restarts it.
 pub(crate) fn of_app(keep: &Keep, app: &App) -> BTreeSet<String> {
-    let words = app.restart.iter().flat_map(|command| words(command));
+    let words = app.restart.iter().flat_map(words);
     let words: Vec<&str> = words.flat_map(str::split_ascii_whitespace).chain([app.name.as_str()]).collect();
     touched(keep, &words, &[&app.to])
 }
