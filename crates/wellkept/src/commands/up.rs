@@ -91,7 +91,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         incidents: published.incidents.clone(),
     };
     let lines = LogsRunning::start(lines, around).await?;
-    let agents = AgentsRunning::start(agents, &keep.agents, dir.path(), &doors, &lines.logs)?;
+    let agents = AgentsRunning::start(agents, &keep.agents, dir.path(), &doors, &lines.logs, &state)?;
     let source = intake.source();
     let views = views(&intake, &doors, &store, &options, &keep);
     let snapshots = dir.path().join(super::store::SNAPSHOTS_DIR);
