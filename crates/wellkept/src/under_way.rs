@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use wellkept_deploy::{Notice, PutUp};
@@ -18,13 +19,18 @@ pub(crate) use wellkept_deploy::put_up;
 
 use crate::clock::now;
 
+/// The marker of a deployment, beside the link to the current release.
+const MARKER: &str = ".wellkept/deploying";
+/// How long a marker of another controller is believed.
+const ELSEWHERE_MAX_MS: i64 = 3_600_000;
 /// How long a play has in hand what it has touched last: nobody knows how long it will take.
 const PLAY_MAX_MS: i64 = 3_600_000;
 /// A notice that is older than this is written anew with the next step.
 const FRESH_MS: i64 = 300_000;
 
-/// What is under way, as windows for the guards.
-pub(crate) fn windows(data_dir: &Path, at: TimestampMs) -> Vec<Window> {
+/// What is under way on this machine, as windows for the guards: what was posted here, and what controllers elsewhere have
+/// marked in the folders of releases.
+pub(crate) fn windows(data_dir: &Path, keep: &Keep, host: &str, at: TimestampMs) -> Vec<Window> {
     let window = |notice: Notice| Window {
         from: TimestampMs(notice.began_ms),
         until: TimestampMs(notice.until_ms),
@@ -32,7 +38,22 @@ pub(crate) fn windows(data_dir: &Path, at: TimestampMs) -> Vec<Window> {
         reason: format!("{} ({})", notice.what, notice.who),
         drill: false,
     };
-    wellkept_deploy::under_way(data_dir, at).into_iter().map(window).collect()
+    let posted = wellkept_deploy::under_way(data_dir, at).into_iter().map(window);
+    posted.chain(keep.services.values().filter_map(|service| from_elsewhere(service, host, at))).collect()
+}
+
+/// A deployment of a service's app by another controller. Whether that still lives cannot be seen from here, so it is
+/// believed for a while only; our own deployments are known better by their notices.
+fn from_elsewhere(service: &Service, host: &str, at: TimestampMs) -> Option<Window> {
+    let marker = service.release.as_ref()?.current.parent()?.join(MARKER);
+    let marked = std::fs::symlink_metadata(&marker).ok()?;
+    let from = TimestampMs(marked.mtime().saturating_mul(1000));
+    let text = std::fs::read_link(&marker).ok()?.to_string_lossy().into_owned();
+    let (_, controller) = text.rsplit_once('@')?;
+    let reason = text.split_once(' ').map_or(text.as_str(), |(_, what)| what).chars().take(200).collect();
+    let until = TimestampMs(from.0.saturating_add(ELSEWHERE_MAX_MS));
+    let window = Window { from, until, components: vec![service.name.clone()], reason, drill: false };
+    (controller != host && window.is_open(at)).then_some(window)
 }
 
 /// Whether what is done there is done to this machine. A name that only resolves to one of its addresses is not looked up.
@@ -166,6 +187,29 @@ mod tests {
             keep.services.insert(service.name.clone(), service);
         }
         keep
+    }
+
+    #[test]
+    fn a_deployment_by_another_controller_is_known_by_its_marker_for_a_while() {
+        let home = tempfile::tempdir().unwrap();
+        let mut keep = keep();
+        let release = keep.services.get_mut("shop").and_then(|shop| shop.release.as_mut()).unwrap();
+        release.current = home.path().join("current");
+        let known = |host: &str, at: TimestampMs| {
+            let windows = windows(home.path(), &keep, host, at);
+            windows.into_iter().map(|w| (w.components.join(","), w.reason)).collect::<Vec<_>>()
+        };
+        let marker = home.path().join(MARKER);
+        std::fs::create_dir_all(marker.parent().unwrap()).unwrap();
+        assert!(known("me", now()).is_empty());
+        std::os::unix::fs::symlink("17 9.9 of shop by bob@elsewhere", &marker).unwrap();
+        let at = TimestampMs(now().0 + 1000);
+        assert_eq!(known("me", at), [("shop".to_owned(), "9.9 of shop by bob@elsewhere".to_owned())]);
+        assert!(known("elsewhere", at).is_empty(), "our own is known by its notice");
+        assert!(known("me", TimestampMs(at.0 + ELSEWHERE_MAX_MS)).is_empty(), "not for ever");
+        std::fs::remove_file(&marker).unwrap();
+        std::fs::write(&marker, "17 9.9 of shop by bob@elsewhere").unwrap();
+        assert!(known("me", at).is_empty(), "it is a link or none of ours");
     }
 
     fn hit(words: &[&str], paths: &[&str]) -> Vec<String> {

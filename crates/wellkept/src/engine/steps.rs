@@ -70,7 +70,7 @@ impl Engine {
         refused.map_err(not_begun)?;
         // A deployment may have begun since this was decided.
         let theirs = (step.automatic && !step.undo).then(|| {
-            let deploying = crate::under_way::windows(&self.data_dir, now());
+            let deploying = crate::under_way::windows(&self.data_dir, &self.keep, &self.host, now());
             deployed(&step.planned, &Observation { deploying, ..Observation::default() })
         });
         theirs.flatten().map_or(Ok(()), |why| Err(not_begun(why)))

@@ -54,7 +54,7 @@ impl Engine {
 
     /// What deployments have in hand is theirs. What they leave behind is decided anew.
     fn note_deployments(&mut self, at: TimestampMs) {
-        let deploying = crate::under_way::windows(&self.data_dir, at);
+        let deploying = crate::under_way::windows(&self.data_dir, &self.keep, &self.host, at);
         let before: BTreeSet<String> = self.deploying.iter().flat_map(|w| w.components.clone()).collect();
         if before.iter().any(|name| !deploying.iter().any(|w| w.components.contains(name))) {
             self.book.reconsider();
