@@ -23,7 +23,7 @@ const SITE: &str = r#"
     - {async_status: {jid: "{{ j.ansible_job_id }}"}, register: st}
     - assert:
         that: [st.finished == 0, st is not finished, st is not changed, st.results_file == j.results_file,
-               st.stdout == '', st.stdout_lines == [], st.stderr_lines == []]
+               st.stdout == '', "st.stdout_lines == [] and st.stderr_lines == []"]
     - {file: {path: ROOT/go, state: touch}}
     - {async_status: {jid: "{{ j.ansible_job_id }}"}, register: st, until: st.finished, retries: 30, delay: 1}
     - assert: {that: [st.finished == 1, st.stdout == 'went', st is changed, st.ansible_job_id == j.ansible_job_id]}
@@ -75,5 +75,9 @@ fn jobs_are_begun_waited_for_looked_at_and_cleaned_up_as_ansible_does() {
         }
         let ended = fleet.cli(&args);
         assert_eq!(ended.code, Some(0), "local {local}: {}{}", ended.out, ended.err);
+        let told = |how: &str| {
+            ended.out.lines().filter(|l| l.starts_with(&format!("ASYNC {how} on h1: jid=j"))).count()
+        };
+        assert_eq!((told("OK"), told("FAILED")), (2, 1), "{}", ended.out);
     }
 }
