@@ -1,5 +1,7 @@
 //! What the fuzz targets share: the judges of the tests.
 
+pub mod fleet;
+
 #[path = "../../crates/intake/tests/judge/mod.rs"]
 pub mod judge;
 

@@ -46,5 +46,38 @@ fn main() -> std::io::Result<()> {
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("seed"), logs::good(door))?;
     }
-    Ok(())
+    for (target, seed) in FLEET {
+        let folder = std::path::Path::new("corpus").join(target);
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join("seed"), seed)?;
+    }
+    let sealed = wellkept_playbook::vault::seal(b"plain", wellkept_fuzz::fleet::PASSWORD, None, &[7; 32]);
+    let folder = std::path::Path::new("corpus/playbook_vault");
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("seed"), sealed)
 }
+
+/// What people write.
+const FLEET: [(&str, &str); 6] = [
+    (
+        "inventory_ini",
+        "a[01:03].x ansible_host=1.2.3.4 n='x y'\n[web]\nh1:22\n[web:vars]\nk=[1, {'a': None}]\n[all:children]\nweb\n",
+    ),
+    (
+        "inventory_yaml",
+        "all: {children: {web: {hosts: {'h[1:3]': {k: !vault x}}, vars: {a: &x [1, 2], b: *x}}}}\n",
+    ),
+    (
+        "playbook_yaml",
+        "- hosts: all\n  gather_facts: no\n  vars: {a: '{{ b }}', b: 3}\n  tasks:\n    - block:\n        - command: echo {{ item }}\n          loop: '{{ range(3) }}'\n          register: r\n          when: a == 3\n          notify: h\n      rescue: [{debug: {msg: '{{ r }}'}}]\n      always: [{set_fact: {x: '{{ r.results | map(attribute=\"stdout\") | list }}'}}]\n  handlers: [{name: h, meta: flush_handlers}]\n",
+    ),
+    (
+        "playbook_template",
+        "{% for i in l if i is defined %}{{ loop.index ~ (i | default('x', true)) }}{% else %}{% endfor %}{% set y = m.k[0:2] | map('string') | join(',') %}{% macro f(a, b=2) %}{{ a ** b // 3 }}{% endmacro %}{{ f(2) if x > 1 else told }}{{ '%05.2f' % 1.5 }}{{ t | regex_replace('(a+)', '\\1') | b64encode | to_json }}",
+    ),
+    (
+        "fleet_frames",
+        "\u{1}\0\0\0\0\0\0\0\u{7}{\"call\":{\"module\":\"copy\",\"args\":{},\"check\":false,\"diff\":false,\"environment\":[]},\"background_seconds\":3,\"after\":1,\"needs\":[1]}",
+    ),
+    ("agent_wire", "{\"lines\":[{\"at_ns\":1,\"labels\":[[\"a\",\"b\"]],\"text\":\"x\"}]}"),
+];

@@ -63,6 +63,9 @@ pub struct OrderView {
     pub said: String,
 }
 
+/// Asked before a step forward of an order is written down; without its leave it is not.
+pub(crate) type Before<'a> = &'a dyn Fn(&OrderView, Stage) -> io::Result<()>;
+
 /// The folder of all orders.
 #[derive(Debug, Clone)]
 pub struct Orders {
@@ -159,7 +162,13 @@ impl Orders {
     }
 
     /// The bundle of an order, and a note that the agent has asked for it.
-    pub(crate) fn take(&self, name: &str, id: &str, now_ms: i64) -> Result<Option<Vec<u8>>, OrdersError> {
+    pub(crate) fn take(
+        &self,
+        name: &str,
+        id: &str,
+        now_ms: i64,
+        before: Before<'_>,
+    ) -> Result<Option<Vec<u8>>, OrdersError> {
         if !is_id(id) {
             return Ok(None);
         }
@@ -174,12 +183,12 @@ impl Orders {
             said: String::new(),
             at_ms: now_ms,
         };
-        self.note(name, &report)?;
+        self.note(name, &report, before)?;
         Ok(Some(bundle))
     }
 
     /// Notes how far an order came. What is known to be over stays as it is.
-    pub(crate) fn note(&self, name: &str, report: &Report) -> Result<(), OrdersError> {
+    pub(crate) fn note(&self, name: &str, report: &Report, before: Before<'_>) -> Result<(), OrdersError> {
         if !is_id(&report.order) {
             return Ok(());
         }
@@ -190,6 +199,9 @@ impl Orders {
         let back = matches!((order.stage, report.stage), (Stage::Began, Stage::Taken));
         if order.stage.is_last() || back || report.stage == Stage::Handed {
             return Ok(());
+        }
+        if order.stage != report.stage {
+            before(&order, report.stage)?;
         }
         order.stage = report.stage;
         order.at_ms = report.at_ms;
@@ -217,26 +229,38 @@ mod tests {
         Report { order: id.to_owned(), stage, exit: Some(0), said: String::new(), at_ms: 9 }
     }
 
+    const LEAVE: Before<'static> = &|_, _| Ok(());
+
     #[test]
     fn an_order_goes_forward_only_and_is_handed_until_it_is_over() {
         let temp = tempfile::tempdir().unwrap();
         let orders = Orders::open(temp.path()).unwrap();
+        let steps = std::cell::RefCell::new(Vec::new());
+        let heard: Before<'_> = &|order, stage| {
+            steps.borrow_mut().push((order.what.clone(), stage));
+            Ok(())
+        };
         let first = orders.hand("web-1", b"one", ("me", "web 1"), 1000).unwrap();
         let second = orders.hand("web-1", b"two", ("me", "web 2"), 1001).unwrap();
         let stage = |id: &str| {
             orders.list("web-1").unwrap().into_iter().find(|o| o.id == id).map(|o| o.stage).unwrap()
         };
         assert_eq!(orders.next("web-1").unwrap().unwrap(), OrderHead { id: first.id.clone(), size: 3 });
-        assert_eq!(orders.take("web-1", &first.id, 5).unwrap().as_deref(), Some(&b"one"[..]));
+        assert_eq!(orders.take("web-1", &first.id, 5, heard).unwrap().as_deref(), Some(&b"one"[..]));
         assert_eq!(stage(&first.id), Stage::Taken);
-        orders.note("web-1", &report(&first.id, Stage::Began)).unwrap();
-        orders.take("web-1", &first.id, 6).unwrap();
+        orders.note("web-1", &report(&first.id, Stage::Began), heard).unwrap();
+        orders.take("web-1", &first.id, 6, heard).unwrap();
         assert_eq!(stage(&first.id), Stage::Began);
-        orders.note("web-1", &report(&first.id, Stage::Ended)).unwrap();
-        orders.note("web-1", &report(&first.id, Stage::Unknown)).unwrap();
+        orders.note("web-1", &report(&first.id, Stage::Ended), heard).unwrap();
+        orders.note("web-1", &report(&first.id, Stage::Unknown), heard).unwrap();
         assert_eq!(stage(&first.id), Stage::Ended);
         assert_eq!(orders.next("web-1").unwrap().unwrap().id, second.id);
-        assert!(orders.take("web-2", &second.id, 7).unwrap().is_none(), "it is another host's");
+        let wanted = [Stage::Taken, Stage::Began, Stage::Ended].map(|stage| ("web 1".to_owned(), stage));
+        assert_eq!(*steps.borrow(), wanted, "each once, and what is over stays");
+        let refuse: Before<'_> = &|_, _| Err(io::ErrorKind::StorageFull.into());
+        assert!(orders.take("web-1", &second.id, 7, refuse).is_err(), "not without a record");
+        assert_eq!(stage(&second.id), Stage::Handed);
+        assert!(orders.take("web-2", &second.id, 7, heard).unwrap().is_none(), "it is another host's");
     }
 
     #[test]
@@ -244,8 +268,8 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let orders = Orders::open(temp.path()).unwrap();
         std::fs::write(temp.path().join("secret.bundle"), "x").unwrap();
-        assert!(orders.take("web-1", "../secret", 1).unwrap().is_none());
-        assert!(orders.take("../..", "0", 1).unwrap_or_default().is_none());
+        assert!(orders.take("web-1", "../secret", 1, LEAVE).unwrap().is_none());
+        assert!(orders.take("../..", "0", 1, LEAVE).unwrap_or_default().is_none());
         assert!(orders.hand("web-1", &vec![0; 65 << 20], ("me", ""), 1).is_err());
     }
 }

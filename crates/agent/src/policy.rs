@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use wellkept_sign::{Trust, TrustedKey};
+use wellkept_sign::{SIGNATURES_MAX, Trust, TrustedKey};
 
 /// Where the file is when nobody says.
 pub const POLICY_FILE: &str = "/etc/wellkept/agent.yml";
@@ -40,6 +40,7 @@ struct Written {
     may: Vec<String>,
     #[serde(default)]
     trust: Vec<TrustedKey>,
+    #[serde(default, deserialize_with = "signatures")]
     signatures: Option<usize>,
     kill_file: Option<PathBuf>,
     within: Option<String>,
@@ -120,8 +121,12 @@ impl Policy {
             ));
         }
         let signatures = written.signatures.unwrap_or(1);
-        if !(1..=8).contains(&signatures) {
-            return Err(format!("signatures: {signatures} is not accepted; 1 to 8 are"));
+        let signers = written.trust.iter().filter(|k| !k.revoked).map(|k| k.name.as_str());
+        let signers = signers.collect::<std::collections::BTreeSet<_>>().len();
+        if written.signatures.is_some() && signers < signatures {
+            return Err(format!(
+                "signatures: {signatures} different signers are asked for and {signers} are believed"
+            ));
         }
         policy.may = (!written.may.iter().any(|word| word == ANY)).then_some(written.may);
         policy.trust = Trust { keys: written.trust, signatures };
@@ -137,6 +142,17 @@ impl Policy {
                 .ok_or_else(|| format!("within: {within:?} is not accepted; 1s to 7d are"))?;
         }
         Ok(policy)
+    }
+}
+
+/// Refused where it stands, so that the message tells the line.
+fn signatures<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<usize>, D::Error> {
+    let found = usize::deserialize(from)?;
+    match (1..=SIGNATURES_MAX).contains(&found) {
+        true => Ok(Some(found)),
+        false => Err(serde::de::Error::custom(format!(
+            "signatures: {found} is not accepted; 1 to {SIGNATURES_MAX} are"
+        ))),
     }
 }
 
@@ -182,6 +198,7 @@ mod tests {
             "mai: [copy]",
             "trust: [{name: a, key: x}]",
             "signatures: 0",
+            "signatures: 2",
             "kill_file: KILL",
             "within: 0s",
             "within: soon",
@@ -189,6 +206,17 @@ mod tests {
         ] {
             assert!(Policy::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_number_of_signers_that_is_wrong_is_told_with_its_line() {
+        let why = Policy::parse("may: [copy]\n\nsignatures: 99\n").unwrap_err();
+        assert!(why.contains("99 is not accepted") && why.contains('3'), "{why}");
+        let two = format!(
+            "trust: [{{name: ops, key: '{KEY}'}}, {{name: boss, key: '{}'}}]\n",
+            KEY.replace("AAA=", "AAE=")
+        );
+        assert_eq!(Policy::parse(&format!("{two}signatures: 2\n")).unwrap().trust.signatures, 2);
     }
 
     #[test]

@@ -18,8 +18,8 @@ use tokio::sync::watch;
 
 pub use heard::HeardView;
 
-use crate::wire::{Lines, Told};
-use crate::{Authority, Clock, Orders, Registry};
+use crate::wire::{Lines, Stage, Told};
+use crate::{Authority, Clock, OrderView, Orders, Registry};
 use heard::Heard;
 
 /// Why the house did not take something.
@@ -45,6 +45,12 @@ pub trait House: Send + Sync {
     /// # Errors
     /// See [`NotTaken`].
     fn lines(&self, agent: &str, queue: &str, seq: u64, lines: &Lines) -> Result<(), NotTaken>;
+
+    /// Puts it on record that an agent did, or was given, something: before it takes effect.
+    ///
+    /// # Errors
+    /// It cannot be written; then nothing is done.
+    fn audit(&self, agent: &str, what: &str, detail: &str) -> std::io::Result<()>;
 
     /// The note that was stored with lines last: queue and number.
     fn lines_noted(&self, agent: &str) -> Option<(String, u64)>;
@@ -127,6 +133,17 @@ impl Server {
     fn is_frozen(&self) -> bool {
         let looked = std::fs::symlink_metadata(&self.stop_switch);
         !matches!(looked, Err(e) if e.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// That an order goes to its host, and how it ended, is on record before it is so.
+    fn record(&self, agent: &str, order: &OrderView, stage: Stage) -> io::Result<()> {
+        let what = match stage {
+            Stage::Taken => "order taken",
+            stage if stage.is_last() => "order over",
+            _ => return Ok(()),
+        };
+        let detail = format!("{} {} of {}: {}", order.id, order.what, order.who, stage.word());
+        self.house.audit(agent, what, &detail)
     }
 
     /// From now on it is missed when it says nothing.

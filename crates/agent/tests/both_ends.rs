@@ -34,6 +34,7 @@ struct Memory {
     lines: Mutex<Vec<(String, String)>>,
     noted: Mutex<BTreeMap<String, (String, u64)>>,
     full: AtomicBool,
+    audited: Mutex<Vec<String>>,
 }
 
 impl House for Memory {
@@ -52,6 +53,14 @@ impl House for Memory {
         let mut kept = self.lines.lock().unwrap();
         kept.extend(lines.lines.iter().map(|line| (agent.to_owned(), line.text.clone())));
         self.noted.lock().unwrap().insert(agent.into(), (queue.into(), seq));
+        Ok(())
+    }
+
+    fn audit(&self, agent: &str, what: &str, detail: &str) -> std::io::Result<()> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        self.audited.lock().unwrap().push(format!("{agent} {what} {detail}"));
         Ok(())
     }
 

@@ -206,6 +206,8 @@ impl Collector {
             listeners,
             local,
             maintenance,
+            // Known to who holds the data directory.
+            deploying: Vec::new(),
             problems,
             watched,
         };

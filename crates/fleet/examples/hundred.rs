@@ -137,7 +137,15 @@ async fn play(folder: &Path, home: &Path, plain: bool) {
             line.clone_into(&mut last);
         }
     };
-    let mut player = Player { run, assigner, hands, journal: None, now_ms: &now, say: &mut say };
+    let mut player = Player {
+        run,
+        assigner,
+        hands,
+        journal: None,
+        now_ms: &now,
+        say: &mut say,
+        before: &mut |_, _| Ok(()),
+    };
     assert_eq!(player.play().await.expect("played"), Ended::Done(0));
     assert!(last.contains(&format!("changed={TASKS}")), "{last}");
 }

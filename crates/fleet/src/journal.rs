@@ -6,7 +6,7 @@
 //! are named by their host and their number on it; each holds a digest of what it was, so that a playbook that says
 //! something else by now is not taken for the same.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -60,6 +60,7 @@ pub struct Journal {
     file: File,
     numbers: HashMap<String, u64>,
     known: HashMap<(String, u64), Known>,
+    doubtful: BTreeSet<String>,
 }
 
 /// The folder of journals in a data directory; `None` when there is no such directory.
@@ -80,27 +81,37 @@ impl Journal {
         }
         let path = folder.join(format!("{now_ms:015}-{}.jsonl", std::process::id()));
         let file = std::fs::OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
-        let mut journal = Self { file, numbers: HashMap::new(), known: HashMap::new() };
+        let mut journal =
+            Self { file, numbers: HashMap::new(), known: HashMap::new(), doubtful: BTreeSet::new() };
         journal.write(&Line::Head { format: FORMAT, name: name.to_owned() })?;
         Ok(journal)
     }
 
-    /// Goes on with the newest one of this name that is not over.
+    /// Goes on with the newest one of this name, when it is not over. Older ones are not looked at: what they knew was
+    /// true before the newest one ran.
     ///
     /// # Errors
-    /// There is none, or it cannot be read.
+    /// [`io::ErrorKind::NotFound`] when there is none, or it is over; the disk.
     pub fn resume(folder: &Path, name: &str) -> io::Result<Self> {
         for file in names(folder)?.iter().rev() {
             let path = folder.join(file);
-            if let Some(known) = read(&path, name)? {
-                let file = std::fs::OpenOptions::new().append(true).open(&path)?;
-                let mut journal = Self { file, numbers: HashMap::new(), known };
-                // A line that was torn when it stopped ends here.
-                journal.file.write_all(b"\n")?;
-                return Ok(journal);
-            }
+            let known = match read(&path, name)? {
+                Read::Other => continue,
+                Read::Over => break,
+                Read::Stopped(known) => known,
+            };
+            let file = std::fs::OpenOptions::new().append(true).open(&path)?;
+            let mut journal = Self { file, numbers: HashMap::new(), known, doubtful: BTreeSet::new() };
+            // A line that was torn when it stopped ends here.
+            journal.file.write_all(b"\n")?;
+            return Ok(journal);
         }
         Err(io::Error::new(io::ErrorKind::NotFound, "there is no stopped run of this playbook to go on with"))
+    }
+
+    /// Hosts with a step of which nobody knows whether it was done.
+    pub fn doubtful(&self) -> &BTreeSet<String> {
+        &self.doubtful
     }
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
@@ -134,10 +145,14 @@ impl Journal {
             ),
             Known::Ended(digest, outcome) => (digest, outcome),
         };
-        if digest != step.digest {
-            return Some(Outcome::Unknown(
+        let outcome = match digest == step.digest {
+            true => outcome,
+            false => Outcome::Unknown(
                 "the playbook is not the one that was stopped: another step stands here".to_owned(),
-            ));
+            ),
+        };
+        if matches!(outcome, Outcome::Unknown(_)) {
+            self.doubtful.insert(step.host.clone());
         }
         // A step that is known not to have run is done now.
         (!matches!(outcome, Outcome::Unreachable(_))).then_some(outcome)
@@ -174,7 +189,10 @@ impl Journal {
         let (how, result) = match outcome {
             Outcome::Done(value) => ("done", to_json(value)),
             Outcome::Unreachable(why) => ("unreachable", why.clone().into()),
-            Outcome::Unknown(why) => ("unknown", why.clone().into()),
+            Outcome::Unknown(why) => {
+                self.doubtful.insert(step.host.clone());
+                ("unknown", why.clone().into())
+            }
         };
         let result = match result {
             Json::Object(mut map) if step.no_log => {
@@ -218,8 +236,18 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// What is known, unless it is another run's or is over. Lines that were torn are passed over.
-fn read(path: &Path, name: &str) -> io::Result<Option<HashMap<(String, u64), Known>>> {
+/// What a journal is to somebody who wants to go on.
+enum Read {
+    /// Another playbook's, or none that we understand.
+    Other,
+    /// Nothing is left to be done.
+    Over,
+    /// What is known of its steps.
+    Stopped(HashMap<(String, u64), Known>),
+}
+
+/// Reads a journal. Lines that were torn are passed over.
+fn read(path: &Path, name: &str) -> io::Result<Read> {
     let file = File::open(path)?;
     if file.metadata()?.len() > FILE_MAX {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{} is too large", path.display())));
@@ -230,10 +258,10 @@ fn read(path: &Path, name: &str) -> io::Result<Option<HashMap<(String, u64), Kno
         match line {
             Ok(Line::Head { format, name: found }) if at == 0 => {
                 if format != FORMAT || found != name {
-                    return Ok(None);
+                    return Ok(Read::Other);
                 }
             }
-            _ if at == 0 => return Ok(None),
+            _ if at == 0 => return Ok(Read::Other),
             Ok(Line::Begun { host, n, digest }) => {
                 known.insert((host, n), Known::Begun(digest));
             }
@@ -252,11 +280,11 @@ fn read(path: &Path, name: &str) -> io::Result<Option<HashMap<(String, u64), Kno
             Ok(Line::Void { host, n }) => {
                 known.remove(&(host, n));
             }
-            Ok(Line::Over { .. }) => return Ok(None),
+            Ok(Line::Over { .. }) => return Ok(Read::Over),
             Ok(Line::Head { .. }) | Err(_) => {}
         }
     }
-    Ok(Some(known))
+    Ok(Read::Stopped(known))
 }
 
 #[cfg(test)]
@@ -297,6 +325,22 @@ mod tests {
         let mut again = Journal::resume(folder.path(), "site.yml").expect("still stopped");
         assert_eq!((again.known(&step("h", 4)), again.known(&step("h", 5))), (Some(done(false)), None));
         again.over(0).expect("over");
+        assert!(Journal::resume(folder.path(), "site.yml").is_err());
+    }
+
+    #[test]
+    fn a_stopped_run_is_not_taken_up_again_after_a_newer_one_has_ended() {
+        let folder = tempfile::tempdir().expect("temp");
+        let mut old = Journal::new(folder.path(), "site.yml", 1).expect("a journal");
+        old.begin([&step("h", 1)]).expect("begun");
+        assert!(Journal::resume(folder.path(), "site.yml").is_ok());
+        let mut doubt = Journal::resume(folder.path(), "site.yml").expect("a stopped run");
+        assert!(doubt.doubtful().is_empty());
+        doubt.known(&step("h", 1));
+        assert!(doubt.doubtful().contains("h"));
+        Journal::new(folder.path(), "other.yml", 2).expect("a journal").over(0).expect("over");
+        assert!(Journal::resume(folder.path(), "site.yml").is_ok(), "another playbook's end says nothing");
+        Journal::new(folder.path(), "site.yml", 3).expect("a journal").over(0).expect("over");
         assert!(Journal::resume(folder.path(), "site.yml").is_err());
     }
 

@@ -2,12 +2,13 @@
 //!
 //! Without `agents` nothing listens; without `trust` no signature is believed.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use wellkept_model::Text;
 use wellkept_model::keep::{Agents, TrustedKey};
-use wellkept_sign::PublicKey;
+use wellkept_sign::{PublicKey, SIGNATURES_MAX};
 
 use crate::problem::{Problems, clean};
 use crate::read;
@@ -54,6 +55,17 @@ pub(crate) fn trust(node: &Node, problems: &mut Problems) -> Vec<TrustedKey> {
     keys
 }
 
+/// Reads `signatures`. More than there are signers would let nothing run, which is a mistake and no wish.
+pub(crate) fn signatures(node: &Node, trust: &[TrustedKey], problems: &mut Problems) -> Option<u32> {
+    let needed = read::whole(node, 1, SIGNATURES_MAX as u32, problems)?;
+    let signers: BTreeSet<&str> = trust.iter().filter(|k| !k.revoked).map(|k| k.name.as_str()).collect();
+    if signers.len() < needed as usize {
+        let message = Text::new("keep.too_few_signers").with("needed", needed).with("found", signers.len());
+        problems.add(&node.at, message, Text::new("keep.accept.signers"));
+    }
+    Some(needed)
+}
+
 fn one(node: &Node, problems: &mut Problems) -> Option<TrustedKey> {
     let fields = read::open(node, &["name", "key", "revoked"], problems)?;
     let mut needed = |name: &str, help: &str| {
@@ -95,6 +107,26 @@ mod tests {
     }
 
     #[test]
+    fn so_many_signers_as_are_needed_have_to_be_known() {
+        let other = KEY.replace("AAA=", "AAE=");
+        let of = |second: &str| {
+            let text = format!(
+                "trust: [{{ name: ops, key: '{KEY}' }}, {{ {second}, key: '{other}' }}]\n\nsignatures: 2\n"
+            );
+            crate::parse("wellkept.yml", &text)
+        };
+        assert_eq!(of("name: boss").unwrap().signatures, Some(2));
+        for too_few in ["name: ops", "name: boss, revoked: true"] {
+            let problem = &of(too_few).unwrap_err().problems[0];
+            assert_eq!(
+                (problem.line, problem.message.key.as_str()),
+                (3, "keep.too_few_signers"),
+                "{too_few}"
+            );
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for bad in [
             "agents: { listen: 7677 }",
@@ -103,6 +135,8 @@ mod tests {
             "trust: [ { name: a } ]",
             "trust: [ { name: a, key: 'ed25519:AA' } ]",
             &format!("trust: [ {{ name: a, key: '{KEY}' }}, {{ name: b, key: '{KEY}' }} ]"),
+            &format!("signatures: 0\ntrust: [ {{ name: a, key: '{KEY}' }} ]"),
+            &format!("signatures: two\ntrust: [ {{ name: a, key: '{KEY}' }} ]"),
         ] {
             assert!(crate::parse("wellkept.yml", &format!("{bad}\n")).is_err(), "{bad}");
         }

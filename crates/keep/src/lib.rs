@@ -35,7 +35,7 @@ pub use tree::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, TEXT_MAX};
 use problem::Problems;
 use tree::{At, Place};
 
-const KEYS: [&str; 34] = [
+const KEYS: [&str; 35] = [
     "services",
     "filesystems",
     "automation",
@@ -63,6 +63,7 @@ const KEYS: [&str; 34] = [
     "strangers",
     "time_sync",
     "trust",
+    "signatures",
     "knobs",
     "jobs",
     "progress",
@@ -150,6 +151,7 @@ fn read_keep(text: &str, problems: &mut Problems) -> Keep {
     keep.knobs = watched::knobs(&fields, &names, problems);
     keep.daemons = watched::daemons(&fields, &names, problems);
     keep.deploy = fields.get("deploy").map(|n| deploy::deploy(n, problems)).unwrap_or_default();
+    keep.signatures = fields.get("signatures").and_then(|n| agents::signatures(n, &keep.trust, problems));
     let trusts = keep.trust.iter().any(|key| !key.revoked);
     keep.apply = fields.get("apply").map(|n| apply::apply(n, trusts, problems)).unwrap_or_default();
     keep.services = services.into_iter().filter_map(|s| Some((s.name, s.service?))).collect();

@@ -75,6 +75,8 @@ pub struct Keep {
     pub agents: Agents,
     /// Whose playbooks are believed.
     pub trust: Vec<TrustedKey>,
+    /// How many of them have to sign what runs while nobody is there; one when it is not said.
+    pub signatures: Option<u32>,
 }
 
 impl Keep {

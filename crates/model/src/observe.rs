@@ -45,6 +45,9 @@ pub struct Observation {
     /// Maintenance windows that are open now.
     #[serde(default)]
     pub maintenance: Vec<Window>,
+    /// Deployments under way: trouble of what they concern is told, and nothing is done to it but by them.
+    #[serde(default)]
+    pub deploying: Vec<Window>,
     /// What could not be read, and why.
     pub problems: Vec<CollectProblem>,
     /// What the slower looks saw.

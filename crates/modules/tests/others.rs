@@ -90,6 +90,25 @@ fn names_of_arguments_can_be_checked_before_anything_runs() {
 }
 
 #[test]
+fn a_unit_is_started_and_enabled_also_under_the_long_name_of_the_module() {
+    let systemctl = "case \"$*\" in *show*) echo Id=x.service; echo LoadState=loaded; \
+        [ -e \"${0%/bin/*}/up\" ] && echo ActiveState=active || echo ActiveState=inactive;; \
+        *is-enabled*) [ -e \"${0%/bin/*}/up\" ] && echo enabled || { echo disabled; exit 1; };; \
+        *start*) touch \"${0%/bin/*}/up\";; esac";
+    let host = Host::new(&[], &[("systemctl", systemctl)]);
+    let args = json!({"name": "x", "state": "started", "enabled": true});
+    assert_eq!(host.go("systemd_service", args.clone(), true)["changed"], json!(true));
+    assert!(!host.at("up").exists(), "a look changes nothing");
+    host.called();
+    assert!(host.changed("systemd_service", args.clone()));
+    let called = host.called();
+    for word in ["enable x", "start x"] {
+        assert!(called.iter().any(|line| line.ends_with(word)), "{word}: {called:?}");
+    }
+    assert!(!host.changed("systemd_service", args));
+}
+
+#[test]
 fn a_rendered_template_is_put_in_its_place_and_stays() {
     let host = Host::new(&[], &[]);
     let dest = host.at("etc");

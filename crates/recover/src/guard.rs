@@ -60,6 +60,7 @@ pub(crate) fn check(cause: CauseKind, steps: &[PlannedAction], s: &Surroundings<
             not_allowed(step, s),
             needs_confirmation(step, s.keep),
             in_maintenance(step, s.seen),
+            deployed(step, s.seen),
             made_worse(cause, step, s.ledger),
             helped_rarely(cause, step, s.ledger),
             many_ill(step, s),
@@ -156,6 +157,14 @@ fn in_maintenance(step: &PlannedAction, seen: &Observation) -> Option<Text> {
     let window = seen.maintenance.iter().find(|w| w.covers(&step.target))?;
     let text =
         Text::new("withheld.maintenance").with("name", &step.target.name).with("reason", &window.reason);
+    (step.kind != ActionKind::Escalate).then_some(text)
+}
+
+/// A deployment has it in hand: it may be down on purpose, and goes back by itself when it is not well.
+#[must_use]
+pub fn deployed(step: &PlannedAction, seen: &Observation) -> Option<Text> {
+    let work = seen.deploying.iter().find(|w| w.covers(&step.target))?;
+    let text = Text::new("withheld.deploying").with("name", &step.target.name).with("what", &work.reason);
     (step.kind != ActionKind::Escalate).then_some(text)
 }
 
@@ -399,6 +408,10 @@ mod tests {
             drill: false,
         }];
         assert_eq!(verdict(&g, &restart("a")), "withheld.maintenance");
+        g.seen.deploying = std::mem::take(&mut g.seen.maintenance);
+        assert_eq!(verdict(&g, &restart("a")), "withheld.deploying");
+        assert_ne!(verdict(&g, &restart("b")), "withheld.deploying", "another service");
+        g.seen.maintenance = std::mem::take(&mut g.seen.deploying);
         assert_eq!(verdict(&g, &restart("b")), "allowed");
         g.seen.maintenance[0].drill = true;
         assert_eq!(verdict(&g, &restart("a")), "allowed", "a drill is there to be healed");

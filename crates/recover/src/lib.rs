@@ -17,7 +17,7 @@ mod prevent;
 mod testing;
 
 pub use book::{Book, Refused, Step, StepResult};
-pub use guard::Surroundings;
+pub use guard::{Surroundings, deployed};
 pub use ledger::Ledger;
 pub use plan::{Decision, Facts, decide};
 pub use prevent::{NoProposal, proposal as proposal_of, propose as propose_prevention};

@@ -24,7 +24,7 @@ pub use error::BundleError;
 pub use hash::{Digest, digest};
 pub use key::{PublicKey, SigningKey, verify_statement};
 pub use manifest::{FILE_MAX, FILES_MAX, FileEntry, MANIFEST_MAX, Manifest, TARGETS_MAX, TOTAL_MAX};
-pub use open::{Bundle, Check, is_bundle, verify};
+pub use open::{Bundle, Check, SIGNATURES_MAX, is_bundle, verify};
 pub use pack::{Draft, pack};
 pub use path::check_path;
 pub use seen::Seen;

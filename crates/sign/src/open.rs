@@ -8,7 +8,7 @@ pub(crate) const MAGIC: &[u8; 8] = b"WKBUNDLE";
 pub(crate) const VERSION: u8 = 1;
 pub(crate) const PURPOSE: &str = "bundle 1";
 /// Most signatures.
-pub(crate) const SIGNATURES_MAX: usize = 8;
+pub const SIGNATURES_MAX: usize = 8;
 const KEY_BYTES: usize = 32;
 const SIGNATURE_BYTES: usize = 64;
 
@@ -102,8 +102,7 @@ fn signers(
     text: &[u8],
     trust: &Trust,
 ) -> Result<Vec<String>, BundleError> {
-    let mut keys: Vec<PublicKey> = Vec::new();
-    let mut names = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     for _ in 0..count {
         let key = rest.take(KEY_BYTES, "signature")?;
         let signature = rest.take(SIGNATURE_BYTES, "signature")?;
@@ -114,14 +113,14 @@ fn signers(
         if !verify_statement(&key, PURPOSE, text, signature) {
             return Err(BundleError::BadSignature { name: known.name.clone() });
         }
-        if !keys.contains(&key) {
-            keys.push(key);
+        // Two keys of one signer are one signer.
+        if !names.contains(&known.name) {
             names.push(known.name.clone());
         }
     }
     let needed = trust.signatures.max(1);
-    if keys.len() < needed {
-        return Err(BundleError::Signatures { found: keys.len(), needed });
+    if names.len() < needed {
+        return Err(BundleError::Signatures { found: names.len(), needed });
     }
     Ok(names)
 }

@@ -22,7 +22,7 @@ pub struct TrustedKey {
 pub struct Trust {
     /// Known keys.
     pub keys: Vec<TrustedKey>,
-    /// How many different ones have to sign; at least 1.
+    /// How many different signers have to sign; at least 1. Keys of one name are one signer's.
     pub signatures: usize,
 }
 

@@ -16,6 +16,7 @@ use wellkept_doors::Doors;
 use wellkept_logs::Logs;
 use wellkept_model::keep::Agents;
 use wellkept_model::{Finding, Text, TimestampMs};
+use wellkept_state::StateDb;
 
 use crate::clock::now;
 use crate::exit::{ADDRESS, DATA_DIR, Failure};
@@ -69,9 +70,10 @@ impl AgentsRunning {
         data_dir: &Path,
         doors: &Arc<Doors>,
         logs: &Arc<Logs>,
+        state: &StateDb,
     ) -> anyhow::Result<Option<Arc<Self>>> {
         let Some(listener) = socket.0 else { return Ok(None) };
-        let house = Arc::new(AgentHouse::new(Arc::clone(doors), Arc::clone(logs)));
+        let house = Arc::new(AgentHouse::new(Arc::clone(doors), Arc::clone(logs), state.clone()));
         let server = Server::open(data_dir, house, || now().0).map_err(|e| Failure::of(DATA_DIR, &e))?;
         let (end, ended) = watch::channel(false);
         let task = tokio::spawn(Arc::clone(&server).serve(listener, ended));

@@ -210,7 +210,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Helper {
         #[arg(long)]
-        job: Option<String>,
+        job: Option<PathBuf>,
     },
     /// Write a first keep file from what runs on this host.
     Discover {

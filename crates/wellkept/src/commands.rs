@@ -23,7 +23,7 @@ pub(crate) mod store;
 mod tell;
 mod try_it;
 mod try_service;
-mod up;
+pub(crate) mod up;
 mod why;
 
 use std::path::PathBuf;
@@ -33,6 +33,9 @@ use wellkept_catalogue::Language;
 
 use crate::cli::{Cli, Command, DiagnoseCommand, Output, PromqlCommand, Remote, RulesCommand};
 use crate::client::Client;
+
+/// Read when no keep file is named.
+const KEEP_FILE_DEFAULT: &str = "/etc/wellkept/wellkept.yml";
 
 /// What every command knows.
 #[derive(Debug, Clone, Copy)]

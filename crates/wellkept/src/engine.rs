@@ -29,6 +29,7 @@ use wellkept_collect::{Collector, ServiceEvent};
 use wellkept_detect::Detectors;
 use wellkept_logs::Logs;
 use wellkept_model::keep::Keep;
+use wellkept_model::maintenance::Window;
 use wellkept_model::observe::Observation;
 use wellkept_model::{Batch, Change, SeriesSource, TimestampMs, Topology};
 use wellkept_recover::{Book, Step, StepResult};
@@ -111,6 +112,8 @@ pub(crate) struct Engine {
     book: Book,
     files: FileKeeper,
     seen: Observation,
+    /// What deployments had in hand when we looked last.
+    deploying: Vec<Window>,
     cpu: BTreeMap<String, f64>,
     series: usize,
     changes: Vec<Change>,
@@ -165,6 +168,7 @@ impl Engine {
             detectors: Detectors::new(),
             book,
             seen: Observation::default(),
+            deploying: Vec::new(),
             cpu: BTreeMap::new(),
             series: 0,
             changes,

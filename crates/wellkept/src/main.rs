@@ -16,6 +16,7 @@ mod metrics;
 mod record;
 mod say;
 mod states;
+mod under_way;
 
 use std::process::ExitCode;
 

@@ -173,6 +173,7 @@ async fn look(shared: &Shared, declared: &Declared) {
         tracing::warn!(state = %state.name, %why, "hosts are not put right");
     }
     if let Ok(report) = done {
+        locked(&shared.found).entry(state.name.clone()).or_default().take_doubt(now(), &report);
         let hosts: Vec<&str> =
             report.hosts.iter().filter(|(_, host)| host.changed > 0).map(|(name, _)| name.as_str()).collect();
         let at = now();

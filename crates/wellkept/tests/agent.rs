@@ -142,6 +142,17 @@ impl Stage {
         told["orders"].as_array().unwrap().clone()
     }
 
+    /// What is on record about agents, oldest first: who, what, to what.
+    fn audited(&self) -> Vec<(String, String, String)> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let db = runtime.block_on(wellkept_state::StateDb::open(&self.home.data())).unwrap();
+        let mut all = runtime.block_on(db.audit_records(1000)).unwrap();
+        assert_eq!(runtime.block_on(db.audit_verify(None)).unwrap().broken, None);
+        runtime.block_on(db.close());
+        all.reverse();
+        all.into_iter().map(|r| (r.who, r.what, r.detail)).collect()
+    }
+
     fn state(&self, name: &str) -> String {
         let told = self.server(&["list"]);
         let told: Value = serde_json::from_str(&told.out).unwrap_or_else(|e| panic!("{e}: {told:?}"));
@@ -253,6 +264,21 @@ fn a_handed_bundle_runs_as_far_as_the_hosts_own_file_allows() {
     for left in ["-sly", "-pipe"] {
         assert!(!std::path::Path::new(&format!("{to}{left}")).exists());
     }
+    assert_eq!(stage.server(&["revoke", "web-1"]).code, Some(0));
+    let audited = stage.audited();
+    let did =
+        |who: &str, what: &str| audited.iter().filter(|a| a.0 == who && a.1 == what).collect::<Vec<_>>();
+    let me = &audited[0].0;
+    assert_eq!(did(me, "make token for agent").len(), 1, "{audited:?}");
+    assert_eq!(did("agent web-1", "agent joined").len(), 1, "{audited:?}");
+    assert_eq!(did(me, "hand to agent").len(), 3, "only what was handed: {audited:?}");
+    assert!(did(me, "hand to agent")[0].2.contains("web-1: good.bundle sha256 "), "{audited:?}");
+    assert_eq!(did("agent web-1", "order taken").len(), 3, "{audited:?}");
+    let ends: Vec<&str> =
+        did("agent web-1", "order over").iter().map(|a| a.2.rsplit(' ').next().unwrap()).collect();
+    assert_eq!(ends, ["ended", "refused", "ended"], "{audited:?}");
+    assert_eq!(did(me, "revoke agent").len(), 1, "{audited:?}");
+    assert!(!format!("{audited:?}").contains(&token), "no secret on record");
 }
 
 #[test]

@@ -159,3 +159,159 @@ fn what_nobody_has_signed_is_told_and_never_put_right_by_itself() {
     wait_for("that it is refused", || up.log().contains("hosts are not put right").then_some(()));
     assert_eq!(std::fs::read_to_string(&conf).unwrap(), "A=2\n");
 }
+
+/// Announces work on these components around now, or on none.
+#[expect(clippy::disallowed_methods, reason = "the window must be open while the test runs")]
+fn announce(home: &Home, components: &[&str]) {
+    let (now, hour) = (jiff::Timestamp::now(), std::time::Duration::from_secs(3600));
+    let windows = json!({ "windows": [{
+        "from": now.checked_sub(hour).unwrap().to_string(),
+        "until": now.checked_add(hour).unwrap().to_string(),
+        "components": components,
+        "reason": "somebody is at work",
+    }] });
+    // Whole at once: it is read while we write.
+    std::fs::write(home.path("windows.new"), windows.to_string()).unwrap();
+    std::fs::rename(home.path("windows.new"), home.path("windows.json")).unwrap();
+}
+
+/// The same as [`keep`], enforced, with a file of maintenance windows and so many signers.
+fn enforced(home: &Home, site: &Path, trust: &[(&str, &str)], signatures: u32) -> PathBuf {
+    let trust: Vec<Value> = trust.iter().map(|(name, key)| json!({ "name": name, "key": key })).collect();
+    home.keep(
+        json!({
+            "apply": { "site": { "playbook": site, "every": "1s", "mode": "enforce" } },
+            "automation": { "mode": "act" },
+            "maintenance": { "files": [home.path("windows.json")] },
+            "trust": trust,
+            "signatures": signatures,
+        })
+        .to_string(),
+    )
+}
+
+fn put_right(conf: &Path) {
+    wait_for("the setting is put right", || {
+        (std::fs::read_to_string(conf).unwrap_or_default() == "A=1\n").then_some(())
+    });
+}
+
+#[test]
+fn nothing_is_put_right_while_maintenance_is_announced() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.path("site")).unwrap();
+    let plain = playbook(&home.path("site"), "localhost", "A=1");
+    let conf = home.path("site/conf-localhost");
+    let (secret, public) = key(&home);
+    let site = signed(&home, &plain, &secret);
+    for component in ["site", "host"] {
+        std::fs::write(&conf, "A=2\n").unwrap();
+        announce(&home, &[component]);
+        let up = Up::store(&home, Some(&enforced(&home, &site, &[("ops", &public)], 1)));
+        let (found, _) = wait_for("the finding", || finding(&up).filter(|f| f["active"] == true));
+        wait_for("later looks", || {
+            let later = finding(&up)?;
+            (later["at"].as_i64() > found["at"].as_i64() && later["active"] == true).then_some(())
+        });
+        assert_eq!(std::fs::read_to_string(&conf).unwrap(), "A=2\n", "{component}");
+        announce(&home, &["other"]);
+        put_right(&conf);
+    }
+}
+
+#[test]
+fn a_window_in_the_middle_lets_no_further_task_begin_and_afterwards_the_run_goes_on() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.path("site")).unwrap();
+    let conf = home.path("site/conf-localhost");
+    let path = |name: &str| home.path(name).display().to_string();
+    let wait = format!(
+        "echo once >> {}; while test -d {} && ! test -e {}; do sleep 0.05; done",
+        path("ran"),
+        path(""),
+        path("go")
+    );
+    let plain = home.path("site/site.yml");
+    let play = json!([{ "hosts": "localhost", "gather_facts": false, "tasks": [
+        { "name": "something that may be done once", "shell": wait },
+        { "name": "the setting", "copy": { "content": "A=1\n", "dest": conf } },
+    ] }]);
+    std::fs::write(&plain, play.to_string()).unwrap();
+    let (secret, public) = key(&home);
+    let site = signed(&home, &plain, &secret);
+    announce(&home, &["other"]);
+    let up = Up::store(&home, Some(&enforced(&home, &site, &[("ops", &public)], 1)));
+    wait_for("the first task runs", || home.path("ran").exists().then_some(()));
+    announce(&home, &["site"]);
+    wait_for("the run is stopped", || up.log().contains("it was stopped").then_some(()));
+    assert!(!conf.exists(), "no further task has begun");
+    std::fs::write(home.path("go"), "").unwrap();
+    announce(&home, &["other"]);
+    // The step was begun and has no known end: it waits for a person, and so does what stands behind it.
+    let doubt = || {
+        let all = up.incidents();
+        let ids = all.iter().filter_map(|i| i["id"].as_str());
+        ids.map(|id| up.incident(id).to_string())
+            .any(|i| i.contains("nobody knows whether it was done"))
+            .then_some(())
+    };
+    wait_for("the doubt is told", doubt);
+    assert_eq!(std::fs::read_to_string(home.path("ran")).unwrap(), "once\n", "never twice by itself");
+    assert!(!conf.exists());
+    let mut by_hand = wellkept();
+    by_hand
+        .args(["apply", "--data-dir"])
+        .arg(home.data())
+        .arg("--keep")
+        .arg(home.path("wellkept.yml"))
+        .arg(&site);
+    let ended = run(by_hand.env("HOME", home.path("")).env("XDG_STATE_HOME", home.path("state")));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    std::fs::write(&conf, "A=2\n").unwrap();
+    put_right(&conf);
+}
+
+#[test]
+fn a_killed_run_goes_on_where_it_stopped() {
+    let home = Home::new();
+    let fleet_like = |home: &Home| {
+        std::fs::create_dir_all(home.data()).unwrap();
+        std::fs::write(home.data().join("VERSION"), "1\n").unwrap();
+    };
+    fleet_like(&home);
+    let path = |name: &str| home.path(name).display().to_string();
+    let wait = format!(
+        "touch {}; while test -d {} && ! test -e {}; do sleep 0.05; done",
+        path("second"),
+        path(""),
+        path("go")
+    );
+    let site = home.path("site.yml");
+    let play = json!([{ "hosts": "localhost", "gather_facts": false, "tasks": [
+        { "name": "first", "shell": format!("echo first >> {}", path("ran")) },
+        { "name": "second", "shell": wait },
+        { "name": "third", "shell": format!("echo third >> {}", path("ran")), "ignore_unreachable": true },
+    ] }]);
+    std::fs::write(&site, play.to_string()).unwrap();
+    let command = |more: &[&str]| {
+        let mut command = wellkept();
+        command.args(["apply", "--data-dir"]).arg(home.data()).args(more).arg(&site);
+        command.env("HOME", home.path("")).env("XDG_STATE_HOME", home.path("state"));
+        command
+    };
+    let none = run(&mut command(&["--resume"]));
+    assert!(none.code == Some(2) && none.err.contains("no stopped run"), "{none:?}");
+    let mut child = command(&[]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    wait_for("the second task runs", || home.path("second").exists().then_some(()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::fs::write(home.path("go"), "").unwrap();
+    let resumed = run(&mut command(&["--resume"]));
+    assert!(resumed.out.contains("was begun in the run that stopped"), "{resumed:?}");
+    assert_eq!(
+        std::fs::read_to_string(home.path("ran")).unwrap(),
+        "first\n",
+        "never twice, and nothing behind a doubt"
+    );
+    assert_ne!(resumed.code, Some(0), "{resumed:?}");
+}

@@ -417,3 +417,113 @@ fn a_commit_comes_from_a_repository_and_here_is_a_host_too() {
     let ended = shop.cli(&["deploy", "shop", "2.1"]);
     assert!(ended.code == Some(2) && ended.err.contains("v2.1"), "no such tag: {ended:?}");
 }
+
+/// An archive of the folder below `trees`, made by the host's own programs; `None` where there is none of that kind.
+fn archive(shop: &Shop, version: &str, kind: &str) -> Option<PathBuf> {
+    let tree = shop.fleet.home.path(&format!("trees/{version}"));
+    let to = shop.fleet.home.path(&format!("builds/shop-{version}.{kind}"));
+    let _ = std::fs::remove_file(&to);
+    let line = match kind {
+        "zip" => "zip -qr \"$1\" .",
+        "tar" => "tar -cf \"$1\" .",
+        "tar.gz" => "tar -czf \"$1\" .",
+        "tar.xz" => "tar -cJf \"$1\" .",
+        "tar.zst" => "tar --zstd -cf \"$1\" .",
+        other => panic!("{other}"),
+    };
+    let mut sh = std::process::Command::new("/bin/sh");
+    let made = sh.current_dir(tree).args(["-c", line, "sh"]).arg(&to).stderr(Stdio::null()).status();
+    if !made.is_ok_and(|status| status.success()) {
+        common::skipped(&format!("no program makes {kind} here"));
+        return None;
+    }
+    Some(to)
+}
+
+/// The app on this machine alone.
+fn here(shop: &Shop, artefact: Value) -> PathBuf {
+    let here = shop.fleet.home.path("here");
+    shop.declare(|app| {
+        app["artefact"] = artefact;
+        app["hosts"] = json!("localhost");
+        app["to"] = json!(here);
+        app["service"] = json!({ "restart": ["true"] });
+        app["health"] = json!({ "exec": ["test", "-s", here.join("current/app")] });
+    });
+    here
+}
+
+#[test]
+fn artefacts_of_every_kind_arrive_with_the_same_content() {
+    let Some(shop) = Shop::open() else { return };
+    let mut digests = Vec::new();
+    for (number, kind) in ["tar", "tar.gz", "tar.xz", "tar.zst", "zip"].into_iter().enumerate() {
+        let version = format!("1.{number}");
+        shop.build(&version, "well");
+        let tree = shop.fleet.home.path(&format!("trees/{version}"));
+        std::fs::create_dir_all(tree.join("bin")).unwrap();
+        std::fs::write(tree.join("bin/run"), "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(tree.join("bin/run"), PermissionsExt::from_mode(0o755)).unwrap();
+        // The newest time of the content is the time of everything in the packed release.
+        let dated = std::process::Command::new("find")
+            .arg(&tree)
+            .args(["-exec", "touch", "-d", "@1700000000", "{}", "+"])
+            .status();
+        assert!(dated.unwrap().success());
+        let Some(archive) = archive(&shop, &version, kind) else { continue };
+        let here = here(&shop, json!({ "file": archive }));
+        let ended = shop.cli(&["deploy", "shop", &version]);
+        assert_eq!(ended.code, Some(0), "{kind}: {ended:?}");
+        assert_eq!(std::fs::read_to_string(here.join("current/app")).unwrap(), "well", "{kind}");
+        let mode = std::fs::metadata(here.join("current/bin/run")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o111, 0o111, "{kind}");
+        // A zip keeps times otherwise.
+        if kind != "zip" {
+            digests.push((kind, shop.newest()["sha256"].as_str().unwrap().to_owned()));
+        }
+    }
+    assert!(digests.len() >= 2 && digests.iter().all(|(_, d)| *d == digests[0].1), "{digests:?}");
+    // A folder is one as well.
+    let here = here(&shop, json!({ "file": shop.fleet.home.path("trees/1.0") }));
+    assert_eq!(shop.cli(&["deploy", "shop", "2.0"]).code, Some(0));
+    assert_eq!(std::fs::read_to_string(here.join("current/app")).unwrap(), "well");
+}
+
+#[test]
+fn an_artefact_from_an_address_is_taken_only_with_its_checksum() {
+    let Some(shop) = Shop::open() else { return };
+    let bytes = std::fs::read(shop.build("1.0", "well")).unwrap();
+    let right = wellkept_collect::sha256_hex(&bytes);
+    let (sent, sum) = (bytes.clone(), right.clone());
+    let site = Site::start(move |seen| match seen.path.as_str() {
+        "/shop-1.0.tar.gz" => Reply::of("application/gzip", sent.clone()),
+        "/right.sha256" => Reply::of("text/plain", format!("{sum}  shop-1.0.tar.gz\n")),
+        "/wrong.sha256" => Reply::of("text/plain", format!("{}  shop-1.0.tar.gz\n", "0".repeat(64))),
+        _ => Reply::status(404),
+    });
+    let url = format!("http://{}", site.address);
+    let artefact = |sum: &str| json!({ "url": format!("{url}/shop-{{version}}.tar.gz"), "sha256": sum });
+    let untouched = |why: &str, words: &[&str]| {
+        let ended = shop.cli(words);
+        assert!(ended.code == Some(2) && ended.err.contains(why), "{why}: {ended:?}");
+        assert!(!shop.fleet.home.path("here").join("current").is_symlink(), "{why}");
+    };
+    here(&shop, artefact(&"0".repeat(64)));
+    untouched("SHA-256", &["deploy", "shop", "1.0"]);
+    here(&shop, artefact(&format!("{url}/wrong.sha256")));
+    untouched("SHA-256", &["deploy", "shop", "1.0"]);
+    here(&shop, artefact(&format!("{url}/none.sha256")));
+    untouched("404", &["deploy", "shop", "1.0"]);
+    here(&shop, artefact(&right));
+    untouched("SHA-256", &["deploy", "shop", "1.0", "--sha256", &"1".repeat(64)]);
+    untouched("404", &["deploy", "shop", "9.9"]);
+    here(&shop, json!({ "url": format!("{url}/shop-{{version}}.tar.gz") }));
+    let without = shop.cli(&["deploy", "shop", "1.0"]);
+    assert_eq!(without.code, Some(2), "an address needs a checksum: {without:?}");
+    for sum in [right.clone(), format!("{url}/right.sha256")] {
+        let here = here(&shop, artefact(&sum));
+        let ended = shop.cli(&["deploy", "shop", "1.0"]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(std::fs::read_to_string(here.join("current/app")).unwrap(), "well");
+    }
+}

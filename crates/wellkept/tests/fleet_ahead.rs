@@ -178,6 +178,45 @@ fn keywords_of_tasks_reach_the_host() {
 }
 
 #[test]
+fn the_way_to_a_host_is_as_play_and_task_say() {
+    let fleet = Fleet::new(1);
+    let server = &fleet.servers[0];
+    let whoami = std::process::Command::new("id").arg("-un").output().unwrap();
+    let me = String::from_utf8(whoami.stdout).unwrap().trim().to_owned();
+    fleet.file(
+        "bare",
+        &format!(
+            "h1 ansible_host={} ansible_ssh_private_key_file={}\n",
+            server.address.ip(),
+            server.path("user_key").display()
+        ),
+    );
+    fleet.file(
+        "site.yml",
+        &format!(
+            "- hosts: h1\n  gather_facts: false\n  port: {}\n  remote_user: {me}\n  tasks:\n\
+             \x20   - {{shell: 'echo ${{SSH_CONNECTION:-none}}', register: far}}\n    - {{debug: {{msg: 'far {{{{ far.stdout != \"none\" }}}}'}}}}\n\
+             \x20   - {{shell: 'echo ${{SSH_CONNECTION:-none}}', connection: local, register: near}}\n    - {{debug: {{msg: 'near {{{{ near.stdout }}}}'}}}}\n\
+             \x20   - {{command: echo never, remote_user: no-such-user-here, ignore_unreachable: true, register: other}}\n\
+             \x20   - {{debug: {{msg: 'other {{{{ other.unreachable }}}}'}}}}\n\
+             \x20   - {{command: echo never, port: 1, ignore_unreachable: true, register: closed}}\n\
+             \x20   - {{debug: {{msg: 'closed {{{{ closed.unreachable }}}}'}}}}\n",
+            server.address.port()
+        ),
+    );
+    let ended = fleet.cli(&["play", "-i", "bare", "site.yml"]);
+    for told in [
+        "\"msg\": \"far True\"",
+        "\"msg\": \"near none\"",
+        "\"msg\": \"other True\"",
+        "\"msg\": \"closed True\"",
+    ] {
+        assert!(ended.out.contains(told), "{told}: {}{}", ended.out, ended.err);
+    }
+    assert_eq!(ended.code, Some(0), "{}", ended.out);
+}
+
+#[test]
 fn a_restart_is_seen_by_the_boot_id() {
     if needs_root("another boot id") {
         return;

@@ -179,3 +179,32 @@ fn keys_are_private_and_never_overwritten() {
         stage.cli(&["sign", "bundle", "play/site.yml", "-o", "x", "--key", "wellkept.yml", "--target", "a"]);
     assert!(shown.code == Some(2) && shown.err.contains("no signing key"), "{shown:?}");
 }
+
+#[test]
+fn what_runs_while_nobody_is_there_needs_as_many_signers_as_the_keep_file_says() {
+    let stage = Stage::new();
+    let other = stage.key("other");
+    let keep = |second: &str| {
+        let trust =
+            format!("[{{ name: ops, key: '{}' }}, {{ name: {second}, key: '{other}' }}]", stage.public);
+        stage.home.keep(format!("trust: {trust}\nsignatures: 2\n"));
+    };
+    keep("ops");
+    let wrong = stage.cli(&["check", "wellkept.yml"]);
+    assert!(
+        wrong.code == Some(2) && wrong.out.contains("wellkept.yml:2"),
+        "one signer with two keys: {wrong:?}"
+    );
+    keep("boss");
+    stage.bundle("one.bundle", &[]);
+    stage.refused("one.bundle", &["--automatic"], "1");
+    let verified = stage.cli(&["sign", "verify", "one.bundle", "--keep", "wellkept.yml"]);
+    assert!(verified.code == Some(0) && verified.out.contains("1 of the 2"), "{verified:?}");
+    stage.bundle("twice.bundle", &["--key", "key", "--key", "key"]);
+    stage.refused("twice.bundle", &["--automatic"], "1");
+    let by_a_person = stage.play("one.bundle", &["--check"]);
+    assert_eq!(by_a_person.code, Some(0), "{by_a_person:?}");
+    stage.bundle("two.bundle", &["--key", "key", "--key", "other"]);
+    let played = stage.play("two.bundle", &["--automatic"]);
+    assert_eq!((played.code, stage.read("out-h1").as_str()), (Some(0), "hello h1\n"), "{played:?}");
+}

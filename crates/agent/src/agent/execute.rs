@@ -327,7 +327,8 @@ mod tests {
         fn new(policy: &str) -> Self {
             let host = Self { temp: tempfile::tempdir().unwrap() };
             let kill = host.kill_file();
-            let trusted = format!("trust: [{{name: ops, key: '{}'}}]", key(1).public());
+            let (ops, boss) = (key(1).public(), key(3).public());
+            let trusted = format!("trust: [{{name: ops, key: '{ops}'}}, {{name: boss, key: '{boss}'}}]");
             let text = format!("{trusted}\nkill_file: {}\n{policy}\n", kill.display());
             std::fs::write(host.temp.path().join("agent.yml"), text).unwrap();
             host

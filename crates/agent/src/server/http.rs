@@ -182,7 +182,8 @@ fn order(server: &Server, name: &str, path: &str) -> Answer {
         return plain(503, "the stop switch is on; nothing is handed on");
     }
     let id = path.strip_prefix("/v1/order/").unwrap_or_default();
-    match server.orders.take(name, id, (server.clock)()) {
+    let before = |order: &crate::OrderView, stage| server.record(name, order, stage);
+    match server.orders.take(name, id, (server.clock)(), &before) {
         Ok(Some(bundle)) => Response::new(Full::new(Bytes::from(bundle))),
         Ok(None) => plain(404, "there is no such order"),
         Err(error) => {
@@ -198,7 +199,10 @@ fn join(server: &Server, body: &[u8]) -> Answer {
         Err(refused) => return *refused,
     };
     let now = (server.clock)();
-    let issue = |name: &str, key: &_| server.authority.agent(name, key, now);
+    let issue = |name: &str, key: &_| {
+        server.house.audit(name, "agent joined", &format!("with the key {key}"))?;
+        server.authority.agent(name, key, now)
+    };
     match server.registry.join(&request, now, issue) {
         Ok((name, issued)) => {
             server.joined(&name, now);

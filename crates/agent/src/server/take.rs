@@ -109,7 +109,9 @@ impl Server {
             }
             Kind::Report => {
                 let report: Report = serde_json::from_slice(&record.bytes).map_err(wrong)?;
-                self.orders.note(agent, &report).map_err(|e| NotTaken::Later(e.to_string()))
+                let noted =
+                    self.orders.note(agent, &report, &|order, stage| self.record(agent, order, stage));
+                noted.map_err(|e| NotTaken::Later(e.to_string()))
             }
             Kind::Facts => {
                 if record.bytes.len() > FACTS_MAX {

@@ -20,6 +20,12 @@ pub struct Order {
     /// It goes on by itself for so many seconds, and the answer says under which name it is looked after.
     #[serde(default)]
     pub background_seconds: Option<u64>,
+    /// Its end is waited for, at most for that time.
+    #[serde(default)]
+    pub waits: bool,
+    /// Where jobs tell how they went; the usual place when it is not said.
+    #[serde(default)]
+    pub job_folder: Option<String>,
     /// After the order of this number, unless that one was not begun.
     #[serde(default)]
     pub after: Option<u64>,

@@ -31,7 +31,7 @@ impl Workers {
             return jobs::begin(&self.exe, order, seconds, now()).unwrap_or_else(failed);
         }
         if order.call.module == "async_status" {
-            return jobs::status(&order.call.args);
+            return jobs::status(&order.call.args, order.job_folder.as_deref());
         }
         let mut context = match self.context() {
             Ok(context) => context,

@@ -15,7 +15,7 @@ use crate::helper::Allowed;
 use crate::helper::protocol::Order;
 use crate::reach::{Defaults, Reach, rights};
 use crate::scene::getter;
-use crate::values::{JsonMap, failed, from_json, is_yes, to_json};
+use crate::values::{JsonMap, failed, from_json, is_yes, key_text, to_json};
 
 /// Modules that are done here and not by the crate of modules.
 pub const OWN: &[&str] = &[
@@ -27,6 +27,21 @@ pub const OWN: &[&str] = &[
     "reboot",
     "script",
     "template",
+    "wait_for_connection",
+];
+
+/// Modules that cannot go on by themselves: the controller has a part in them.
+const NOT_ASYNC: &[&str] = &[
+    "assemble",
+    "async_status",
+    "copy",
+    "fetch",
+    "pause",
+    "raw",
+    "reboot",
+    "script",
+    "template",
+    "unarchive",
     "wait_for_connection",
 ];
 
@@ -198,6 +213,9 @@ impl Assigner {
         {
             return Err(failed(format!("{} is not among the modules that this host allows", work.written)));
         }
+        if work.async_seconds > 0 && NOT_ASYNC.contains(&work.module.as_str()) {
+            return Err(failed(format!("This action ({}) does not support async.", work.written)));
+        }
         match work.module.as_str() {
             "raw" => {
                 if work.check {
@@ -236,6 +254,13 @@ impl Assigner {
         }
     }
 
+    /// Where jobs are, when the task says so: by a variable, or as it used to be said, by its environment.
+    fn job_folder(&self, work: &Work) -> Option<String> {
+        let said = work.environment.iter().find(|(name, _)| name == "ANSIBLE_ASYNC_DIR");
+        let get = getter(&self.engine, &work.scope);
+        said.map(|(_, value)| value.clone()).or_else(|| get("ansible_async_dir").map(|v| key_text(&v)))
+    }
+
     fn module(&self, work: &Work, args: &mut JsonMap) -> Result<Deed, JsonMap> {
         let mut module = work.module.as_str();
         if module == "template" {
@@ -252,9 +277,13 @@ impl Assigner {
             timeout_seconds: work.timeout.or((work.async_seconds > 0).then_some(work.async_seconds)),
             cwd: None,
         };
-        let background =
-            (work.async_seconds > 0 && work.poll == 0 && !work.check).then_some(work.async_seconds);
-        let order = Order { call, background_seconds: background, ..Order::default() };
+        let background = (work.async_seconds > 0).then_some(work.async_seconds);
+        let waits = background.is_some() && work.poll > 0;
+        let job_folder = match background.is_some() || module == "async_status" {
+            true => self.job_folder(work),
+            false => None,
+        };
+        let order = Order { call, background_seconds: background, waits, job_folder, ..Order::default() };
         Ok(Deed::Module { order: Box::new(order), files: Arc::new(allowed) })
     }
 }

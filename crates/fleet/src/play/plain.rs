@@ -112,7 +112,7 @@ pub(super) async fn module(
     why: &str,
 ) -> Outcome {
     let call = &order.call;
-    if order.background_seconds.is_none() && !call.check {
+    if (order.background_seconds.is_none() || order.waits) && !call.check {
         match call.module.as_str() {
             "command" | "shell" => return command(hand, who, order).await,
             "copy" => return copy(hand, who, &call.args, files).await,

@@ -16,6 +16,7 @@ use wellkept_playbook::run::{Next, Outcome, Run, Work, WorkId};
 use super::assign::{Assigner, Assignment};
 use super::hands::{Answer, Following, Hands};
 use crate::journal::{Journal, Step};
+use crate::reach::Reach;
 
 /// How many answers wait for the run.
 const ANSWERS_MAX: usize = 256;
@@ -66,6 +67,8 @@ pub struct Player<'a> {
     pub now_ms: &'a dyn Fn() -> i64,
     /// Takes lines for people.
     pub say: &'a mut dyn FnMut(&str),
+    /// Hears of each step that is about to begin; one that it refuses is not begun.
+    pub before: &'a mut dyn FnMut(&Work, &Reach) -> std::io::Result<()>,
 }
 
 impl Player<'_> {
@@ -143,8 +146,11 @@ impl Player<'_> {
                 line.steps.insert(work.id, step);
             }
             let assigned = self.assigner.assign(work);
+            if let Ok(assignment) = &assigned {
+                (self.before)(work, &assignment.reach)?;
+            }
             let rest = match &assigned {
-                Ok(assignment) => self.follow(work, assignment, line),
+                Ok(assignment) => self.follow(work, assignment, line)?,
                 Err(_) => Vec::new(),
             };
             fresh.push((work.id, assigned, rest));
@@ -185,9 +191,14 @@ impl Player<'_> {
     }
 
     /// What can be sent together with an assignment.
-    fn follow(&mut self, work: &Work, first: &Assignment, line: &mut Line) -> Vec<Following> {
+    fn follow(
+        &mut self,
+        work: &Work,
+        first: &Assignment,
+        line: &mut Line,
+    ) -> std::io::Result<Vec<Following>> {
         if !self.hands.can_follow(first) || self.journal.as_ref().is_some_and(Journal::is_replaying) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let user = |one: &Assignment| one.who.as_ref().map(|who| (who.method, who.user.clone()));
         let (assigner, hands) = (&self.assigner, &self.hands);
@@ -198,12 +209,13 @@ impl Player<'_> {
         });
         let mut all = Vec::new();
         for next in found {
+            (self.before)(&next.work, &next.made.reach)?;
             let step = self.journal.as_mut().map(|journal| journal.step(&next.work));
             let early = Early { assignment: next.made.clone(), step, wanted: false, answer: None };
             line.early.insert(next.work.id, early);
             all.push(Following { assignment: next.made, needs: next.needs });
         }
-        all
+        Ok(all)
     }
 
     fn send(&self, first: Assignment, rest: Vec<Following>, line: &Line) {

@@ -106,7 +106,11 @@ impl Run {
                 return Step::Finished(results::of_loop(std::mem::take(&mut running.done)));
             }
             let tried = match running.arrived.take() {
-                Some(outcome) => Tried::Result(arrived(outcome)),
+                Some(outcome) => {
+                    let result = arrived(outcome);
+                    self.say_job(running, &result);
+                    Tried::Result(result)
+                }
                 None => self.attempt(running),
             };
             let result = match tried {
@@ -194,6 +198,21 @@ impl Run {
                 Err(results::failed(format!("Task failed: {}", told(&error))))
             }
         }
+    }
+
+    /// The end of a job that was waited for is told by its id, before the result.
+    fn say_job(&mut self, running: &Running, result: &Named) {
+        if running.task.own("async").is_none() {
+            return;
+        }
+        let gave_up = results::get(result, "async_result");
+        let id = match gave_up {
+            Some(late) => late.get("ansible_job_id"),
+            None => results::get(result, "ansible_job_id").filter(|_| results::flag(result, "finished")),
+        };
+        let Some(id) = id.map(key_text) else { return };
+        let how = if gave_up.is_some() || results::flag(result, "failed") { "FAILED" } else { "OK" };
+        self.say(format!("ASYNC {how} on {}: jid={id}", running.host));
     }
 
     /// The condition that says no; an error when one cannot be judged.

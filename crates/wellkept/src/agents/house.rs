@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tokio::runtime::Handle;
 use wellkept_agent::server::{House, NotTaken};
 use wellkept_agent::wire::{Line, Lines};
 use wellkept_doors::{Doors, Format, From};
@@ -14,6 +15,7 @@ use wellkept_intake::unpack::Encoding;
 use wellkept_logs::Logs;
 use wellkept_logstore::LogBatch;
 use wellkept_model::{Histogram, Labels, Level, LogLine, Metadata, Sink, TimestampMs};
+use wellkept_state::StateDb;
 
 use crate::clock::{now, now_ns};
 
@@ -30,11 +32,16 @@ pub(super) struct AgentHouse {
     doors: Arc<Doors>,
     logs: Arc<Logs>,
     decoder: Mutex<Decoder>,
+    state: StateDb,
+    /// Ours is called where blocking is allowed.
+    runtime: Handle,
 }
 
 impl AgentHouse {
-    pub(super) fn new(doors: Arc<Doors>, logs: Arc<Logs>) -> Self {
-        Self { doors, logs, decoder: Mutex::new(Decoder::new(Limits::default())) }
+    /// Must be called within a runtime.
+    pub(super) fn new(doors: Arc<Doors>, logs: Arc<Logs>, state: StateDb) -> Self {
+        let decoder = Mutex::new(Decoder::new(Limits::default()));
+        Self { doors, logs, decoder, state, runtime: Handle::current() }
     }
 
     fn note_key(agent: &str) -> String {
@@ -83,6 +90,14 @@ impl House for AgentHouse {
             std::thread::sleep(RETRY);
         }
         Ok(())
+    }
+
+    fn audit(&self, agent: &str, what: &str, detail: &str) -> std::io::Result<()> {
+        let who = format!("agent {agent}");
+        self.runtime
+            .block_on(self.state.audit(now(), &who, what, detail))
+            .map(drop)
+            .map_err(std::io::Error::other)
     }
 
     fn lines_noted(&self, agent: &str) -> Option<(String, u64)> {

@@ -13,6 +13,7 @@ use serde_json::json;
 use wellkept_agent::server::{folder_of, heard_of};
 use wellkept_agent::{Authority, Orders, Registry};
 use wellkept_model::Text;
+use wellkept_state::StateDb;
 
 use super::{Context, default_data_dir};
 use crate::agents::SILENT_AFTER;
@@ -110,12 +111,12 @@ pub(super) async fn run(context: Context, args: AgentArgs) -> anyhow::Result<u8>
     match args.command {
         None => run::run(context, args.run).await,
         Some(AgentCommand::Token { name, good_for, place }) => {
-            enroll_token::print(context, &name, good_for, &place.data_dir(context)?)
+            enroll_token::print(context, &name, good_for, &place.data_dir(context)?).await
         }
         Some(AgentCommand::List { place }) => list(context, &place.data_dir(context)?),
-        Some(AgentCommand::Revoke { name, place }) => revoke(context, &name, &place.data_dir(context)?),
+        Some(AgentCommand::Revoke { name, place }) => revoke(context, &name, &place.data_dir(context)?).await,
         Some(AgentCommand::Hand { bundle, to, place }) => {
-            hand(context, &bundle, &to, &place.data_dir(context)?)
+            hand(context, &bundle, &to, &place.data_dir(context)?).await
         }
         Some(AgentCommand::Orders { name, place }) => orders(context, &name, &place.data_dir(context)?),
     }
@@ -168,7 +169,21 @@ fn list(context: Context, data_dir: &Path) -> anyhow::Result<u8> {
     Ok(OK)
 }
 
-fn revoke(context: Context, name: &str, data_dir: &Path) -> anyhow::Result<u8> {
+/// Puts an act on record; it must not be done when that fails.
+pub(super) async fn audit(data_dir: &Path, acts: &[(&str, String)]) -> anyhow::Result<()> {
+    let failed = |e| Failure::of(DATA_DIR, &e);
+    let state = StateDb::open(data_dir).await.map_err(failed)?;
+    for (what, detail) in acts {
+        state.audit(crate::clock::now(), &me(), what, detail).await.map_err(failed)?;
+    }
+    state.close().await;
+    Ok(())
+}
+
+async fn revoke(context: Context, name: &str, data_dir: &Path) -> anyhow::Result<u8> {
+    if registry(data_dir)?.list()?.iter().any(|agent| agent.name == name) {
+        audit(data_dir, &[("revoke agent", name.to_owned())]).await?;
+    }
     let known = registry(data_dir)?.revoke(name, now_ms()).map_err(bad)?;
     let text = Text::new(if known { "agent.revoked" } else { "agent.unknown" }).with("name", name);
     let text = say::text(context.language, &text);
@@ -179,7 +194,7 @@ fn revoke(context: Context, name: &str, data_dir: &Path) -> anyhow::Result<u8> {
     Ok(if known { OK } else { NOT_WELL })
 }
 
-fn hand(context: Context, path: &Path, to: &[String], data_dir: &Path) -> anyhow::Result<u8> {
+async fn hand(context: Context, path: &Path, to: &[String], data_dir: &Path) -> anyhow::Result<u8> {
     let named = |e: std::io::Error| bad(format!("{}: {e}", path.display()));
     if std::fs::metadata(path).map_err(named)?.len() > BUNDLE_MAX {
         return Err(named(std::io::ErrorKind::FileTooLarge.into()).into());
@@ -199,6 +214,10 @@ fn hand(context: Context, path: &Path, to: &[String], data_dir: &Path) -> anyhow
     }
     let orders = Orders::open(&folder_of(data_dir).join("orders"))?;
     let what = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let content = wellkept_sign::digest(&bundle);
+    let acts: Vec<_> =
+        to.iter().map(|name| ("hand to agent", format!("{name}: {what} sha256 {content}"))).collect();
+    audit(data_dir, &acts).await?;
     for name in to {
         let order = orders.hand(name, &bundle, (&me(), &what), now_ms()).map_err(bad)?;
         match context.output {
@@ -260,11 +279,13 @@ fn orders(context: Context, name: &str, data_dir: &Path) -> anyhow::Result<u8> {
 }
 
 /// A token of the server whose data this is.
-pub(super) fn token_of(
+pub(super) async fn token_of(
     data_dir: &Path,
     name: &str,
     good_for: Duration,
 ) -> anyhow::Result<wellkept_agent::JoinToken> {
+    let detail = format!("{}, good for {} s", wellkept_catalogue::harmless(name), good_for.as_secs());
+    audit(data_dir, &[("make token for agent", detail)]).await?;
     let authority = Authority::open(&folder_of(data_dir), now_ms()).map_err(|e| Failure::of(DATA_DIR, &e))?;
     let token = registry(data_dir)?.make_token(name, good_for, authority.fingerprint(), now_ms());
     Ok(token.map_err(bad)?)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use wellkept_model::Text;
 
 use super::Context;
-use super::fleet::play::{Counts, PlayArgs, heard};
+use super::fleet::play::{PlayArgs, Told, heard};
 use super::fleet::show_play::line;
 use crate::cli::Output;
 use crate::exit::{NOT_WELL, OK};
@@ -48,6 +48,9 @@ pub(crate) struct HostReport {
     pub(crate) failed: u32,
     /// It could not be reached.
     pub(crate) unreachable: bool,
+    /// Nobody knows whether one of its steps was done.
+    #[serde(default)]
+    pub(crate) doubtful: bool,
     /// Tasks that changed it, or would; not all when there are many.
     pub(crate) differs: Vec<Differs>,
 }
@@ -64,8 +67,8 @@ pub(crate) struct Differs {
 pub(super) async fn run(context: Context, args: ApplyArgs) -> anyhow::Result<u8> {
     let mut ear = Ear::default();
     let quiet = context.output == Output::Json;
-    let mut hear = |text: &str, counts: Option<&Counts>| match counts {
-        Some(counts) => ear.count(counts),
+    let mut hear = |text: &str, told: Option<&Told<'_>>| match told {
+        Some(told) => ear.count(told),
         None => {
             ear.hear(text);
             if !quiet {
@@ -134,12 +137,14 @@ impl Ear {
     }
 
     /// The run's own counts are what counts: what was heard of a host that it did not change came from somewhere else.
-    fn count(&mut self, counts: &Counts) {
+    fn count(&mut self, told: &Told<'_>) {
+        let counts = told.counts;
         for (host, stats) in counts {
             let found = self.hosts.entry(host.clone()).or_default();
             found.changed += stats.changed;
             found.failed += stats.failed;
             found.unreachable |= stats.unreachable > 0;
+            found.doubtful |= told.doubtful.contains(host);
         }
         self.hosts.retain(|host, found| counts.contains_key(host) || found.changed > 0);
         for found in self.hosts.values_mut().filter(|found| found.changed == 0) {
@@ -170,7 +175,9 @@ mod tests {
             ear.hear(text);
         }
         let stats = |changed| Stats { changed, ..Stats::default() };
-        ear.count(&[("h1".to_owned(), stats(2)), ("h2".to_owned(), stats(0))].into());
+        let counts = [("h1".to_owned(), stats(2)), ("h2".to_owned(), stats(0))].into();
+        ear.count(&Told { counts: &counts, doubtful: &["h2".to_owned()].into() });
+        assert!(ear.hosts["h2"].doubtful && !ear.hosts["h1"].doubtful);
         let h1 = &ear.hosts["h1"];
         let tasks: Vec<&str> = h1.differs.iter().map(|d| d.task.as_str()).collect();
         assert_eq!((h1.changed, tasks), (2, vec!["a [b] c", "restart"]));

@@ -6,26 +6,30 @@ mod hosts;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) use args::{DeployArgs, RollbackArgs};
 
 use args::{Common, DeployCommand};
 use hosts::Hosts;
 use serde_json::json;
-use wellkept_deploy::{Act, Asked, DeployError, Deployment, Head, House, Preview, Status, Version};
+use wellkept_deploy::{
+    Act, Asked, DeployError, Deployment, Head, House, Notice, Preview, PutUp, Status, Version,
+};
 use wellkept_model::Text;
 use wellkept_model::keep::{App, Keep};
 use wellkept_state::DataDir;
 
 use super::fleet::scene::{Stage, me};
 use super::fleet::{bad, limits};
-use super::{Context, default_data_dir};
+use super::{Context, KEEP_FILE_DEFAULT, default_data_dir};
 use crate::cli::Output;
 use crate::exit::{DATA_DIR, Failure, NOT_WELL, OK, USAGE};
 use crate::say;
+use crate::under_way::{self, is_here};
 
-/// Read when no keep file is named.
-const KEEP_FILE_DEFAULT: &str = "/etc/wellkept/wellkept.yml";
+/// The longest that a batch is expected to take besides its checks.
+const BATCH_MAX: Duration = Duration::from_secs(15 * 60);
 
 pub(super) async fn deploy(context: Context, args: DeployArgs) -> anyhow::Result<u8> {
     if let Some(DeployCommand::History { app, common }) = args.command {
@@ -37,6 +41,7 @@ pub(super) async fn deploy(context: Context, args: DeployArgs) -> anyhow::Result
     let code = if args.resume || args.settle {
         let taken = Deployment::resume(&world, &scene.house, &scene.app, args.assume_done, args.settle).await;
         let deployment = taken.map_err(|e| refused(context, &e))?;
+        let _notice = scene.put_up(context, deployment.head())?;
         if args.settle {
             deployment.settle(&me()).await.map_err(|e| refused(context, &e))?;
             say::line(&say::text(context.language, &Text::new("deploy.settled").with("app", &name)));
@@ -47,7 +52,7 @@ pub(super) async fn deploy(context: Context, args: DeployArgs) -> anyhow::Result
     } else {
         let version = args.version.unwrap_or_default();
         let asked = scene.asked(Act::Deploy, version_of(context, &version)?, args.sha256);
-        go(context, &world, &scene.house, &asked, args.check).await?
+        go(context, &world, &scene, &asked, args.check).await?
     };
     world.close().await;
     Ok(code)
@@ -62,6 +67,7 @@ pub(super) async fn rollback(context: Context, args: RollbackArgs) -> anyhow::Re
             let taken = Deployment::resume(&world, &scene.house, &scene.app, false, true).await;
             let deployment = taken.map_err(|e| refused(context, &e))?;
             let head = deployment.head().clone();
+            let _notice = scene.put_up(context, &head)?;
             let ended = deployment.go_back(&me()).await.map_err(|e| refused(context, &e))?;
             let asked_for = if ended.0 == Status::RolledBack { OK } else { NOT_WELL };
             tell_end(context, &head, ended);
@@ -73,7 +79,7 @@ pub(super) async fn rollback(context: Context, args: RollbackArgs) -> anyhow::Re
                 None => scene.house.version_before().map_err(|e| refused(context, &e))?,
             };
             let asked = scene.asked(Act::Rollback, version_of(context, &version)?, None);
-            go(context, &world, &scene.house, &asked, args.check).await?
+            go(context, &world, &scene, &asked, args.check).await?
         }
     };
     world.close().await;
@@ -83,16 +89,18 @@ pub(super) async fn rollback(context: Context, args: RollbackArgs) -> anyhow::Re
 async fn go(
     context: Context,
     world: &Hosts,
-    house: &House,
+    scene: &Scene,
     asked: &Asked<'_>,
     check: bool,
 ) -> anyhow::Result<u8> {
+    let house = &scene.house;
     if check {
         let preview = Deployment::preview(world, house, asked).await.map_err(|e| refused(context, &e))?;
         show_preview(context, asked.app, &preview);
         return Ok(OK);
     }
     let deployment = Deployment::begin(world, house, asked).await.map_err(|e| refused(context, &e))?;
+    let _notice = scene.put_up(context, deployment.head())?;
     if context.output == Output::Table && is_unchecked(asked.app) {
         say::line(&say::word(context.language, "deploy.unchecked"));
     }
@@ -148,6 +156,34 @@ impl Scene {
         let pool = Arc::new(self.stage.pool()?);
         let exe = std::env::current_exe()?;
         Ok(Hosts::new(context, self, pool, &exe))
+    }
+
+    /// Keeps automation away from what the deployment has in hand on this machine; none when that is nothing.
+    fn put_up(&self, context: Context, head: &Head) -> anyhow::Result<Option<PutUp>> {
+        let here = |host: &str| self.places.iter().any(|(name, place)| name == host && is_here(&place.reach));
+        if !head.hosts.iter().any(|host| here(&host.name)) {
+            return Ok(None);
+        }
+        let services = under_way::of_app(&self.keep, &self.app);
+        if services.is_empty() {
+            return Ok(None);
+        }
+        let (batches, app) = (u32::try_from(head.batches.len()).unwrap_or(u32::MAX), &self.app);
+        // There, and all the way back.
+        let length = (app.starts_within + app.hold + BATCH_MAX).saturating_mul(batches.saturating_add(1)) * 2;
+        let now = crate::clock::now().0;
+        let notice = Notice {
+            what: format!("{} {} {}", act_word(head.act), head.app, head.version),
+            who: me(),
+            services: services.into_iter().collect(),
+            began_ms: now,
+            until_ms: now.saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX)),
+        };
+        let put = under_way::put_up(&self.data_dir, &format!("deploy-{}", head.app), &notice);
+        let told = |e| {
+            Failure::new(DATA_DIR, say::text(context.language, &Text::new("deploy.no_notice").with("why", e)))
+        };
+        Ok(Some(put.map_err(told)?))
     }
 
     fn asked(&self, act: Act, version: Version, sha256: Option<String>) -> Asked<'_> {

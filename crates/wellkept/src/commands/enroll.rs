@@ -77,7 +77,7 @@ pub(super) async fn run(context: Context, args: EnrollArgs) -> anyhow::Result<u8
     }
     let folder = tempfile::Builder::new().prefix("wellkept-enroll-").tempdir()?;
     let began = crate::clock::now().0;
-    let variables = variables(&args, &hosts, &data_dir)?;
+    let variables = variables(&args, &hosts, &data_dir).await?;
     let given = private(folder.path(), "variables.json", variables.to_string().as_bytes())?;
     let playbook =
         private(folder.path(), "enroll.yml", if args.remove { REMOVE } else { INSTALL }.as_bytes())?;
@@ -85,6 +85,8 @@ pub(super) async fn run(context: Context, args: EnrollArgs) -> anyhow::Result<u8
     reaching.extra_vars.push(format!("@{}", given.display()));
     let code = ours::run(context, reaching, &playbook, &[]).await?;
     if args.remove {
+        let acts: Vec<_> = hosts.iter().map(|host| ("revoke agent", host.clone())).collect();
+        agent::audit(&data_dir, &acts).await?;
         let registry = Registry::open(&folder_of(&data_dir))?;
         for host in &hosts {
             registry.revoke(host, began)?;
@@ -98,7 +100,11 @@ pub(super) async fn run(context: Context, args: EnrollArgs) -> anyhow::Result<u8
 }
 
 /// What the playbook is given. It holds tokens: it goes into a private file that is gone afterwards.
-fn variables(args: &EnrollArgs, hosts: &[String], data_dir: &Path) -> anyhow::Result<serde_json::Value> {
+async fn variables(
+    args: &EnrollArgs,
+    hosts: &[String],
+    data_dir: &Path,
+) -> anyhow::Result<serde_json::Value> {
     let (policy, may) = match &args.policy {
         None => (NOTHING.to_owned(), false),
         Some(path) => {
@@ -111,7 +117,7 @@ fn variables(args: &EnrollArgs, hosts: &[String], data_dir: &Path) -> anyhow::Re
     let mut tokens = serde_json::Map::new();
     if !args.remove && !args.upgrade {
         for host in hosts {
-            let token = agent::token_of(data_dir, host, TOKEN_FOR)?;
+            let token = agent::token_of(data_dir, host, TOKEN_FOR).await?;
             tokens.insert(host.clone(), token.reveal().as_str().into());
         }
     }

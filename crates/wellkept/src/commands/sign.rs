@@ -14,7 +14,7 @@ use wellkept_model::Text;
 use wellkept_sign::{Check, Draft, Seen, SigningKey, Trust, TrustedKey, pack, verify};
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::{Context, KEEP_FILE_DEFAULT};
 use crate::cli::{Output, back};
 use crate::exit::{Failure, OK, USAGE};
 use crate::say;
@@ -26,8 +26,6 @@ const USUAL_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
 const KEY_FILE_MAX: u64 = 4096;
 /// Largest bundle, bytes: its files, its table of contents, its signatures.
 const BUNDLE_MAX: u64 = wellkept_sign::TOTAL_MAX + wellkept_sign::MANIFEST_MAX as u64 + 4096;
-/// Read when no keep file is named.
-const KEEP_FILE_DEFAULT: &str = "/etc/wellkept/wellkept.yml";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SignCommand {
@@ -197,19 +195,24 @@ fn check(
     host: Option<&str>,
 ) -> anyhow::Result<u8> {
     let bytes = read(path, BUNDLE_MAX)?;
-    let mut trusted = trusted_keys(context, keep.as_deref())?;
+    let mut trust = trust_of(context, keep.as_deref())?;
+    let needed = std::mem::replace(&mut trust.signatures, 1);
     for key in keys {
-        trusted.push(TrustedKey { name: key.clone(), key: key.parse().map_err(bad)?, revoked: false });
+        trust.keys.push(TrustedKey { name: key.clone(), key: key.parse().map_err(bad)?, revoked: false });
     }
-    if trusted.is_empty() {
+    if trust.keys.is_empty() {
         return Err(told(context, &Text::new("sign.no_trust").with("file", path.display())).into());
     }
-    let (trust, seen) = (Trust::any_of(trusted), Seen::default());
+    let seen = Seen::default();
     let check = Check { trust: &trust, now: now_s(), seen: &seen, again: true, host };
     let bundle = verify(&bytes, &check).map_err(|e| not_good(path, &e))?;
     let manifest = bundle.manifest();
+    let found = bundle.signers().len();
     match context.output {
-        Output::Json => say::line(&json!({"manifest": manifest, "signers": bundle.signers()}).to_string()),
+        Output::Json => say::line(
+            &json!({"manifest": manifest, "signers": bundle.signers(), "automatic": found >= needed})
+                .to_string(),
+        ),
         Output::Table => {
             let text = Text::new("sign.good")
                 .with("file", path.display())
@@ -219,6 +222,10 @@ fn check(
                 .with("targets", manifest.targets.join(", "))
                 .with("until", date(manifest.expires));
             say::line(&say::text(context.language, &text));
+            if found < needed {
+                let text = Text::new("sign.needs_person").with("found", found).with("needed", needed);
+                say::line(&say::text(context.language, &text));
+            }
             for (file, _) in bundle.files() {
                 say::line(&format!("{}  {}", file.sha256, wellkept_catalogue::harmless(&file.path)));
             }
@@ -231,16 +238,19 @@ fn not_good(path: &Path, error: &wellkept_sign::BundleError) -> Failure {
     bad(format!("{}: {error}", path.display()))
 }
 
-/// The keys of a keep file: of the one that is named, or the usual one.
-fn trusted_keys(context: Context, keep: Option<&Path>) -> Result<Vec<TrustedKey>, Failure> {
+/// Whom a keep file believes: the one that is named, or the usual one.
+fn trust_of(context: Context, keep: Option<&Path>) -> Result<Trust, Failure> {
     let usual = Path::new(KEEP_FILE_DEFAULT);
-    let Some(path) = keep.or(Some(usual).filter(|p| p.exists())) else { return Ok(Vec::new()) };
+    let Some(path) = keep.or(Some(usual).filter(|p| p.exists())) else {
+        return Ok(Trust::any_of(Vec::new()));
+    };
     let (keep, _) = super::check::load(path, context.language)?;
     let one = |known: &wellkept_model::keep::TrustedKey| {
         let key = known.key.parse().map_err(bad)?;
         Ok(TrustedKey { name: known.name.clone(), key, revoked: known.revoked })
     };
-    keep.trust.iter().map(one).collect()
+    let keys = keep.trust.iter().map(one).collect::<Result<_, Failure>>()?;
+    Ok(Trust { keys, signatures: keep.signatures.unwrap_or(1) as usize })
 }
 
 fn now_s() -> u64 {

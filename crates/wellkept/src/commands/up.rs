@@ -16,7 +16,7 @@ use wellkept_model::{SeriesSource, Text};
 use wellkept_state::{DataDir, FileVersions, StateDb};
 use wellkept_tsdb::Store;
 
-use super::{Context, variable};
+use super::{Context, KEEP_FILE_DEFAULT, variable};
 use crate::agents::{self, AgentsRunning};
 use crate::clock::now;
 use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
@@ -26,8 +26,6 @@ use crate::metrics::{Base, Files, HttpDoors, Intake, Sockets, Views, page};
 use crate::say;
 use crate::states::States;
 
-/// Read when no keep file is named.
-const KEEP_FILE_DEFAULT: &str = "/etc/wellkept/wellkept.yml";
 /// Acts that may wait for the engine; more are refused.
 const COMMANDS_MAX: usize = 64;
 
@@ -93,7 +91,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         incidents: published.incidents.clone(),
     };
     let lines = LogsRunning::start(lines, around).await?;
-    let agents = AgentsRunning::start(agents, &keep.agents, dir.path(), &doors, &lines.logs)?;
+    let agents = AgentsRunning::start(agents, &keep.agents, dir.path(), &doors, &lines.logs, &state)?;
     let source = intake.source();
     let views = views(&intake, &doors, &store, &options, &keep);
     let snapshots = dir.path().join(super::store::SNAPSHOTS_DIR);
@@ -283,7 +281,7 @@ fn greet(context: Context, address: SocketAddr, dir: &DataDir, keep_file: Option
     }
 }
 
-pub(super) fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use wellkept_model::observe::Observation;
 use wellkept_model::{ActionStatus, EntityKind, Text, TimestampMs};
-use wellkept_recover::{Step, StepResult};
+use wellkept_recover::{Step, StepResult, deployed};
 use wellkept_remote::LocalHands;
 use wellkept_state::{JournalOutcome, StateError};
 
@@ -66,7 +67,13 @@ impl Engine {
 
     fn gate(&self, step: &Step) -> Result<(), StepResult> {
         let refused = self.book.gate(step, now(), self.is_frozen());
-        refused.map_err(not_begun)
+        refused.map_err(not_begun)?;
+        // A deployment may have begun since this was decided.
+        let theirs = (step.automatic && !step.undo).then(|| {
+            let deploying = crate::under_way::windows(&self.data_dir, &self.keep, &self.host, now());
+            deployed(&step.planned, &Observation { deploying, ..Observation::default() })
+        });
+        theirs.flatten().map_or(Ok(()), |why| Err(not_begun(why)))
     }
 
     fn processes_of(&self, step: &Step) -> Vec<u32> {

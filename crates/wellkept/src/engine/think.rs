@@ -1,5 +1,7 @@
 //! One pass over what is known: findings, incidents, causes, plans, the next step.
 
+use std::collections::BTreeSet;
+
 use wellkept_collect::space::{Budget, inspect};
 use wellkept_detect::Round;
 use wellkept_diagnose::{SITUATION_FORMAT, Situation, diagnose};
@@ -18,6 +20,7 @@ impl Engine {
     /// Judges what is known now and does what follows from it.
     pub(super) async fn think(&mut self, at: TimestampMs) {
         self.states.set_frozen(self.is_frozen());
+        self.note_deployments(at);
         let put_right = self.states.take_changes();
         if !put_right.is_empty() {
             self.take_changes(put_right).await;
@@ -47,6 +50,17 @@ impl Engine {
         self.diagnose_due(at, &file_changes).await;
         self.start_steps(at).await;
         self.publish_incidents().await;
+    }
+
+    /// What deployments have in hand is theirs. What they leave behind is decided anew.
+    fn note_deployments(&mut self, at: TimestampMs) {
+        let deploying = crate::under_way::windows(&self.data_dir, &self.keep, &self.host, at);
+        let before: BTreeSet<String> = self.deploying.iter().flat_map(|w| w.components.clone()).collect();
+        if before.iter().any(|name| !deploying.iter().any(|w| w.components.contains(name))) {
+            self.book.reconsider();
+        }
+        self.deploying.clone_from(&deploying);
+        self.seen.deploying = deploying;
     }
 
     /// A fallback that we switched on and not off again is ours to switch off.

@@ -22,9 +22,19 @@ pub(super) struct Found {
     unseen: BTreeMap<String, (TimestampMs, String)>,
     /// No host could be judged in the last look, since when and why.
     blind: Option<(TimestampMs, String)>,
+    /// Hosts with a step that was begun and has no known end, since when.
+    doubtful: BTreeMap<String, TimestampMs>,
 }
 
 impl Found {
+    /// Takes what was left in doubt when hosts were put right.
+    pub(super) fn take_doubt(&mut self, at: TimestampMs, report: &Report) {
+        let before = std::mem::take(&mut self.doubtful);
+        let doubtful = report.hosts.iter().filter(|(_, found)| found.doubtful);
+        let since = |host: &String| (host.clone(), before.get(host).copied().unwrap_or(at));
+        self.doubtful = doubtful.map(|(host, _)| since(host)).collect();
+    }
+
     /// Takes what a look gave. What it could not see stays as it was.
     pub(super) fn take(&mut self, at: TimestampMs, report: Result<Report, String>) {
         let report = match report {
@@ -54,6 +64,9 @@ impl Found {
             }
             if found.changed > 0 {
                 self.differ.insert(host, (since, found));
+            } else if !found.unreachable && found.failed == 0 {
+                // However it came: it is as described.
+                self.doubtful.remove(&host);
             }
         }
     }
@@ -68,6 +81,9 @@ pub(super) fn all(found: &BTreeMap<String, Found>, own_host: &str, at: Timestamp
         }
         for (host, (since, why)) in &found.unseen {
             findings.push(unseen(name, entity(host, own_host), *since, at, why));
+        }
+        for (host, since) in &found.doubtful {
+            findings.push(doubtful(name, entity(host, own_host), *since, at));
         }
         if let Some((since, why)) = &found.blind {
             findings.push(unseen(name, EntityId::host(own_host), *since, at, why));
@@ -130,6 +146,19 @@ fn unseen(name: &str, entity: EntityId, since: TimestampMs, at: TimestampMs, why
     }
 }
 
+fn doubtful(name: &str, entity: EntityId, since: TimestampMs, at: TimestampMs) -> Finding {
+    let text = Text::new("finding.state_doubtful").with("name", name).with("host", &entity.name);
+    Finding {
+        key: FindingKey { entity, kind: FindingKind::Silent, subject: format!("apply {name} step") },
+        severity: Severity::Warning,
+        since,
+        at,
+        text,
+        evidence: Vec::new(),
+        hold_ms: 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,7 +167,7 @@ mod tests {
     fn report(hosts: &[(&str, u32, u32, bool)]) -> Result<Report, String> {
         let host = |changed, failed, unreachable| {
             let differs = vec![Differs { task: "a file".to_owned(), diff: "-a\n+b".to_owned() }];
-            HostReport { changed, failed, unreachable, differs }
+            HostReport { changed, failed, unreachable, differs, doubtful: false }
         };
         let hosts = hosts.iter().map(|(name, c, f, u)| ((*name).to_owned(), host(*c, *f, *u))).collect();
         Ok(Report { hosts, check: true, ..Report::default() })
@@ -151,9 +180,38 @@ mod tests {
     }
 
     fn all_of(found: &Found) -> Vec<Finding> {
-        let copy =
-            Found { differ: found.differ.clone(), unseen: found.unseen.clone(), blind: found.blind.clone() };
+        let copy = Found {
+            differ: found.differ.clone(),
+            unseen: found.unseen.clone(),
+            blind: found.blind.clone(),
+            doubtful: found.doubtful.clone(),
+        };
         all(&[("site".to_owned(), copy)].into(), "me", TimestampMs(99))
+    }
+
+    #[test]
+    fn a_step_in_doubt_is_told_until_a_run_has_none_or_the_host_is_as_described() {
+        let mut found = Found::default();
+        let done = |doubtful: bool| {
+            let mut report = report(&[("h1", 1, 0, false)]).unwrap();
+            report.hosts.get_mut("h1").unwrap().doubtful = doubtful;
+            report
+        };
+        let doubts = |found: &Found| {
+            let all = all_of(found).into_iter();
+            all.filter(|f| f.text.key == "finding.state_doubtful").map(|f| f.since.0).collect::<Vec<_>>()
+        };
+        found.take_doubt(TimestampMs(1), &done(true));
+        found.take_doubt(TimestampMs(2), &done(true));
+        found.take(TimestampMs(3), report(&[("h1", 1, 0, false)]));
+        assert_eq!(doubts(&found), [1]);
+        found.take_doubt(TimestampMs(4), &done(false));
+        assert!(doubts(&found).is_empty());
+        found.take_doubt(TimestampMs(5), &done(true));
+        found.take(TimestampMs(6), report(&[("h1", 0, 0, true)]));
+        assert_eq!(doubts(&found), [5], "not reached is not well");
+        found.take(TimestampMs(7), report(&[("h1", 0, 0, false)]));
+        assert!(doubts(&found).is_empty());
     }
 
     #[test]

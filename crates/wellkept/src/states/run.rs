@@ -33,8 +33,8 @@ impl Run<'_> {
         if self.check {
             command.arg("--check");
         } else {
-            // Nobody is there: only what somebody has signed.
-            command.arg("--automatic");
+            // Nobody is there: only what somebody has signed. What was stopped in the middle is gone on with.
+            command.args(["--automatic", "--go-on"]);
         }
         if let Some(file) = self.keep_file {
             command.arg("--keep").arg(file);

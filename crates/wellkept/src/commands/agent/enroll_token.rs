@@ -10,8 +10,13 @@ use crate::commands::Context;
 use crate::exit::OK;
 use crate::say;
 
-pub(super) fn print(context: Context, name: &str, good_for: Duration, data_dir: &Path) -> anyhow::Result<u8> {
-    let token = super::token_of(data_dir, name, good_for)?;
+pub(super) async fn print(
+    context: Context,
+    name: &str,
+    good_for: Duration,
+    data_dir: &Path,
+) -> anyhow::Result<u8> {
+    let token = super::token_of(data_dir, name, good_for).await?;
     let text = token.reveal();
     match context.output {
         Output::Json => say::line(&json!({"name": name, "token": text.as_str()}).to_string()),

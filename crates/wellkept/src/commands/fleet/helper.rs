@@ -1,12 +1,14 @@
 //! `wellkept helper`: the far end of a play. Started by a controller, never by a person.
 
+use std::path::PathBuf;
+
 use crate::exit::{NOT_WELL, OK};
 use crate::say;
 
 /// Talks over standard input and output until the controller ends; with `job` does one order in the background.
-pub(in crate::commands) async fn run(job: Option<String>) -> anyhow::Result<u8> {
-    if let Some(id) = job {
-        return match tokio::task::spawn_blocking(move || wellkept_fleet::helper::background(&id)).await? {
+pub(in crate::commands) async fn run(job: Option<PathBuf>) -> anyhow::Result<u8> {
+    if let Some(path) = job {
+        return match tokio::task::spawn_blocking(move || wellkept_fleet::helper::background(&path)).await? {
             Ok(()) => Ok(OK),
             Err(why) => {
                 say::error(&why);

@@ -1,5 +1,6 @@
 //! `wellkept play`: ansible-playbook's options, output and exit codes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,10 +8,11 @@ use std::sync::Arc;
 use clap::Args;
 use wellkept_fleet::journal::{self, Journal};
 use wellkept_fleet::play::{Assigner, Ended, Hands, Player, list_hosts, list_tags, list_tasks, supported};
+use wellkept_fleet::reach::Reach;
 use wellkept_fleet::records::{HostRecord, Records, record};
 use wellkept_fleet::scene::Scene;
 use wellkept_playbook::book::{Loader, Playbook};
-use wellkept_playbook::run::{Options, Run, Stats};
+use wellkept_playbook::run::{Options, Run, Stats, Work};
 
 use super::adhoc::limits;
 use super::args::Reaching;
@@ -18,9 +20,10 @@ use super::scene::{Stage, me};
 use super::show_play::line;
 use super::{bad, text};
 use crate::commands::sign::Admitted;
-use crate::commands::{Context, default_data_dir};
+use crate::commands::{Context, KEEP_FILE_DEFAULT, default_data_dir};
 use crate::exit::Failure;
 use crate::say;
+use crate::under_way::Announcer;
 
 /// ansible-playbook's code for a playbook with mistakes.
 const PARSER: u8 = 4;
@@ -87,6 +90,9 @@ pub(crate) struct PlayArgs {
     /// Go on with the newest run of these playbooks that was stopped or killed; no step is done twice.
     #[arg(long)]
     resume: bool,
+    /// Go on with the newest run when it was stopped, else begin; one with a step in doubt stays stopped.
+    #[arg(long, hide = true, conflicts_with = "resume")]
+    go_on: bool,
     /// Never send the helper: plain commands only.
     #[arg(long)]
     no_helper: bool,
@@ -98,7 +104,18 @@ pub(crate) struct PlayArgs {
 }
 
 /// Counts by host.
-pub(in crate::commands) type Counts = std::collections::BTreeMap<String, Stats>;
+pub(in crate::commands) type Counts = BTreeMap<String, Stats>;
+
+/// What a run has come to.
+pub(in crate::commands) struct Told<'a> {
+    /// Counts by host.
+    pub(in crate::commands) counts: &'a Counts,
+    /// Hosts with a step of which nobody knows whether it was done.
+    pub(in crate::commands) doubtful: &'a BTreeSet<String>,
+}
+
+/// Hears what is said; what a playbook has come to is told with no text.
+pub(in crate::commands) type Hear<'a> = &'a mut dyn FnMut(&str, Option<&Told<'_>>);
 
 impl PlayArgs {
     /// The same, with hosts reached as said here.
@@ -115,7 +132,7 @@ pub(in crate::commands) async fn run(context: Context, args: PlayArgs) -> anyhow
 pub(in crate::commands) async fn heard(
     context: Context,
     args: &PlayArgs,
-    hear: &mut dyn FnMut(&str, Option<&Counts>),
+    hear: Hear<'_>,
 ) -> anyhow::Result<u8> {
     let mut args = args.clone();
     let mut stage = Stage::new(context, &args.reaching)?;
@@ -151,7 +168,7 @@ async fn one(
     stage: &Stage,
     args: &PlayArgs,
     admitted: &Admitted,
-    hear: &mut dyn FnMut(&str, Option<&Counts>),
+    hear: Hear<'_>,
 ) -> anyhow::Result<u8> {
     let mut read = read(context, stage, args, &admitted.playbook)?;
     if let Some(targets) = &admitted.targets {
@@ -279,7 +296,7 @@ async fn perform(
     stage: &Stage,
     args: &PlayArgs,
     read: Read,
-    hear: &mut dyn FnMut(&str, Option<&Counts>),
+    hear: Hear<'_>,
 ) -> anyhow::Result<u8> {
     let Read { path, scene, loader, book, options } = read;
     let began = crate::clock::now().0;
@@ -289,6 +306,10 @@ async fn perform(
     let folder = journal::folder(&data_dir).filter(|_| !options.check);
     let journal = match (folder, args.resume) {
         (Some(folder), true) => Some(Journal::resume(&folder, &named).map_err(bad)?),
+        (Some(folder), false) if args.go_on => match Journal::resume(&folder, &named) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Some(Journal::new(&folder, &named, began)?),
+            stopped => Some(stopped.map_err(bad)?),
+        },
         (Some(folder), false) => Some(Journal::new(&folder, &named, began)?),
         (None, true) => return Err(bad(super::word(context, "fleet.resume.no_data_dir")).into()),
         (None, false) => None,
@@ -303,11 +324,19 @@ async fn perform(
     let run = Run::new(engine, loader, book, scene.inventory, options);
     let mut say = |text: &str| hear(text, None);
     let now = || crate::clock::now().0;
-    let mut player = Player { run, assigner, hands, journal, now_ms: &now, say: &mut say };
+    let mut announcer = announcer(context, args, &data_dir, &path);
+    let mut before = |work: &Work, reach: &Reach| match &mut announcer {
+        Some(announcer) => announcer.before(work, reach),
+        None => Ok(()),
+    };
+    let mut player =
+        Player { run, assigner, hands, journal, now_ms: &now, say: &mut say, before: &mut before };
     let code = match player.play().await? {
         Ended::Interrupted => INTERRUPTED,
         Ended::Done(code) => {
-            if let Some(journal) = &mut player.journal {
+            // Who goes on by himself goes on with this one until a person has looked: what is in doubt is not done again.
+            let is_over = |journal: &&mut Journal| !args.go_on || journal.doubtful().is_empty();
+            if let Some(journal) = player.journal.as_mut().filter(is_over) {
                 journal.over(code)?;
             }
             code
@@ -315,9 +344,26 @@ async fn perform(
     };
     keep(&data_dir, &path, player.run.stats(), code, began);
     let counts = player.run.stats().clone();
+    let doubtful = player.journal.as_ref().map(|journal| journal.doubtful().clone()).unwrap_or_default();
     drop(player);
-    hear("", Some(&counts));
+    hear("", Some(&Told { counts: &counts, doubtful: &doubtful }));
     Ok(code)
+}
+
+/// Who tells automation which services the play has in hand; nobody without a data directory or a keep file.
+fn announcer(context: Context, args: &PlayArgs, data_dir: &Path, path: &str) -> Option<Announcer> {
+    let usual = Path::new(KEEP_FILE_DEFAULT);
+    let keep = args.gate.keep.as_deref().or(Some(usual).filter(|path| path.exists()))?;
+    if !data_dir.join("VERSION").is_file() {
+        return None;
+    }
+    match crate::commands::check::load(keep, context.language) {
+        Ok((keep, _)) => Some(Announcer::new(keep, data_dir, path, me())),
+        Err(error) => {
+            say::error(&error.to_string());
+            None
+        }
+    }
 }
 
 /// Lets `random` and its like differ from run to run.

@@ -15,7 +15,7 @@ use wellkept_agent::unpack::{Placed, place};
 use wellkept_model::Text;
 use wellkept_sign::{Bundle, Check, Seen, Trust, is_bundle, verify};
 
-use super::{BUNDLE_MAX, bad, not_good, now_s, read, told, trusted_keys};
+use super::{BUNDLE_MAX, bad, not_good, now_s, read, told, trust_of};
 use crate::commands::Context;
 use crate::say;
 
@@ -68,11 +68,12 @@ impl Gate {
             return Ok(Admitted { playbook: path.to_owned(), inventory: None, targets: None, _folder: None });
         }
         let bytes = read(path, BUNDLE_MAX)?;
-        let keys = trusted_keys(context, self.keep.as_deref())?;
-        if keys.is_empty() {
+        let known = trust_of(context, self.keep.as_deref())?;
+        // Where a person is there, that person is one who agrees.
+        let trust = if self.automatic { known } else { Trust::any_of(known.keys) };
+        if trust.keys.is_empty() {
             return Err(told(context, &Text::new("sign.no_trust").with("file", path.display())).into());
         }
-        let trust = Trust::any_of(keys);
         let memory = Memory::of(data_dir)?;
         if memory.is_none() {
             let key = if self.automatic { "sign.no_memory" } else { "sign.no_memory_notice" };
