@@ -126,7 +126,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let folder = folder_of(data.path());
         drop(Registry::open(&folder).unwrap());
-        let key = "11".repeat(32);
+        let key = format!("ed25519:{}=", "A".repeat(43));
         let agent = |joined: i64, revoked: Value| json!({"key": key, "joined_ms": joined, "revoked_ms": revoked, "certificates": []});
         let book = json!({"format": 1, "tokens": [], "agents": {
             "web-1": agent(1000, Value::Null), "web-2": agent(1000, Value::Null),
