@@ -64,7 +64,7 @@ function agents() {
   const order = (more) => ({ id: "1", what: "site-42.wkb", who: "ann", stage: "ended", exit: 0, said: "", handed_at: now - HOUR, at: now - HOUR, ...more });
   const all = [
     agent("db1.prod.example", { last_order: order({}) }),
-    agent("edge-7", { state: "silent", heard_at: now - 5 * HOUR, waiting: 412, dropped: 18, queued: 2, last_order: order({ stage: "handed", exit: null }) }),
+    agent("edge-7", { state: "silent", heard_at: now - 5 * HOUR - 60_000, waiting: 412, dropped: 18, queued: 2, last_order: order({ stage: "handed", exit: null }) }),
     agent("old-box", { state: "revoked", revoked_at: now - 24 * HOUR, heard_at: now - 30 * HOUR }),
     agent("fresh", { state: "waited", version: null, heard_at: null, waiting: null, joined_at: now - 20_000 }),
     agent("web1.prod.example", { last_order: order({ stage: "refused", exit: null, said: `the bundle is for ${MARKUP}, not for this host` }) }),
