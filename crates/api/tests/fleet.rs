@@ -32,7 +32,10 @@ impl FleetViews for Asked {
 
     fn run(&self, id: &str, host: Option<&str>) -> Result<Value, Refusal> {
         if id == "404-1" {
-            return Err(Refusal { kind: RefusalKind::NotFound, text: Text::new("api.no_run").with("id", id) });
+            return Err(Refusal {
+                kind: RefusalKind::NotFound,
+                text: Text::new("api.no_run").with("id", id),
+            });
         }
         self.note(format!("run {id} {host:?}"))
     }

@@ -39,7 +39,8 @@ fn runs_of_commands_and_playbooks_are_shown_by_api_and_command_line() {
     assert_eq!(looked.code, Some(0), "{looked:?}");
 
     let runs = up.get("/api/v1/fleet/runs")["data"]["runs"].as_array().unwrap().clone();
-    let kinds: Vec<_> = runs.iter().map(|run| (run["kind"].as_str().unwrap(), run["check"] == true)).collect();
+    let kinds: Vec<_> =
+        runs.iter().map(|run| (run["kind"].as_str().unwrap(), run["check"] == true)).collect();
     assert_eq!(kinds, [("apply", true), ("play", false), ("run", false)]);
     assert_eq!((&runs[1]["counts"], &runs[1]["exit"]), (&json!({"ok": 1, "failed": 1}), &json!(2)));
     assert_eq!(runs[2]["what"], json!(["printf", "out\\033[2J\\n"]));
@@ -59,7 +60,10 @@ fn runs_of_commands_and_playbooks_are_shown_by_api_and_command_line() {
 
     let id = runs[1]["id"].as_str().unwrap();
     let here = fleet.cli(&["runs", id, "--data-dir", &data]);
-    assert!(here.out.contains("[breaks] failed: no <b>room</b>") && here.out.contains("hidden by no_log"), "{here:?}");
+    assert!(
+        here.out.contains("[breaks] failed: no <b>room</b>") && here.out.contains("hidden by no_log"),
+        "{here:?}"
+    );
     let shown = fleet.cli(&["runs", runs[2]["id"].as_str().unwrap(), "--data-dir", &data]);
     assert!(shown.out.contains("h1 | out\\u{1b}[2J") && !shown.out.contains('\u{1b}'), "{shown:?}");
     let address = up.address.to_string();

@@ -12,7 +12,7 @@ const RECORD_MAX: u64 = 256 << 20;
 /// The longest first line, bytes: names of hosts with a word each.
 const HEAD_MAX: u64 = 4 << 20;
 /// The largest record of the first format that a list reads, bytes: it has to be read as a whole.
-const OLD_MAX: u64 = 32 << 20;
+const OLD_MAX: u64 = 4 << 20;
 /// The longest line of a host, bytes.
 const HOST_MAX: u64 = 2 << 20;
 
