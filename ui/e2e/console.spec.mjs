@@ -11,7 +11,7 @@ before(async () => {
 });
 after(() => site.close());
 
-const PAGES = ["/", "/host", "/incidents", "/explore", "/alerts", "/targets", "/store"];
+const PAGES = ["/", "/host", "/incidents", "/fleet", "/explore", "/alerts", "/targets", "/store"];
 
 test("every page is served under the content security policy", async () => {
   for (const path of PAGES) {

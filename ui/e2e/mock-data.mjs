@@ -66,7 +66,7 @@ const words = (language) => TEXT[language] ?? TEXT.en;
 /** The state that acts change; one per server. */
 export function newWorld() {
   const now = Date.now();
-  return { startedAt: now - 42 * MINUTE, brokenAt: now - 3 * MINUTE, frozen: null, status: "diagnosing", resolvedAt: null, undone: false, quiet: false, bare: false, harmless: [], tails: new Set() };
+  return { startedAt: now - 42 * MINUTE, brokenAt: now - 3 * MINUTE, frozen: null, status: "diagnosing", resolvedAt: null, undone: false, quiet: false, bare: false, harmless: [], tails: new Set(), runs: [], noFleet: false };
 }
 
 export function overview(world) {

@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { incidents, newWorld, overview, summary } from "./mock-data.mjs";
+import { fleet } from "./mock-fleet.mjs";
 import { incidentStory, logs, markHarmless } from "./mock-logs.mjs";
 import { prometheus } from "./mock-metrics.mjs";
 
@@ -95,6 +96,7 @@ async function handle(request, response, { files, world, streams }) {
   if (story !== null) return json(200, { status: "success", data: incidentStory(story[1]) });
   if (path === "/api/v1/events") return stream(response, { world, streams, language });
   const ok = (data, notes = {}) => (json(200, { status: "success", data, ...notes }), true);
+  if (fleet(path, url.searchParams, world, { ok, refuse: (...said) => (refuse(...said), true), token: request.headers.authorization === `Bearer ${MOCK_TOKEN}` }) !== null) return;
   if (logs(path, url.searchParams, world, { ok, refuse: (...said) => (refuse(...said), true), response, language }) !== null) return;
   if (prometheus(path, url.searchParams, world, { ok, refuse: (...said) => (refuse(...said), true) }) !== null) return;
   return refuse(404, "not_found", "no such resource");

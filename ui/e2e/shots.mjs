@@ -23,6 +23,8 @@ const PAGES = {
   explore: `/explore?${ASKED}`, table: "/explore?q=hostile_metric&tab=table", many: "/explore?q=shop_many_series", empty: "/explore?step=15s",
   logs: "/logs", "logs-open": "/logs?q=%7Bservice%3D%22app%22%7D", "logs-patterns": "/logs?tab=patterns", "logs-unusual": "/logs?tab=unusual", "logs-live": "/logs?live=1",
   "logs-wrong": "/logs?q=%7Bservice%3D%22app%22%7D+nonsense+here", "logs-none": "/logs?q=%7C%3D+%22nowhere+to+be+found%22",
+  fleet: "/fleet", "fleet-run": "/fleet/runs/001700000400000-7", "fleet-play": "/fleet/runs/001700000300000-7", "fleet-locked": "/fleet/runs/001700000400000-7?",
+  "fleet-agents": "/fleet?tab=agents", "fleet-deployments": "/fleet?tab=deployments", "fleet-none": "/fleet?kind=facts&host=nowhere",
   alerts: "/alerts", targets: "/targets", store: "/store",
 };
 for (const { name, width, height, ...rest } of LOOKS) {
@@ -30,7 +32,10 @@ for (const { name, width, height, ...rest } of LOOKS) {
   const page = await context.newPage();
   for (const [title, path] of Object.entries(PAGES)) {
     if (only.length > 0 && !only.includes(title)) continue;
-    await page.goto(mock.url + path);
+    // What commands said on other hosts is for those who have the token.
+    await page.goto(mock.url + path + (/^fleet-(run|play)$/.test(title) ? `#token=${mock.token}` : ""));
+    if (title === "fleet-locked") await page.evaluate(() => sessionStorage.clear());
+    if (title === "fleet-locked") await page.reload();
     await page.waitForSelector("h1:visible");
     await page.waitForTimeout(2500);
     if (title === "logs-open") await page.locator("[data-row]").nth(5).click();

@@ -90,6 +90,7 @@ fn check(gate: &Gate, request: &Request) -> Result<(), No> {
     let (exact, origin, token) = match gate.permission {
         Permission::Public => return Ok(()),
         Permission::Read => (false, false, gate.app.reading_needs_token),
+        Permission::Private => (false, false, true),
         Permission::Push => (false, true, gate.app.reading_needs_token),
         Permission::Stream => (true, true, gate.app.reading_needs_token),
         Permission::Act => (true, true, true),

@@ -11,6 +11,7 @@
 mod shared;
 mod command;
 mod doors;
+mod fleet;
 mod permission;
 mod routes;
 mod gate;
@@ -29,6 +30,7 @@ mod serve;
 
 pub use command::{Command, Refusal, RefusalKind, Reply};
 pub use doors::{Door, Doors, NoDoors, Push, PushReply};
+pub use fleet::{FleetViews, NoFleet, RunsAsked};
 pub use host::allowed_hosts;
 pub use logs::{
     Harmless, IncidentLogs, LogDoor, LogPush, LogStatus, LogViews, NoLogs, OddityView, PastIncident,

@@ -7,6 +7,9 @@ pub enum Permission {
     Public,
     /// Reads state. `Host` is checked; the token where reading needs it.
     Read,
+    /// Reads what is kept from other users of this host, such as outputs of commands on other hosts. As `Read`, and always
+    /// with the token: loopback alone is no secret keeper.
+    Private,
     /// Holds a connection open and is told what happens. As `Read`, with `Origin` and an exact `Host`.
     Stream,
     /// Brings samples. As `Read`, with `Origin`: a page of another site must not write into the store.

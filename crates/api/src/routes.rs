@@ -13,9 +13,9 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::finish::finish;
 use crate::gate::{Gate, gate};
-use crate::handlers::{acts, changes, console, events, incidents, learned, own, push};
+use crate::handlers::{acts, changes, console, events, fleet, incidents, learned, own, push};
 use crate::logs;
-use crate::permission::Permission::{self, Act, Public, Push, Read, Stream};
+use crate::permission::Permission::{self, Act, Private, Public, Push, Read, Stream};
 use crate::prom::{federate, http as prometheus, status};
 
 /// One line of the table.
@@ -45,18 +45,25 @@ fn put<H: Handler<T, App>, T: 'static>(path: &'static str, permission: Permissio
     Route { method, name: Method::PUT, path, permission, handler: on(method, handler) }
 }
 
+/// Paths at which the console's page is given; it reads its own path.
+const PAGES: [&str; 11] = [
+    "/",
+    "/host",
+    "/incidents",
+    "/incidents/{id}",
+    "/explore",
+    "/alerts",
+    "/targets",
+    "/store",
+    "/logs",
+    "/fleet",
+    "/fleet/runs/{id}",
+];
+
 #[rustfmt::skip]
 fn table() -> Vec<Route> {
-    vec![
-        get("/", Public, console::page),
-        get("/host", Public, console::page),
-        get("/incidents", Public, console::page),
-        get("/incidents/{id}", Public, console::page),
-        get("/explore", Public, console::page),
-        get("/alerts", Public, console::page),
-        get("/targets", Public, console::page),
-        get("/store", Public, console::page),
-        get("/logs", Public, console::page),
+    let mut table: Vec<Route> = PAGES.map(|path| get(path, Public, console::page)).into();
+    table.extend([
         get("/assets/{*path}", Public, console::file),
         get("/{file}", Public, console::file),
         get("/-/healthy", Public, own::healthy),
@@ -77,6 +84,10 @@ fn table() -> Vec<Route> {
         post("/api/v1/learned/reset", Act, learned::reset),
         get("/api/v1/changes", Read, changes::list),
         post("/api/v1/changes", Act, changes::record),
+        get("/api/v1/fleet/runs", Read, fleet::runs),
+        get("/api/v1/fleet/runs/{id}", Private, fleet::run_of),
+        get("/api/v1/fleet/agents", Read, fleet::agents),
+        get("/api/v1/fleet/deployments", Read, fleet::deployments),
         get("/api/v1/events", Stream, events::stream),
         get("/api/v1/query", Read, prometheus::query),
         post("/api/v1/query", Read, prometheus::query),
@@ -142,7 +153,8 @@ fn table() -> Vec<Route> {
         post("/api/v1/admin/tsdb/snapshot", Act, push::snapshot),
         post("/api/v1/admin/tsdb/snapshot/restore", Act, push::restore),
         post("/api/v1/admin/tsdb/snapshot/remove", Act, push::remove_snapshot),
-    ]
+    ]);
+    table
 }
 
 /// Method, path and permission of every route, in order of the table.

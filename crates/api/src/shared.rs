@@ -9,6 +9,7 @@ use wellkept_model::{Beliefs, Change, Incident, Overview, SeriesSource, Timestam
 
 use crate::Command;
 use crate::doors::Doors;
+use crate::fleet::FleetViews;
 use crate::logs::LogViews;
 use crate::prom::views::PrometheusViews;
 
@@ -35,6 +36,8 @@ pub struct Shared {
     pub doors: Arc<dyn Doors>,
     /// Lines of logs.
     pub logs: Arc<dyn LogViews>,
+    /// Runs over many hosts, agents, deployments.
+    pub fleet: Arc<dyn FleetViews>,
     /// Metrics of the process in Prometheus' text format; the API adds its own.
     pub own_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// A file of the console by its path without leading slash; `index.html` is the page itself.

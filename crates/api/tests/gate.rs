@@ -86,6 +86,8 @@ fn refusal(permission: Permission, caller: Caller) -> Option<u16> {
     match permission {
         Permission::Public => None,
         Permission::Read => hosts.then_some(403),
+        Permission::Private if hosts => Some(403),
+        Permission::Private => matches!(caller, NoToken | WrongToken).then_some(401),
         Permission::Push => {
             (hosts || matches!(caller, ForeignOrigin | NullOrigin | CrossSite)).then_some(403)
         }
@@ -181,10 +183,13 @@ fn only_what_says_nothing_is_public_and_events_are_a_stream() {
         "/targets",
         "/store",
         "/logs",
+        "/fleet",
+        "/fleet/runs/{id}",
         "/assets/{*path}",
         "/{file}",
     ];
     assert_eq!(with(Permission::Public), [&files[..], &["/-/healthy", "/-/ready"]].concat());
+    assert_eq!(with(Permission::Private), ["/api/v1/fleet/runs/{id}"]);
     assert_eq!(with(Permission::Stream), ["/api/v1/events", "/api/v1/logs/tail"]);
     let pushes = [
         "/api/v1/write",

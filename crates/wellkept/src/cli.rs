@@ -16,6 +16,7 @@ use crate::commands::fleet::inventory::InventoryArgs;
 use crate::commands::fleet::play::PlayArgs;
 use crate::commands::fleet::shell::ShellArgs;
 use crate::commands::fleet::vault::VaultCommand;
+use crate::commands::runs::RunsArgs;
 use crate::commands::sign::SignCommand;
 use crate::commands::store::{Place, What};
 
@@ -189,6 +190,8 @@ pub(crate) enum Command {
     Expect(Box<ExpectArgs>),
     /// Run playbooks: the options, output and exit codes of ansible-playbook.
     Play(Box<PlayArgs>),
+    /// What was run on many hosts, when, by whom, and how it went.
+    Runs(Box<RunsArgs>),
     /// Hosts, groups and variables, as ansible-inventory tells them.
     Inventory(Box<InventoryArgs>),
     /// Sealed files and texts, as ansible-vault handles them.

@@ -17,6 +17,7 @@ mod logs;
 mod promql;
 mod replay;
 mod rules;
+pub(crate) mod runs;
 pub(crate) mod sign;
 mod status;
 pub(crate) mod store;
@@ -89,6 +90,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Shell(args) => block_on(fleet::shell(context, *args)),
         Command::Expect(args) => block_on(fleet::expect(context, *args)),
         Command::Play(args) => block_on(fleet::play(context, *args)),
+        Command::Runs(args) => block_on(runs::run(context, *args)),
         Command::Inventory(args) => fleet::inventory(context, *args),
         Command::Vault(command) => fleet::vault(context, command),
         Command::Sign(command) => sign::run(context, command),

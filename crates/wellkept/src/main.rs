@@ -11,6 +11,7 @@ mod commands;
 mod elsewhere;
 mod engine;
 mod exit;
+mod fleet_book;
 mod logs;
 mod metrics;
 mod record;

@@ -56,6 +56,14 @@ describe("the catalogue", () => {
       alerts: ["filter_all", "filter_firing", "filter_pending", "filter_inactive", "filter_broken"],
       target: ["up", "down", "unknown"],
       explore: ["kind_metric", "kind_function", "kind_aggregation", "kind_keyword", "kind_label", "kind_value", "kind_duration"],
+      fleet_status: ["ok", "failed", "unreachable", "unknown", "not_begun", "stopped", "damaged"],
+      fleet_kind: ["run", "play", "apply", "copy", "fetch", "script", "expect", "facts"],
+      fleet_task: ["ok", "changed", "failed", "unreachable", "unknown", "skipped", "rescued", "ignored"],
+      agent_state: ["well", "silent", "revoked", "waited"],
+      agent_stage: ["handed", "taken", "began", "refused", "ended", "stopped", "unknown"],
+      deployment: ["done", "rolled_back", "failed", "unknown", "interrupted", "under_way"],
+      deployment_act: ["deploy", "rollback"],
+      fleet: ["tab_runs", "tab_agents", "tab_deployments"],
       theme: ["auto", "light", "dark"],
     };
     for (const [family, words] of Object.entries(families)) {

@@ -22,7 +22,7 @@ class Nav {
       const before = this.route.page;
       this.#read();
       // Within a page, back takes back a choice; the focus stays where it is.
-      if (this.route.page !== before || this.route.page === "incident") this.moves += 1;
+      if (this.route.page !== before || this.route.page === "incident" || this.route.page === "run") this.moves += 1;
     });
     document.addEventListener("click", (event) => this.#click(event));
   }

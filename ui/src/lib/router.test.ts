@@ -16,6 +16,12 @@ describe("the router", () => {
     ["/explore", { page: "explore" }],
     ["/logs", { page: "logs" }],
     ["/logs/x", { page: "unknown" }],
+    ["/fleet", { page: "fleet" }],
+    ["/fleet/runs/001700000000000-12", { page: "run", id: "001700000000000-12" }],
+    ["/fleet/runs/12", { page: "unknown" }],
+    ["/fleet/runs/1-2/x", { page: "unknown" }],
+    ["/fleet/x/1-2", { page: "unknown" }],
+    [`/fleet/runs/1-${"1".repeat(21)}`, { page: "unknown" }],
     ["/store/", { page: "store" }],
     ["/targets/x", { page: "unknown" }],
     ["/elsewhere", { page: "unknown" }],
@@ -24,7 +30,7 @@ describe("the router", () => {
   });
 
   it("finds every page again from its own path", () => {
-    for (const route of [{ page: "now" }, { page: "host" }, { page: "incidents" }, { page: "incident", id: "7" }, { page: "logs" }, { page: "explore" }, { page: "alerts" }, { page: "targets" }, { page: "store" }] as const) {
+    for (const route of [{ page: "now" }, { page: "host" }, { page: "incidents" }, { page: "incident", id: "7" }, { page: "logs" }, { page: "fleet" }, { page: "run", id: "17-3" }, { page: "explore" }, { page: "alerts" }, { page: "targets" }, { page: "store" }] as const) {
       expect(parse(path(route))).toEqual(route);
     }
   });

@@ -6,6 +6,8 @@ export type Route =
   | { page: "incidents" }
   | { page: "incident"; id: string }
   | { page: "logs" }
+  | { page: "fleet" }
+  | { page: "run"; id: string }
   | { page: MetricsPage }
   | { page: "unknown" };
 
@@ -19,10 +21,14 @@ const ID_MAX = 20;
 /** The route of a path of our own origin; a slash at the end does not matter. */
 export function parse(path: string): Route {
   const parts = path.split("/").filter((part) => part !== "");
-  const [first, second] = parts;
+  const [first, second, third] = parts;
   if (first === undefined) return { page: "now" };
   if (first === "host" && parts.length === 1) return { page: "host" };
   if (first === "logs" && parts.length === 1) return { page: "logs" };
+  if (first === "fleet" && parts.length === 1) return { page: "fleet" };
+  if (first === "fleet" && second === "runs" && parts.length === 3 && third !== undefined) {
+    if (/^\d{1,20}-\d{1,20}$/.test(third)) return { page: "run", id: third };
+  }
   if (first === "incidents" && parts.length === 1) return { page: "incidents" };
   if (first === "incidents" && parts.length === 2 && second !== undefined) {
     if (/^\d+$/.test(second) && second.length <= ID_MAX) return { page: "incident", id: second };
@@ -43,6 +49,8 @@ export function path(route: Exclude<Route, { page: "unknown" }>): string {
       return "/incidents";
     case "incident":
       return `/incidents/${route.id}`;
+    case "run":
+      return `/fleet/runs/${route.id}`;
     default:
       return `/${route.page}`;
   }

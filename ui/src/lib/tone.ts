@@ -7,7 +7,7 @@ export type Tone = "good" | "warn" | "bad" | "info" | "idle";
 export type IconName =
   | "check" | "alert" | "cross" | "info" | "pause" | "question" | "eye" | "bulb" | "list" | "wrench" | "flag" | "person"
   | "undo" | "clock" | "gauge" | "bolt" | "sun" | "moon" | "system" | "keyboard" | "home" | "server" | "key" | "pulse"
-  | "chart" | "plus" | "minus" | "play" | "link" | "search" | "target" | "layers" | "left" | "right" | "lines" | "copy" | "down";
+  | "chart" | "plus" | "minus" | "play" | "link" | "search" | "target" | "layers" | "left" | "right" | "lines" | "copy" | "down" | "hosts";
 
 export interface Sign {
   tone: Tone;

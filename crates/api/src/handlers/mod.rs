@@ -7,6 +7,7 @@ pub(crate) mod acts;
 pub(crate) mod changes;
 pub(crate) mod console;
 pub(crate) mod events;
+pub(crate) mod fleet;
 pub(crate) mod incidents;
 pub(crate) mod learned;
 pub(crate) mod own;

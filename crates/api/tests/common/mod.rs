@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 use wellkept_api::{
-    Command, Limits, NoDoors, NoViews, Refusal, RefusalKind, Shared, StaticFile, allowed_hosts, router,
+    Command, Limits, NoDoors, NoFleet, NoViews, Refusal, RefusalKind, Shared, StaticFile, allowed_hosts,
+    router,
 };
 use wellkept_model::*;
 
@@ -65,6 +66,7 @@ impl World {
             views: Arc::new(NoViews),
             doors: Arc::new(NoDoors),
             logs: Arc::new(wellkept_api::NoLogs),
+            fleet: Arc::new(NoFleet),
             own_metrics: Arc::new(|| "wellkept_up 1".to_owned()),
             console,
             token_sha256: Sha256::digest(TOKEN).into(),

@@ -64,7 +64,8 @@ pub(crate) struct Differs {
     pub(crate) diff: String,
 }
 
-pub(super) async fn run(context: Context, args: ApplyArgs) -> anyhow::Result<u8> {
+pub(super) async fn run(context: Context, mut args: ApplyArgs) -> anyhow::Result<u8> {
+    args.play.kind = "apply";
     let mut ear = Ear::default();
     let quiet = context.output == Output::Json;
     let mut hear = |text: &str, told: Option<&Told<'_>>| match told {

@@ -21,6 +21,7 @@ use crate::agents::{self, AgentsRunning};
 use crate::clock::now;
 use crate::engine::{Engine, OwnMetrics, Parts, Published, Writer, channel, open_store};
 use crate::exit::{ADDRESS, DATA_DIR, Failure, OK, USAGE};
+use crate::fleet_book::FleetBook;
 use crate::logs::{self, LogHouse, LogsRunning};
 use crate::metrics::{Base, Files, HttpDoors, Intake, Sockets, Views, page};
 use crate::say;
@@ -101,6 +102,7 @@ pub(super) async fn run(context: Context, options: Options) -> anyhow::Result<u8
         views: Arc::new(views),
         doors: Arc::new(doors),
         logs: Arc::new(lines.house()),
+        fleet: FleetBook::new(dir.path().to_owned(), &keep.agents),
         source: Arc::clone(&source),
         own_metrics,
     };
@@ -223,6 +225,7 @@ struct Wired {
     views: Arc<Views>,
     doors: Arc<HttpDoors>,
     logs: Arc<LogHouse>,
+    fleet: FleetBook,
     source: Arc<dyn SeriesSource>,
     own_metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -245,6 +248,7 @@ fn shared(
         views: wired.views,
         doors: wired.doors,
         logs: wired.logs,
+        fleet: Arc::new(wired.fleet),
         own_metrics: wired.own_metrics,
         console,
         token_sha256: Sha256::digest(token.as_bytes()).into(),

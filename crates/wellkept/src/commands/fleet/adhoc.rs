@@ -237,8 +237,8 @@ impl Job<'_> {
     fn keep(&self, rows: &[Row], exit: u8, began: i64) {
         let Some(records) = records(self.spreading) else { return };
         let mut kept = record(self.kind, &self.what, self.pattern, &me(), began);
-        kept.ended_ms = crate::clock::now().0;
-        kept.exit = exit;
+        kept.head.ended_ms = crate::clock::now().0;
+        kept.head.exit = exit;
         kept.hosts = rows.iter().map(HostRecord::of).collect();
         if let Err(error) = records.put(&kept) {
             say::error(&error.to_string());

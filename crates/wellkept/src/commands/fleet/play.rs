@@ -9,7 +9,7 @@ use clap::Args;
 use wellkept_fleet::journal::{self, Journal};
 use wellkept_fleet::play::{Assigner, Ended, Hands, Player, list_hosts, list_tags, list_tasks, supported};
 use wellkept_fleet::reach::Reach;
-use wellkept_fleet::records::{HostRecord, Records, record};
+use wellkept_fleet::records::{self, Ear, HostRecord, Records, record};
 use wellkept_fleet::scene::Scene;
 use wellkept_playbook::book::{Loader, Playbook};
 use wellkept_playbook::run::{Options, Run, Stats, Work};
@@ -101,6 +101,9 @@ pub(crate) struct PlayArgs {
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     gate: crate::commands::sign::Gate,
+    /// What the record calls it.
+    #[arg(skip = "play")]
+    pub(in crate::commands) kind: &'static str,
 }
 
 /// Counts by host.
@@ -299,7 +302,14 @@ async fn perform(
     hear: Hear<'_>,
 ) -> anyhow::Result<u8> {
     let Read { path, scene, loader, book, options } = read;
-    let began = crate::clock::now().0;
+    let mut kept = record(
+        args.kind,
+        std::slice::from_ref(&path),
+        &options.limit.join(":"),
+        &me(),
+        crate::clock::now().0,
+    );
+    kept.head.check = options.check;
     let data_dir = args.data_dir.clone().unwrap_or_else(default_data_dir);
     let named = std::path::absolute(&path)?.display().to_string();
     // A look is no change: there is nothing to go on with.
@@ -307,10 +317,10 @@ async fn perform(
     let journal = match (folder, args.resume) {
         (Some(folder), true) => Some(Journal::resume(&folder, &named).map_err(bad)?),
         (Some(folder), false) if args.go_on => match Journal::resume(&folder, &named) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Some(Journal::new(&folder, &named, began)?),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Some(Journal::new(&folder, &named, kept.head.began_ms)?),
             stopped => Some(stopped.map_err(bad)?),
         },
-        (Some(folder), false) => Some(Journal::new(&folder, &named, began)?),
+        (Some(folder), false) => Some(Journal::new(&folder, &named, kept.head.began_ms)?),
         (None, true) => return Err(bad(super::word(context, "fleet.resume.no_data_dir")).into()),
         (None, false) => None,
     };
@@ -322,7 +332,11 @@ async fn perform(
     seed(&engine);
     let assigner = Assigner { engine: Rc::clone(&engine), defaults: scene.defaults };
     let run = Run::new(engine, loader, book, scene.inventory, options);
-    let mut say = |text: &str| hear(text, None);
+    let mut ear = Ear::default();
+    let mut say = |text: &str| {
+        ear.hear(text);
+        hear(text, None);
+    };
     let now = || crate::clock::now().0;
     let mut announcer = announcer(context, args, &data_dir, &path);
     let mut before = |work: &Work, reach: &Reach| match &mut announcer {
@@ -342,10 +356,11 @@ async fn perform(
             code
         }
     };
-    keep(&data_dir, &path, player.run.stats(), code, began);
     let counts = player.run.stats().clone();
     let doubtful = player.journal.as_ref().map(|journal| journal.doubtful().clone()).unwrap_or_default();
     drop(player);
+    kept.head.exit = code;
+    keep(&data_dir, kept, &counts, ear);
     hear("", Some(&Told { counts: &counts, doubtful: &doubtful }));
     Ok(code)
 }
@@ -375,38 +390,32 @@ fn seed(engine: &wellkept_playbook::template::Engine) {
 }
 
 /// A run is recorded where a data directory is; that it cannot be does not change what was done.
-fn keep(data_dir: &Path, path: &str, stats: &Counts, code: u8, began: i64) {
+fn keep(data_dir: &Path, mut kept: records::Record, stats: &Counts, mut ear: Ear) {
     let Some(records) = Records::of(data_dir) else { return };
-    let mut kept = record("play", &[path.to_owned()], "", &me(), began);
-    kept.ended_ms = crate::clock::now().0;
-    kept.exit = code;
+    kept.head.ended_ms = crate::clock::now().0;
     kept.hosts = stats
         .iter()
-        .map(|(host, stats)| HostRecord {
-            host: host.clone(),
-            status: match (stats.unreachable, stats.failed) {
-                (0, 0) => "ok",
-                (0, _) => "failed",
-                _ => "unreachable",
-            }
-            .to_owned(),
-            exit: None,
-            note: Some(format!(
-                "ok={} changed={} unreachable={} failed={} skipped={} rescued={} ignored={}",
-                stats.ok,
-                stats.changed,
-                stats.unreachable,
-                stats.failed,
-                stats.skipped,
-                stats.rescued,
-                stats.ignored
-            )),
-            stdout: String::new(),
-            stderr: String::new(),
-            took_ms: 0,
+        .map(|(host, stats)| {
+            let (failures, unknown) = ear.take(host);
+            HostRecord::played(host, counted(stats, unknown), failures)
         })
         .collect();
     if let Err(error) = records.put(&kept) {
         say::error(&error.to_string());
+    }
+}
+
+/// The recap's counts, with what nobody knows the end of told apart from what was not reached.
+fn counted(stats: &Stats, unknown: u32) -> records::Counts {
+    let unknown = unknown.min(stats.unreachable);
+    records::Counts {
+        ok: stats.ok,
+        changed: stats.changed,
+        failed: stats.failed,
+        unreachable: stats.unreachable - unknown,
+        unknown,
+        skipped: stats.skipped,
+        rescued: stats.rescued,
+        ignored: stats.ignored,
     }
 }
