@@ -317,7 +317,9 @@ async fn perform(
     let journal = match (folder, args.resume) {
         (Some(folder), true) => Some(Journal::resume(&folder, &named).map_err(bad)?),
         (Some(folder), false) if args.go_on => match Journal::resume(&folder, &named) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Some(Journal::new(&folder, &named, kept.head.began_ms)?),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                Some(Journal::new(&folder, &named, kept.head.began_ms)?)
+            }
             stopped => Some(stopped.map_err(bad)?),
         },
         (Some(folder), false) => Some(Journal::new(&folder, &named, kept.head.began_ms)?),
