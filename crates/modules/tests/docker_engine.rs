@@ -169,16 +169,8 @@ const ONCE: [bool; 3] = [true, true, false];
 const NEVER: [bool; 3] = [false, false, false];
 
 #[test]
-fn containers_images_and_networks_on_a_real_engine() {
+fn containers_on_a_real_engine() {
     let Some(engine) = Engine::start() else { return };
-    containers(&engine);
-    one_shots(&engine);
-    health(&engine);
-    networks(&engine);
-    images(&engine);
-}
-
-fn containers(engine: &Engine) {
     let web = json!({"name": "web", "image": "busy:1", "command": "sleep 1000", "env": {"A": 1, "B": "two words"},
         "volumes": ["/tmp:/outside:ro"], "ports": ["127.0.0.1:8080:80", "53/udp"], "labels": {"role": "web"},
         "restart_policy": "on-failure", "restart_retries": 3, "memory": "64M", "cpus": 0.5, "cap_drop": ["NET_RAW"],
@@ -236,7 +228,9 @@ fn containers(engine: &Engine) {
     assert_eq!(engine.says(&["ps", "-aq"]), "");
 }
 
-fn one_shots(engine: &Engine) {
+#[test]
+fn containers_that_end_on_a_real_engine() {
+    let Some(engine) = Engine::start() else { return };
     let job = |command: &str| json!({"name": "job", "image": "busy:2", "command": ["sh", "-c", command], "detach": false, "cleanup": true});
     let done = engine.go("docker_container", job("echo out; echo err >&2"), false);
     let output = done["container"]["Output"].as_str().unwrap();
@@ -250,7 +244,9 @@ fn one_shots(engine: &Engine) {
     assert_eq!(engine.says(&["ps", "-aq"]), "", "both are cleaned up");
 }
 
-fn health(engine: &Engine) {
+#[test]
+fn health_of_containers_on_a_real_engine() {
+    let Some(engine) = Engine::start() else { return };
     let with_check = |test: &str, limit: u32| {
         json!({"name": "sick", "image": "busy:2", "command": "sleep 1000", "state": "healthy",
             "healthy_wait_timeout": limit, "stop_timeout": 0,
@@ -268,7 +264,9 @@ fn health(engine: &Engine) {
     engine.says(&["rm", "-f", "sick"]);
 }
 
-fn networks(engine: &Engine) {
+#[test]
+fn networks_on_a_real_engine() {
+    let Some(engine) = Engine::start() else { return };
     let inner = json!({"name": "inner", "labels": {"for": "test"}, "internal": true,
         "ipam_config": [{"subnet": "10.231.7.0/24"}]});
     assert_eq!(engine.thrice("docker_network", &inner), ONCE);
@@ -301,7 +299,9 @@ fn networks(engine: &Engine) {
     assert_eq!(engine.thrice("docker_container", &json!({"name": "two", "state": "absent"})), ONCE);
 }
 
-fn images(engine: &Engine) {
+#[test]
+fn images_on_a_real_engine() {
+    let Some(engine) = Engine::start() else { return };
     let place = "127.0.0.1:5000/team/app";
     assert_eq!(
         engine.thrice(

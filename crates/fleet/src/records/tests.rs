@@ -1,3 +1,5 @@
+//! Records as they are written, bounded, read again and found damaged.
+
 use super::*;
 
 fn records() -> (tempfile::TempDir, Records) {
