@@ -15,6 +15,7 @@ mod procs;
 mod identity;
 mod tail;
 mod session;
+mod cgroup;
 mod command;
 mod service;
 mod release;
