@@ -13,6 +13,7 @@ mod config;
 mod credential;
 mod database;
 mod database_care;
+mod database_work;
 mod data;
 mod dependency;
 mod job;
@@ -132,6 +133,9 @@ impl Watches {
     pub(crate) fn emit(watched: &Watched, out: &mut Series) {
         for (service, seen) in &watched.proxies {
             seen.connections.iter().for_each(|told| proxy_status::emit(service, told, out));
+        }
+        for (service, seen) in &watched.databases {
+            database_work::emit(service, &seen.work, out);
         }
     }
 
