@@ -11,6 +11,7 @@ use wellkept_model::{Batch, Change, Labels, TimestampMs};
 
 use crate::change_log::ChangeLogTail;
 use crate::facts::deleted::Deleted;
+use crate::facts::descriptors::Descriptors;
 use crate::facts::kept::KeptFiles;
 use crate::facts::listeners::Sockets;
 use crate::facts::refused::Refused;
@@ -44,6 +45,7 @@ pub struct Collector {
     kept: KeptFiles,
     releases: Releases,
     deleted: Deleted,
+    descriptors: Descriptors,
     table: Table,
     strain: Strain,
     traces: Traces,
@@ -122,6 +124,7 @@ impl Collector {
             kept: KeptFiles::default(),
             releases: Releases::default(),
             deleted: Deleted::default(),
+            descriptors: Descriptors::default(),
             table: Table::default(),
             strain: Strain::default(),
             traces: Traces::default(),
@@ -179,6 +182,7 @@ impl Collector {
             LocalSeen { refused: self.refused.rate(now, self.host.attempt_fails()), ..LocalSeen::default() };
         self.releases.read(&self.keep, now, &mut local, &mut problems);
         local.deleted = self.deleted.read(&services, &filesystems);
+        local.descriptors = self.descriptors.read(&services, now);
         local.table = self.table.read(now, &services);
         local.strain = self.strain.read(now);
         self.traces.read(&self.keep, now, &mut local);

@@ -32,6 +32,7 @@ mod security;
 mod squeezed;
 mod strain;
 mod traces;
+mod database_work;
 mod missing_index;
 pub(crate) mod names;
 mod packet_loss;

@@ -21,6 +21,8 @@ pub struct LocalSeen {
     pub releases: BTreeMap<String, ReleaseSeen>,
     /// Deleted files that services still write to, biggest first.
     pub deleted: Vec<DeletedOpenSeen>,
+    /// What the descriptors are of services that have many for their limit.
+    pub descriptors: BTreeMap<String, DescriptorsSeen>,
     /// The last look at memory, disks, connection tracking and time.
     pub strain: Option<StrainSeen>,
     /// Declared mount points; `None`: they could not be looked at.
@@ -106,6 +108,53 @@ pub struct DeletedOpenSeen {
     pub bytes: u64,
     /// Mount point of its file system, when it is one of the observed ones.
     pub mountpoint: String,
+}
+
+/// What the descriptors of one process are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DescriptorsSeen {
+    /// The process.
+    pub pid: u32,
+    /// When they were counted.
+    pub at: TimestampMs,
+    /// All of them.
+    pub total: u64,
+    /// By kind.
+    pub kinds: BTreeMap<DescriptorKind, u64>,
+    /// Where most of the commonest kind lead to: the other end of sockets, the folder of files. May be empty.
+    pub most: String,
+    /// How many lead there.
+    pub most_count: u64,
+}
+
+/// What a descriptor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DescriptorKind {
+    /// A file or device with a name.
+    Files,
+    /// A socket.
+    Sockets,
+    /// A pipe.
+    Pipes,
+    /// Something without a name in any folder: timers, events, memory.
+    Anonymous,
+    /// A file that was deleted.
+    Deleted,
+}
+
+impl DescriptorKind {
+    /// The word of the API.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Sockets => "sockets",
+            Self::Pipes => "pipes",
+            Self::Anonymous => "anonymous",
+            Self::Deleted => "deleted",
+        }
+    }
 }
 
 /// All processes of the host, summed up.
@@ -214,6 +263,17 @@ pub enum ProcessSet {
         /// Owner.
         uid: u32,
     },
+    /// All of a control group and those below it: `cgroup /batch/report`. Never the root.
+    Cgroup(String),
+}
+
+/// Longest name of a control group.
+const CGROUP_MAX: usize = 4096;
+
+/// A path from the root of its hierarchy that leads to one place only, and not to the root.
+fn is_cgroup(path: &str) -> bool {
+    let part = |p: &str| !p.is_empty() && p != "." && p != ".." && !p.chars().any(char::is_control);
+    path.len() <= CGROUP_MAX && path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(part))
 }
 
 impl fmt::Display for ProcessSet {
@@ -224,19 +284,23 @@ impl fmt::Display for ProcessSet {
                 processes.iter().try_for_each(|p| write!(f, " {p}"))
             }
             Self::Session { id, uid } => write!(f, "session {id} uid {uid}"),
+            Self::Cgroup(path) => write!(f, "cgroup {path}"),
         }
     }
 }
 
 /// A text that names no set of processes.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` names no processes: write `pids PID@START …` or `session ID uid UID`")]
+#[error("`{0}` names no processes: write `pids PID@START …`, `session ID uid UID` or `cgroup /PATH`")]
 pub struct ParseProcessSetError(String);
 
 impl FromStr for ProcessSet {
     type Err = ParseProcessSetError;
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         let wrong = || ParseProcessSetError(s.to_owned());
+        if let Some(path) = s.strip_prefix("cgroup ") {
+            return is_cgroup(path).then(|| Self::Cgroup(path.to_owned())).ok_or_else(wrong);
+        }
         let words: Vec<&str> = s.split_ascii_whitespace().collect();
         match words.as_slice() {
             ["pids", rest @ ..] if !rest.is_empty() => {
@@ -261,14 +325,20 @@ mod tests {
             ProcessRef { pid: 12, start_ticks: 4455 },
             ProcessRef { pid: 13, start_ticks: 1 },
         ]);
-        for set in [some, ProcessSet::Session { id: 42, uid: 1001 }] {
+        let group = ProcessSet::Cgroup("/batch.slice/a report".to_owned());
+        for set in [some, ProcessSet::Session { id: 42, uid: 1001 }, group] {
             assert_eq!(set.to_string().parse(), Ok(set));
         }
     }
 
     #[test]
     fn the_empty_set_and_all_processes_cannot_be_written() {
-        for bad in ["", "pids", "all", "session 1", "pids 12", "pids *@1", "session 42 uid x"] {
+        for bad in ["", "pids", "all", "session 1", "pids 12", "pids *@1", "session 42 uid x", "cgroup /"] {
+            assert!(bad.parse::<ProcessSet>().is_err(), "{bad}");
+        }
+        for bad in
+            ["cgroup", "cgroup ", "cgroup a", "cgroup //", "cgroup /a/../..", "cgroup /a/", "cgroup /./a"]
+        {
             assert!(bad.parse::<ProcessSet>().is_err(), "{bad}");
         }
     }

@@ -5,6 +5,7 @@ mod declared;
 mod security;
 mod strain;
 mod watched;
+mod work;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ pub use watched::{
     DatabaseCareSeen, DatabaseSeen, DeadRows, DependencySeen, HolderOfLock, JobSeen, LinkSeen, NamesSeen,
     NetworkSeen, REFUSALS_WINDOW_S, RoadsSeen, TableState, Watched,
 };
+pub use work::{DatabaseWorkSeen, STATEMENTS_MAX, StatementSeen, TABLES_MAX, TableReadSeen};
 
 use crate::TimestampMs;
 use crate::local::{LocalSeen, ProcessRef};

@@ -3,6 +3,7 @@
 mod means;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use wellkept_model::keep::{Keep, Mode, Service};
 use wellkept_model::observe::Observation;
@@ -137,6 +138,15 @@ fn are_of(subject: &str, users: &[String], seen: &Observation) -> bool {
             .into_iter()
             .flat_map(|t| &t.crowds)
             .any(|c| c.session == id && c.uid == uid && !c.of_service && is_of(&c.user)),
+        Ok(ProcessSet::Cgroup(path)) => {
+            let inside = |group: &str| Path::new(group).starts_with(&path);
+            let mut services = seen.services.values().filter_map(|s| s.limits.pids_group.as_deref());
+            let crowds = table.into_iter().flat_map(|t| &t.crowds).filter(|c| inside(&c.group));
+            let mut crowds = crowds.peekable();
+            crowds.peek().is_some()
+                && crowds.all(|c| !c.of_service && is_of(&c.user))
+                && !services.any(inside)
+        }
         Err(_) => false,
     }
 }
@@ -466,6 +476,37 @@ mod tests {
             assert_eq!(verdict(&g, &kill("session 42 uid 1002")), "withheld.not_allowed");
             assert_eq!(verdict(&g, &kill("session 43 uid 1001")), "withheld.not_allowed");
         }
+    }
+
+    #[test]
+    fn a_control_group_is_ended_only_when_all_that_is_seen_in_it_may_be_and_no_service_is_there() {
+        use wellkept_model::local::{CrowdSeen, ProcessTableSeen};
+        let mut g = given();
+        g.keep.strangers.kill = vec!["batch".to_owned()];
+        let crowd = |group: &str, user: &str, of_service| CrowdSeen {
+            session: 42,
+            uid: 1001,
+            user: user.to_owned(),
+            comm: "x".to_owned(),
+            count: 200,
+            of_service,
+            group: group.to_owned(),
+        };
+        let look = |g: &mut Given, crowds| {
+            g.seen.local.table = Some(ProcessTableSeen { crowds, ..ProcessTableSeen::default() });
+            verdict(g, &kill("cgroup /batch"))
+        };
+        let no = "withheld.not_allowed";
+        assert_eq!(look(&mut g, vec![crowd("/batch/a", "batch", false)]), "allowed");
+        assert_eq!(verdict(&g, &kill("cgroup /")), no);
+        assert_eq!(look(&mut g, vec![]), no, "nothing is seen in it");
+        assert_eq!(look(&mut g, vec![crowd("/batches", "batch", false)]), no, "another group");
+        let both = |user, of| vec![crowd("/batch", "batch", false), crowd("/batch", user, of)];
+        assert_eq!(look(&mut g, both("batch", true)), no);
+        assert_eq!(look(&mut g, both("alice", false)), no);
+        assert_eq!(look(&mut g, both("batch", false)), "allowed");
+        g.seen.services.entry("a".to_owned()).or_default().limits.pids_group = Some("/batch/app".to_owned());
+        assert_eq!(look(&mut g, both("batch", false)), no, "a service is below it");
     }
 
     #[test]

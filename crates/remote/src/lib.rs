@@ -16,6 +16,7 @@ mod identity;
 mod tail;
 mod session;
 mod who;
+mod cgroup;
 mod command;
 mod service;
 mod release;

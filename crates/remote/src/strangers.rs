@@ -11,6 +11,7 @@ use wellkept_model::keep::Keep;
 use wellkept_model::{ProcessRef, ProcessSet, Text, TimestampMs, Undo};
 
 use crate::Outcome;
+use crate::cgroup;
 use crate::identity::{owner_of, processes_of};
 use crate::procs::{Process, all_pids, stat};
 use crate::signals::{self, list};
@@ -41,6 +42,7 @@ pub(crate) async fn kill(
             Ok(pids) => signals::kill(keep, target, &pids, now, deadline).await,
         },
         Ok(ProcessSet::Session { id, uid }) => kill_session(keep, id, uid, deadline).await,
+        Ok(ProcessSet::Cgroup(path)) => cgroup::kill(keep, target, &path, deadline).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! States that are not numbers: who listens where, what the kept files and the files of releases hold.
 
 pub(crate) mod deleted;
+pub(crate) mod descriptors;
 pub(crate) mod kept;
 pub(crate) mod listeners;
 pub(crate) mod refused;

@@ -9,6 +9,7 @@ use wellkept_model::keep::{Database, Engine};
 use wellkept_model::observe::{ApplicationSeen, DatabaseSeen};
 
 use super::database_care::{self, Care};
+use super::database_work::Work;
 use super::sql::{Sql, quoted};
 use super::{Shared, mysql, pause};
 use crate::clock;
@@ -34,6 +35,7 @@ pub(super) struct Look {
     questions: String,
     memory: Memory,
     care: Care,
+    work: Work,
 }
 
 impl Look {
@@ -43,7 +45,14 @@ impl Look {
             Engine::Postgres => questions(&declared),
             Engine::Mysql => mysql::quick(&declared),
         };
-        Self { declared, sql, questions, memory: Memory::default(), care: Care::default() }
+        Self {
+            declared,
+            sql,
+            questions,
+            memory: Memory::default(),
+            care: Care::default(),
+            work: Work::default(),
+        }
     }
 
     /// `asked`: something is wrong, so that what changes slowly is looked at as well.
@@ -60,7 +69,11 @@ impl Look {
         match answer {
             Ok(rows) => {
                 let care = self.care.read(&self.declared, &rows, at, now);
-                DatabaseSeen { care, ..self.memory.read(&self.declared, &rows, at, now) }
+                let mut seen = DatabaseSeen { care, ..self.memory.read(&self.declared, &rows, at, now) };
+                if seen.problem.is_none() && self.declared.care.engine == Engine::Postgres {
+                    seen.work = self.work.look(&mut self.sql, asked, at, now).await;
+                }
+                seen
             }
             Err(problem) => DatabaseSeen { at, problem: Some(problem), ..DatabaseSeen::default() },
         }

@@ -13,6 +13,7 @@ mod config;
 mod credential;
 mod database;
 mod database_care;
+mod database_work;
 mod data;
 mod dependency;
 mod job;
@@ -31,6 +32,7 @@ mod proxy_status;
 mod roads;
 mod scan;
 mod sql;
+mod statement_text;
 #[cfg(test)]
 mod testing;
 mod versions;
@@ -132,6 +134,9 @@ impl Watches {
     pub(crate) fn emit(watched: &Watched, out: &mut Series) {
         for (service, seen) in &watched.proxies {
             seen.connections.iter().for_each(|told| proxy_status::emit(service, told, out));
+        }
+        for (service, seen) in &watched.databases {
+            database_work::emit(service, &seen.work, out);
         }
     }
 

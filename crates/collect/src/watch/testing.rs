@@ -141,6 +141,8 @@ impl Postgres {
             "deadlock_timeout=50ms",
             "max_connections=30",
             "wal_retrieve_retry_interval=200ms",
+            // It comes with the server; without the extension it tells nobody anything.
+            "shared_preload_libraries=pg_stat_statements",
         ] {
             command.args(["-c", setting]);
         }

@@ -1,8 +1,9 @@
 //! The component answers much more slowly than usual, and nothing that is known explains it: neither its load nor its
-//! threads, nor its collections, nor anything below it.
+//! threads, nor its collections, nor anything below it. A statement of a database below it that became slow is named.
 
 use wellkept_model::{Cause, CauseKind};
 
+use super::database_work;
 use super::signals::suffering;
 use crate::Situation;
 
@@ -13,7 +14,13 @@ pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
     let known = ["load", "busy", "gc", "retries"];
     let slow = suffering(s).into_iter();
     let slow = slow.filter(|x| x.is_high("latency") && !x.below && !known.iter().any(|k| x.is_high(k)));
-    slow.map(|x| x.cause(s, CauseKind::Slow, SCORE)).map(without_time).collect()
+    slow.map(|x| {
+        let mut found = without_time(x.cause(s, CauseKind::Slow, SCORE));
+        let databases = database_work::below(s, x.entity);
+        found.evidence.extend(databases.iter().filter_map(|(e, work)| database_work::risen(&e.name, work)));
+        found
+    })
+    .collect()
 }
 
 /// The text for a service names its signals; the one for an outside service its time.

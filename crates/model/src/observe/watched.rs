@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CacheSeen, DataSeen, KeySeen, ProxySeen, SecuritySeen, VersionsSeen};
+use super::{CacheSeen, DataSeen, DatabaseWorkSeen, KeySeen, ProxySeen, SecuritySeen, VersionsSeen};
 use crate::TimestampMs;
 
 /// Latest results by name. What was never looked at is not in it.
@@ -193,6 +193,9 @@ pub struct DatabaseSeen {
     /// What else it says of itself.
     #[serde(default)]
     pub care: DatabaseCareSeen,
+    /// What it is busy with.
+    #[serde(default)]
+    pub work: DatabaseWorkSeen,
 }
 
 /// Locks, deadlocks, dead rows, transaction numbers, checkpoints, role and tables of a database server.
