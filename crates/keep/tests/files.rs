@@ -328,7 +328,7 @@ fn what_lies_beside_services_is_read_with_its_defaults() {
     let keep = accepted(
         "services: { db: { pidfile: /run/db.pid, resolves: { at: 127.0.0.1:53, names: { a.b: ::1 } } } }\n\
          networks: { n: { links: [eth0], may: reconfigure } }\n\
-         databases: { db: { sql: psql -AtqX, end_sessions: { report gen: 5s }, vacuum: orders, cluster: c, \
+         databases: { db: { sql: psql -AtqX, end_sessions: { report gen: 5s }, vacuum: orders, cluster: c, explain: true, \
          schema: { orders: [id, total] }, may: [terminate_session, free_space] } }\n\
          caches: { db: { redis: /run/r.sock, memory: 1MiB, queues: { jobs: { limit: 9, dead_letter: d } }, \
          may: [reconfigure, isolate] } }\n\
@@ -356,6 +356,7 @@ fn what_lies_beside_services_is_read_with_its_defaults() {
         (care.schema["orders"].len(), care.deadlocks, care.lock_wait),
         (2, 3, Duration::from_secs(10))
     );
+    assert!(care.explain && !wellkept_model::keep::DatabaseCare::default().explain);
     assert_eq!((w.databases["db"].full_at, w.backups["b"].min_size), (0.9, 1));
     assert_eq!(w.dependencies["pay"].slow, Duration::from_secs(1));
     assert_eq!(keep.services["db"].resolves.as_ref().map(|r| r.names.len()), Some(1));

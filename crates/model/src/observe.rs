@@ -20,7 +20,7 @@ pub use watched::{
     DatabaseCareSeen, DatabaseSeen, DeadRows, DependencySeen, HolderOfLock, JobSeen, LinkSeen, NamesSeen,
     NetworkSeen, REFUSALS_WINDOW_S, RoadsSeen, TableState, Watched,
 };
-pub use work::{DatabaseWorkSeen, STATEMENTS_MAX, StatementSeen, TABLES_MAX, TableReadSeen};
+pub use work::{DatabaseWorkSeen, PlanSeen, STATEMENTS_MAX, StatementSeen, TABLES_MAX, TableReadSeen};
 
 use crate::TimestampMs;
 use crate::local::{LocalSeen, ProcessRef};

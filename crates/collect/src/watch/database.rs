@@ -45,14 +45,8 @@ impl Look {
             Engine::Postgres => questions(&declared),
             Engine::Mysql => mysql::quick(&declared),
         };
-        Self {
-            declared,
-            sql,
-            questions,
-            memory: Memory::default(),
-            care: Care::default(),
-            work: Work::default(),
-        }
+        let work = Work::new(declared.care.explain);
+        Self { declared, sql, questions, memory: Memory::default(), care: Care::default(), work }
     }
 
     /// `asked`: something is wrong, so that what changes slowly is looked at as well.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use wellkept_model::TimestampMs;
 use wellkept_model::observe::{DatabaseWorkSeen, STATEMENTS_MAX, StatementSeen, TABLES_MAX, TableReadSeen};
 
+use super::explain;
 use super::sql::Sql;
 use super::statement_text;
 use crate::series::Series;
@@ -20,6 +21,10 @@ use crate::series::Series;
 const EVERY: Duration = Duration::from_secs(10);
 /// Time between two looks for an extension that was not there.
 const AGAIN: Duration = Duration::from_secs(300);
+/// A statement that costs so much more in a second is worth the question how it is planned, milliseconds.
+const EXPLAIN_MS: f64 = 20.0;
+/// Time until the same statement's plan is asked for again.
+const EXPLAIN_AGAIN: Duration = Duration::from_secs(60);
 /// Smaller tables are read as a whole on purpose, rows.
 const ROWS_MIN: u64 = 1000;
 /// Characters of a statement.
@@ -39,6 +44,8 @@ pub(super) struct Work {
     statements: BTreeMap<(i64, String), Known>,
     tables: BTreeMap<String, Known>,
     seen: DatabaseWorkSeen,
+    /// Plans may be asked for.
+    explains: bool,
 }
 
 /// One statement or table before.
@@ -72,6 +79,11 @@ impl Usual {
 }
 
 impl Work {
+    /// `explains`: a person allows that plans of statements are asked for.
+    pub(super) fn new(explains: bool) -> Self {
+        Self { explains, ..Self::default() }
+    }
+
     /// The last difference; a new one when it is time. `asked`: something is wrong.
     pub(super) async fn look(
         &mut self,
@@ -93,6 +105,9 @@ impl Work {
         let before = self.asked_at.replace(now).map(|then| now.saturating_duration_since(then));
         self.read(&rows, before, asked, at, now);
         self.texts(sql).await;
+        if asked {
+            self.explain(sql, at).await;
+        }
         self.seen.clone()
     }
 
@@ -128,7 +143,8 @@ impl Work {
         let seconds = before.map_or(0.0, |d| d.as_secs_f64());
         let within_ms = before.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
         let not_counted = self.seen.not_counted.take().filter(|why| why != NOT_READABLE);
-        let mut seen = DatabaseWorkSeen { at, within_ms, not_counted, ..DatabaseWorkSeen::default() };
+        let plan = self.seen.plan.take();
+        let mut seen = DatabaseWorkSeen { at, within_ms, not_counted, plan, ..DatabaseWorkSeen::default() };
         let mut counted = false;
         for row in rows {
             let words: Vec<&str> = row.iter().map(String::as_str).collect();
@@ -165,6 +181,21 @@ impl Work {
         forget(&mut self.statements, now);
         forget(&mut self.tables, now);
         self.seen = seen;
+    }
+
+    /// Asks once in a while how the statement that rose most is planned.
+    async fn explain(&mut self, sql: &mut Sql, at: TimestampMs) {
+        if !self.explains {
+            return;
+        }
+        let Some((risen, _)) = self.seen.risen_most().filter(|(_, rise)| *rise >= EXPLAIN_MS) else { return };
+        let known = self.seen.plan.as_ref().filter(|p| p.fingerprint == risen.fingerprint);
+        let fingerprint = risen.fingerprint;
+        if let Some(schema) = &self.schema
+            && known.is_none_or(|p| at.since(p.at) >= EXPLAIN_AGAIN)
+        {
+            self.seen.plan = Some(explain::ask(sql, schema, fingerprint, at).await);
+        }
     }
 
     /// Fills in the texts, and asks for those that are not known.
@@ -389,6 +420,17 @@ mod tests {
         let orders = &seen.tables["orders"];
         assert!(orders.rows == 50_000 && orders.a_read() >= 10_000.0, "{orders:?}");
         assert_eq!(orders.usual_a_read, Some(0.0), "nothing is learned while something is wrong");
+        // As if it took a second of each.
+        work.seen
+            .statements
+            .iter_mut()
+            .filter(|s| s.text.contains("customer = $1"))
+            .for_each(|s| s.ms = 11_000.0);
+        work.explain(&mut sql, TimestampMs(1)).await;
+        assert_eq!(work.seen.plan, None, "nobody has allowed to ask how it is planned");
+        work.explains = true;
+        work.explain(&mut sql, TimestampMs(1)).await;
+        assert_eq!(work.seen.plan.as_ref().map(|p| p.fingerprint), Some(read(&seen).fingerprint));
         let mut out = Series::new(&[]);
         emit("db", &seen, &mut out);
         let told = out.take();

@@ -19,6 +19,7 @@ mod dependency;
 mod job;
 mod login_lines;
 mod logins;
+mod explain;
 mod keys;
 mod mysql;
 mod names;

@@ -44,6 +44,14 @@ pub(super) fn risen(name: &str, work: &DatabaseWorkSeen) -> Option<Evidence> {
     Some(Evidence { at: work.at, text, query: None })
 }
 
+/// That the server plans to read tables as a whole for the statement that rose most.
+pub(super) fn planned(name: &str, work: &DatabaseWorkSeen) -> Option<Evidence> {
+    let plan = work.plan_of(work.risen_most()?.0).filter(|p| !p.scans.is_empty())?;
+    let tables: Vec<&str> = plan.scans.keys().map(String::as_str).collect();
+    let text = Text::new("evidence.statement_plan").with("name", name).with("tables", tables.join(", "));
+    Some(Evidence { at: plan.at, text, query: None })
+}
+
 /// A big table of which far more is read by scans than usual, while it is not merely read more often.
 pub(super) fn read_whole(work: &DatabaseWorkSeen) -> Option<(&str, &TableReadSeen)> {
     let is_harm = |t: &&TableReadSeen| {

@@ -23,6 +23,8 @@ const SCORE_UNRECORDED: f64 = 0.8;
 const SCORE_HARMLESS: f64 = 0.4;
 /// None is declared, but its lack shows.
 const SCORE_SHOWS: f64 = 0.75;
+/// The same, and the server says that it reads this table as a whole for the statement that rose most.
+const SCORE_PLANNED: f64 = 0.85;
 /// How long before it was missed a migration counts as the reason, milliseconds: a big one takes its time.
 const BEFORE_MS: i64 = 15 * 60 * 1000;
 /// The record may be written a moment after.
@@ -44,6 +46,7 @@ pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
         found.detail = found.detail.with("index", index).with("migration", what);
         if let Some(seen) = s.seen.watched.databases.get(&entity.name) {
             found.evidence.extend(database_work::risen(&entity.name, &seen.work));
+            found.evidence.extend(database_work::planned(&entity.name, &seen.work));
         }
         found
     });
@@ -59,7 +62,10 @@ fn undeclared(s: &Situation) -> Vec<Cause> {
             let Some((table, read)) = database_work::read_whole(work).filter(|_| !known) else { continue };
             let suffers = |f: &&Finding| f.key.kind == FindingKind::SignalHigh || is_illness(f.key.kind);
             let speaks = suffering_through(s, &entity).into_iter().flat_map(|e| s.about(e)).filter(suffers);
-            let mut one = cause(&entity, CauseKind::MissingIndex, "", SCORE_SHOWS, speaks);
+            let plan = work.risen_most().and_then(|(statement, _)| work.plan_of(statement));
+            let is_planned = plan.is_some_and(|p| p.scans.contains_key(table));
+            let score = if is_planned { SCORE_PLANNED } else { SCORE_SHOWS };
+            let mut one = cause(&entity, CauseKind::MissingIndex, "", score, speaks);
             one.detail = Text::new("cause.missing_index.table")
                 .with("name", &entity.name)
                 .with("table", table)
@@ -68,6 +74,7 @@ fn undeclared(s: &Situation) -> Vec<Cause> {
             let text = Text::new("evidence.table_scanned").with("table", table).with("rows", a_second);
             one.evidence.push(Evidence { at: work.at, text, query: None });
             one.evidence.extend(database_work::risen(&entity.name, work));
+            one.evidence.extend(database_work::planned(&entity.name, work));
             found.push(one);
         }
     }
@@ -95,7 +102,7 @@ pub(super) fn migration(s: &Situation, since: TimestampMs) -> Option<&wellkept_m
 mod tests {
     use crate::rules::database_work::testing;
     use crate::rules::testing::Case;
-    use wellkept_model::observe::DatabaseSeen;
+    use wellkept_model::observe::{DatabaseSeen, PlanSeen};
     use wellkept_model::{Change, ChangeId, ChangeKind, EntityId, FindingKind, Severity, TimestampMs};
 
     fn case(after: &str, at: i64, severity: Severity) -> Case {
@@ -164,6 +171,26 @@ mod tests {
             case.causes[0].evidence.last().map(|e| e.text.key.as_str()),
             Some("evidence.statement_risen")
         );
+    }
+
+    #[test]
+    fn that_the_server_plans_to_read_the_table_as_a_whole_settles_it() {
+        let planned = |fingerprint, table: &str, refused: Option<&str>| {
+            let scans = [(table.to_owned(), 1)].into();
+            let refused = refused.map(str::to_owned);
+            let plan = PlanSeen { fingerprint, at: TimestampMs(1), scans, refused };
+            scanning(|seen| seen.work.plan = Some(plan)).causes[0].clone()
+        };
+        let settled = planned(7, "orders", None);
+        let last = &settled.evidence[2].text;
+        assert_eq!(
+            (settled.score, last.key.as_str(), last.arg("tables")),
+            (0.85, "evidence.statement_plan", Some("orders"))
+        );
+        assert_eq!(planned(7, "small", None).score, 0.75, "another table");
+        for other in [planned(8, "orders", None), planned(7, "orders", Some("it is no SELECT"))] {
+            assert_eq!((other.score, other.evidence.len()), (0.75, 2));
+        }
     }
 
     #[test]

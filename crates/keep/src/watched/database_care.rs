@@ -8,9 +8,10 @@ use wellkept_model::keep::{DatabaseCare, Engine};
 
 use super::{Entry, ITEMS_MAX};
 use crate::filesystem::share;
+use crate::hostwide::yes_or_no;
 use crate::read;
 
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
     "engine",
     "lock_wait",
     "end_blockers",
@@ -20,6 +21,7 @@ pub(super) const KEYS: [&str; 9] = [
     "wraparound_at",
     "schema",
     "cluster",
+    "explain",
 ];
 
 pub(super) fn care(entry: &mut Entry<'_, '_, '_>) -> DatabaseCare {
@@ -36,6 +38,7 @@ pub(super) fn care(entry: &mut Entry<'_, '_, '_>) -> DatabaseCare {
         wraparound_at: share_of(entry, "wraparound_at").unwrap_or(usual.wraparound_at),
         schema: schema(entry),
         cluster: entry.word("cluster"),
+        explain: entry.get("explain").and_then(|n| yes_or_no(n, entry.problems)).unwrap_or(usual.explain),
     }
 }
 

@@ -295,6 +295,9 @@ pub struct DatabaseCare {
     pub schema: BTreeMap<String, Vec<String>>,
     /// Nodes with the same word are one cluster, which has one primary.
     pub cluster: Option<String>,
+    /// True: the plan of a statement that was seen may be asked for. Planning runs functions that are declared immutable,
+    /// with the rights of who asks.
+    pub explain: bool,
 }
 
 impl Default for DatabaseCare {
@@ -309,6 +312,7 @@ impl Default for DatabaseCare {
             wraparound_at: 0.5,
             schema: BTreeMap::new(),
             cluster: None,
+            explain: false,
         }
     }
 }

@@ -28,6 +28,21 @@ pub struct DatabaseWorkSeen {
     pub tables: BTreeMap<String, TableReadSeen>,
     /// Why statements are not counted.
     pub not_counted: Option<String>,
+    /// How the statement that rose most is planned, asked while something was wrong.
+    pub plan: Option<PlanSeen>,
+}
+
+/// How the server would run a statement.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanSeen {
+    /// Which one.
+    pub fingerprint: i64,
+    /// When it was asked.
+    pub at: TimestampMs,
+    /// Tables that would be read as a whole, with the rows that are expected of them.
+    pub scans: BTreeMap<String, u64>,
+    /// Why there is no plan.
+    pub refused: Option<String>,
 }
 
 /// A statement, whatever its values.
@@ -95,6 +110,12 @@ impl StatementSeen {
 }
 
 impl DatabaseWorkSeen {
+    /// The plan of this statement, when there is one.
+    #[must_use]
+    pub fn plan_of(&self, statement: &StatementSeen) -> Option<&PlanSeen> {
+        self.plan.as_ref().filter(|p| p.fingerprint == statement.fingerprint && p.refused.is_none())
+    }
+
     /// The statement whose time rose most above what is usual for it, with how much, milliseconds a second.
     #[must_use]
     pub fn risen_most(&self) -> Option<(&StatementSeen, f64)> {
