@@ -130,14 +130,26 @@ fn what_hosts_say_is_never_rendered() {
 }
 
 #[test]
-fn look_around_and_back_references_are_refused_by_name() {
-    for (pattern, named) in
-        [("(?=x)", "look-ahead"), ("(?<!x)y", "look-behind"), ("(a)\\\\1", "back-reference")]
-    {
-        let template = format!("{{% set r = 'x' | regex_search('{pattern}') %}}{{{{ r }}}}");
-        let error = render(&template, &[]).expect_err("refused").to_string();
-        assert!(error.contains(named) && error.contains("not supported"), "{error}");
+fn look_around_and_back_references_work_on_short_texts_and_within_bounds() {
+    let said = |template: &str| render(template, &[]);
+    for (found, expected) in [
+        (r"'web1-eu.example' | regex_search('^\w+(?=-)')", "web1"),
+        (r"'a1b22' | regex_findall('(?<=[a-z])\d+') | join(',')", "1,22"),
+        (r"'keep drop' | regex_replace('\b(?!keep)\w+', 'x')", "keep x"),
+        (r"'the the cat' | regex_replace('(\w+) \1', '\1')", "the cat"),
+        (r"'abab' | regex_search('(?P<p>ab)(?P=p)')", "abab"),
+        (r"('v1' is match('v(?!2)')) ~ ('v2' is match('v(?!2)'))", "TrueFalse"),
+    ] {
+        let is_so = said(&format!("{{{{ ({found}) == '{expected}' }}}}"));
+        assert_eq!(is_so, Ok(Some(Value::Bool(true))), "{found}");
     }
+    let long = said("{{ ('a' * 20000) | regex_search('(?=b)a') }}").expect_err("too long").to_string();
+    assert!(long.contains("20000 bytes") && long.contains("accepted"), "{long}");
+    let bomb =
+        said(r"{{ ('a' * 3000) | regex_search('(?=(a+)+b)(a*)*\1c') }}").expect_err("given up").to_string();
+    assert!(bomb.contains("given up"), "{bomb}");
+    let many = said("{{ ('ab' * 8000) | regex_findall('(?=b)b') | length }}").expect_err("too many");
+    assert!(matches!(many, TemplateError::Bound { .. }), "{many}");
 }
 
 #[test]

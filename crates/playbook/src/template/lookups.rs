@@ -165,7 +165,11 @@ pub(crate) fn run(
             let mut out = Vec::new();
             for term in terms {
                 let regex = super::regexes::compile(session, &text(term)?, super::regexes::Flags::default())?;
-                out.extend(names.iter().filter(|name| regex.is_match(name)).map(Val::str));
+                for name in &names {
+                    if regex.is_match(session, name)? {
+                        out.push(Val::str(name));
+                    }
+                }
             }
             Ok(out)
         }

@@ -1,8 +1,9 @@
-//! Regular expressions as Python writes them, on an engine whose time grows with the text only.
+//! Regular expressions as Python writes them.
 //!
-//! Look-around and back-references inside a pattern cannot be had from such an engine; they are refused by name.
+//! Most run on an engine whose time grows with the text only. Look-around, back-references and atomic groups cannot be had
+//! from such an engine: patterns with these try one way after the other, on short texts and with a bound on the ways.
 
-use regex::{Regex, RegexBuilder};
+use fancy_regex::{Captures, RegexBuilder};
 
 use super::args::Args;
 use super::error::{Result, TemplateError, bail};
@@ -13,6 +14,12 @@ pub(crate) const NAMES: &[&str] = &["regex_search", "regex_findall", "regex_repl
 
 /// Most bytes that a pattern may become.
 const COMPILED_MAX: usize = 4 << 20;
+/// Ways that one search with a pattern that tries ways may go back.
+const WAYS_MAX: usize = 100_000;
+/// What such a search costs, steps.
+const TRYING: usize = 2_000;
+/// Longest text for such a pattern, bytes: a look ahead may read it to its end at each place.
+const TRIED_MAX: usize = 16 << 10;
 /// Compiled patterns that are kept.
 const CACHE_MAX: usize = 1000;
 
@@ -23,19 +30,75 @@ pub(crate) struct Flags {
     pub(crate) multiline: bool,
 }
 
+/// A compiled pattern.
+#[derive(Debug, Clone)]
+pub(crate) struct Regex {
+    regex: fancy_regex::Regex,
+    /// It tries one way after the other.
+    tries: bool,
+}
+
+impl Regex {
+    /// Whether it matches anywhere.
+    pub(crate) fn is_match(&self, session: &Session<'_>, text: &str) -> Result<bool> {
+        self.pay(session, text)?;
+        self.regex.is_match(text).map_err(|error| self.given_up(&error))
+    }
+
+    fn captures<'t>(&self, session: &Session<'_>, text: &'t str) -> Result<Option<Captures<'t>>> {
+        self.pay(session, text)?;
+        self.regex.captures(text).map_err(|error| self.given_up(&error))
+    }
+
+    /// One match after the other; each is paid for.
+    fn all<'r, 't: 'r>(
+        &'r self,
+        session: &'r Session<'_>,
+        text: &'t str,
+    ) -> impl Iterator<Item = Result<Captures<'t>>> + 'r {
+        self.regex.captures_iter(text).map(move |found| {
+            self.pay(session, text)?;
+            found.map_err(|error| self.given_up(&error))
+        })
+    }
+
+    fn pay(&self, session: &Session<'_>, text: &str) -> Result<()> {
+        if !self.tries {
+            return Ok(());
+        }
+        if text.len() > TRIED_MAX {
+            bail!(
+                "a text of {} bytes is too long for look-around and back-references, as in '{}'; accepted: at most {TRIED_MAX} bytes, or a pattern without them",
+                text.len(),
+                self.regex.as_str()
+            );
+        }
+        session.charge(TRYING)
+    }
+
+    fn given_up(&self, error: &fancy_regex::Error) -> TemplateError {
+        TemplateError::Value(format!(
+            "the regular expression '{}' was given up: {error}",
+            self.regex.as_str()
+        ))
+    }
+}
+
 /// Compiles a pattern, or finds it compiled.
 pub(crate) fn compile(session: &Session<'_>, pattern: &str, flags: Flags) -> Result<Regex> {
     let key = format!("{}{} {pattern}", u8::from(flags.ignore_case), u8::from(flags.multiline));
     if let Some(found) = session.engine.regexes.borrow().get(&key) {
         return Ok(found.clone());
     }
-    let compiled = RegexBuilder::new(&translate(pattern)?)
+    let (source, tries) = translate(pattern);
+    let compiled = RegexBuilder::new(&source)
         .case_insensitive(flags.ignore_case)
         .multi_line(flags.multiline)
-        .size_limit(COMPILED_MAX)
+        .backtrack_limit(WAYS_MAX)
+        .delegate_size_limit(COMPILED_MAX)
         .build();
     let regex = match compiled {
-        Ok(regex) => regex,
+        Ok(regex) => Regex { regex, tries },
         Err(error) => bail!(
             "Invalid regex pattern '{pattern}': {}",
             error.to_string().lines().last().unwrap_or_default()
@@ -49,9 +112,10 @@ pub(crate) fn compile(session: &Session<'_>, pattern: &str, flags: Flags) -> Res
     Ok(regex)
 }
 
-/// Python's spelling in ours.
-fn translate(pattern: &str) -> Result<String> {
+/// Python's spelling in ours, and whether ways must be tried.
+fn translate(pattern: &str) -> (String, bool) {
     let mut out = String::new();
+    let mut tries = false;
     let mut chars = pattern.chars().peekable();
     let mut class = false;
     let mut class_start = false;
@@ -60,7 +124,9 @@ fn translate(pattern: &str) -> Result<String> {
             '\\' => match chars.next() {
                 Some('Z') if !class => out.push_str("\\z"),
                 Some(digit @ '1'..='9') if !class => {
-                    return Err(refused(&format!("the back-reference \\{digit}"), pattern));
+                    tries = true;
+                    out.push('\\');
+                    out.push(digit);
                 }
                 // Escapes that Python takes for the character itself.
                 Some(plain) if plain.is_ascii_punctuation() || plain == ' ' => {
@@ -106,19 +172,8 @@ fn translate(pattern: &str) -> Result<String> {
             }
             '(' if !class && chars.peek() == Some(&'?') => {
                 let ahead: String = chars.clone().take(3).collect();
-                for (mark, name) in [
-                    ("?=", "look-ahead (?=…)"),
-                    ("?!", "look-ahead (?!…)"),
-                    ("?<=", "look-behind (?<=…)"),
-                    ("?<!", "look-behind (?<!…)"),
-                    ("?P=", "the back-reference (?P=…)"),
-                    ("?(", "the condition (?(…)…)"),
-                    ("?>", "the atomic group (?>…)"),
-                ] {
-                    if ahead.starts_with(mark) {
-                        return Err(refused(name, pattern));
-                    }
-                }
+                tries |=
+                    ["?=", "?!", "?<=", "?<!", "?P=", "?(", "?>"].iter().any(|mark| ahead.starts_with(mark));
                 out.push('(');
             }
             '$' if !class && chars.peek().is_none() => out.push_str("(?:\\n?\\z|$)"),
@@ -128,7 +183,7 @@ fn translate(pattern: &str) -> Result<String> {
         }
         class_start = false;
     }
-    Ok(out)
+    (out, tries)
 }
 
 /// Whether what follows a `{` is a count such as `2,5}`.
@@ -146,12 +201,6 @@ fn out_has_open_count(out: &str) -> bool {
     let tail = open.and_then(|at| out.get(at + 1..)).unwrap_or("x");
     open.is_some_and(|at| !out.get(..at).unwrap_or_default().ends_with('\\'))
         && tail.chars().all(|c| c.is_ascii_digit() || c == ',')
-}
-
-fn refused(what: &str, pattern: &str) -> TemplateError {
-    TemplateError::Refused(format!(
-        "{what} in the regular expression '{pattern}' is not supported; accepted: patterns without look-around and back-references"
-    ))
 }
 
 fn flags(args: &Args<'_, '_>) -> Result<Flags> {
@@ -172,7 +221,7 @@ pub(crate) fn apply(name: &str, value: &Val, args: &Args<'_, '_>) -> Result<Val>
         "regex_escape" => Ok(Val::str(escape(&text, &args.text(0, "re_type", "python")?))),
         "regex_search" => {
             let regex = compile(session, &args.need_text(0, "regex")?, flags(args)?)?;
-            let Some(found) = regex.captures(&text) else { return Ok(Val::None) };
+            let Some(found) = regex.captures(session, &text)? else { return Ok(Val::None) };
             let groups = args.positional.get(1..).unwrap_or_default();
             if groups.is_empty() {
                 return Ok(found.get(0).map_or(Val::None, |m| Val::str(m.as_str())));
@@ -197,7 +246,8 @@ pub(crate) fn apply(name: &str, value: &Val, args: &Args<'_, '_>) -> Result<Val>
             flags.ignore_case |= args.truth(2, "ignorecase", false)?;
             let regex = compile(session, &args.need_text(0, "regex")?, flags)?;
             let mut out = Vec::new();
-            for found in regex.captures_iter(&text) {
+            for found in regex.all(session, &text) {
+                let found = found?;
                 session.charge(found.len())?;
                 let part = |at: usize| found.get(at).map_or_else(|| Val::str(""), |m| Val::str(m.as_str()));
                 out.push(match found.len() {
@@ -230,7 +280,8 @@ fn replace(
     let parts = replacement_parts(replacement)?;
     let mut out = String::new();
     let mut at = 0;
-    for (done, found) in regex.captures_iter(text).enumerate() {
+    for (done, found) in regex.all(session, text).enumerate() {
+        let found = found?;
         if count > 0 && done >= count {
             break;
         }
@@ -242,7 +293,7 @@ fn replace(
                 Part::Group(name) => {
                     let group = name.parse().map_or_else(|_| found.name(name), |n| found.get(n));
                     let exists = name.parse().map_or_else(
-                        |_| regex.capture_names().flatten().any(|n| n == name),
+                        |_| regex.regex.capture_names().flatten().any(|n| n == name),
                         |n: usize| n < found.len(),
                     );
                     if !exists {

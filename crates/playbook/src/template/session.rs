@@ -43,7 +43,7 @@ pub struct Engine {
     /// By text; templates with other marks are parsed each time.
     templates: RefCell<HashMap<Rc<str>, Rc<Vec<Node>>>>,
     expressions: RefCell<HashMap<Rc<str>, Rc<Expr>>>,
-    pub(crate) regexes: RefCell<HashMap<String, regex::Regex>>,
+    pub(crate) regexes: RefCell<HashMap<String, super::regexes::Regex>>,
     pub(crate) early: Rc<Early>,
 }
 

@@ -175,8 +175,10 @@ pub(super) fn ini(interp: &Interp<'_, '_>, terms: &[Val], options: &[(Rc<str>, V
         if said.is_on("re", false) {
             let pattern = format!("^(?:{})", said.key);
             let regex = super::regexes::compile(interp.session, &pattern, super::regexes::Flags::default())?;
-            for entry in own.iter().filter(|entry| regex.is_match(&entry.key)) {
-                out.push(value(entry)?);
+            for entry in &own {
+                if regex.is_match(interp.session, &entry.key)? {
+                    out.push(value(entry)?);
+                }
             }
             continue;
         }

@@ -249,7 +249,7 @@ fn matches(name: &str, value: &Val, args: &Args<'_, '_>) -> Result<bool> {
         _ => pattern,
     };
     let regex = compile(args.session, &pattern, Flags { ignore_case, multiline })?;
-    Ok(regex.is_match(&args.session.text(value)?))
+    regex.is_match(args.session, &args.session.text(value)?)
 }
 
 /// Tests on what a task said.
