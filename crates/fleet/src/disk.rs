@@ -1,12 +1,12 @@
 //! The controller's files as inventory and playbook want them: with owner and mode, bounded, sealed ones opened.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 
-use wellkept_inventory::{Files, Meta};
+use wellkept_inventory::{Files, Meta, Seat};
 use wellkept_playbook::template::Outside;
 
 use crate::vault::Vault;
@@ -26,7 +26,7 @@ impl Disk {
     }
 }
 
-fn meta(about: &std::fs::Metadata) -> Meta {
+fn meta(about: &Metadata) -> Meta {
     Meta {
         folder: about.is_dir(),
         owner: about.uid(),
@@ -36,19 +36,36 @@ fn meta(about: &std::fs::Metadata) -> Meta {
     }
 }
 
+/// What was found; nothing when there is nothing of that name.
+fn if_there(looked: std::io::Result<Metadata>) -> Result<Option<Metadata>, String> {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    match looked {
+        Ok(about) => Ok(Some(about)),
+        Err(e) if matches!(e.kind(), NotFound | NotADirectory) => Ok(None),
+        // A list of hosts that is longer than any path is no path.
+        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::NAMETOOLONG.raw_os_error()) => Ok(None),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn inode(about: &Metadata) -> (u64, u64) {
+    (about.dev(), about.ino())
+}
+
 impl Files for Disk {
     fn stat(&self, path: &str) -> Result<Option<Meta>, String> {
-        match std::fs::metadata(path) {
-            Ok(about) => Ok(Some(meta(&about))),
-            Err(e)
-                if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
-            {
-                Ok(None)
-            }
-            // A list of hosts that is longer than any path is no path.
-            Err(e) if e.raw_os_error() == Some(rustix::io::Errno::NAMETOOLONG.raw_os_error()) => Ok(None),
-            Err(e) => Err(e.to_string()),
-        }
+        Ok(if_there(std::fs::metadata(path))?.as_ref().map(meta))
+    }
+
+    fn seat(&self, path: &str) -> Result<Option<Seat>, String> {
+        let Some(own) = if_there(std::fs::symlink_metadata(path))? else { return Ok(None) };
+        let link = own.is_symlink();
+        let file = if_there(std::fs::metadata(path))?.as_ref().map(inode);
+        // Another device than that of the folder above, or the root, which is its own folder above.
+        let above =
+            if own.is_dir() { if_there(std::fs::symlink_metadata(format!("{path}/..")))? } else { None };
+        let mount = above.is_some_and(|above| above.dev() != own.dev() || inode(&above) == inode(&own));
+        Ok(Some(Seat { link, mount, file }))
     }
 
     fn list(&self, path: &str) -> Result<Vec<String>, String> {
@@ -150,5 +167,36 @@ impl Outside for Machine {
     fn open_vault(&self, sealed: &str) -> Result<String, String> {
         let open = self.vault.open(sealed)?;
         String::from_utf8(open).map_err(|_| "the sealed text is not UTF-8".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_mounts_and_names_of_one_file_are_told_apart() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(at("file"), "x").expect("written");
+        std::fs::hard_link(at("file"), at("same")).expect("linked");
+        symlink("file", at("link")).expect("linked");
+        symlink("nowhere", at("dangling")).expect("linked");
+        let disk = Disk::new(Rc::new(Vault::default()));
+        let seat = |path: &str| disk.seat(path).expect("it can be looked at");
+        let file = seat(&at("file")).expect("it is there");
+        assert!(!file.link && !file.mount);
+        let [same, link] = ["same", "link"].map(|name| seat(&at(name)).expect("it is there"));
+        assert_eq!((same.file, link.file, same.link, link.link), (file.file, file.file, false, true));
+        let dangling = seat(&at("dangling")).expect("the link is there");
+        assert!(dangling.link && dangling.file.is_none());
+        assert_eq!(seat(&at("absent")), None);
+        for (path, mount) in
+            [("/", true), ("/proc", true), ("/proc/", true), ("/proc/self", false), (&at(""), false)]
+        {
+            assert_eq!(seat(path).expect("it is there").mount, mount, "{path}");
+        }
     }
 }

@@ -36,7 +36,7 @@ pub use names::check_host_name;
 pub use pattern::{Selected, Selection};
 pub use problem::{InventoryError, Notice, Place, Problem};
 pub use scalar::plain as plain_scalar;
-pub use source::{Files, Meta, Options};
+pub use source::{Files, Meta, Options, Seat};
 pub use value::{Value, Var, Vars};
 pub use vars_files::Sealed;
 pub use yaml::{Kind as YamlKind, Node as YamlNode, read as read_yaml};

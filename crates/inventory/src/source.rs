@@ -21,6 +21,17 @@ pub struct Meta {
     pub size: u64,
 }
 
+/// A path itself, links not followed but where it is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seat {
+    /// It is a link.
+    pub link: bool,
+    /// Something is mounted there.
+    pub mount: bool,
+    /// Device and inode of what stands there, links followed; `None`: the link leads nowhere.
+    pub file: Option<(u64, u64)>,
+}
+
 /// The caller's side: everything that touches the machine. Texts of errors are shown to people.
 pub trait Files {
     /// What stands at the path, links followed; `None` when nothing does.
@@ -28,6 +39,14 @@ pub trait Files {
     /// # Errors
     /// Why it cannot be looked at.
     fn stat(&self, path: &str) -> std::result::Result<Option<Meta>, String>;
+
+    /// The path itself; `None` when there is nothing, not even a link.
+    ///
+    /// # Errors
+    /// Why it cannot be looked at.
+    fn seat(&self, path: &str) -> std::result::Result<Option<Seat>, String> {
+        Err(format!("links and mounts cannot be seen here: {path}"))
+    }
 
     /// The names in a folder, in any order.
     ///

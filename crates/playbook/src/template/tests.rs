@@ -6,7 +6,6 @@ use super::args::Args;
 use super::ast::Cmp;
 use super::error::{Result, TemplateError, bail};
 use super::filters::basic;
-use super::filters::paths::normal as paths_normal;
 use super::interp::Interp;
 use super::ops::Number;
 use super::regexes::{Flags, compile};
@@ -315,12 +314,25 @@ fn on_files(name: &str, value: &Val, args: &Args<'_, '_>) -> Result<bool> {
         Ok(found) => Ok(found),
         Err(why) => bail!("cannot look at {text}: {why}"),
     };
+    let seat = |path: &str| match files.seat(path) {
+        Ok(found) => Ok(found),
+        Err(why) => bail!("cannot look at {path}: {why}"),
+    };
     Ok(match name {
         "file" | "is_file" => meta()?.is_some_and(|m| !m.folder),
         "directory" | "is_dir" => meta()?.is_some_and(|m| m.folder),
-        "exists" | "link_exists" => meta()?.is_some(),
+        "exists" => meta()?.is_some(),
+        "link" | "is_link" => seat(&text)?.is_some_and(|s| s.link),
+        "link_exists" => seat(&text)?.is_some(),
+        "mount" | "is_mount" => seat(&text)?.is_some_and(|s| s.mount),
         "abs" | "is_abs" => text.starts_with('/'),
-        "same_file" | "is_same_file" => paths_normal(&text) == paths_normal(&args.need_text(0, "b")?),
+        "same_file" | "is_same_file" => {
+            let file = |path: &str| match seat(path)?.and_then(|s| s.file) {
+                Some(file) => Ok(file),
+                None => bail!("there is no file {path}"),
+            };
+            file(&text)? == file(&args.need_text(0, "b")?)?
+        }
         "vaulted_file" => match files.read(&text, 64) {
             Ok((_, head)) => head.starts_with(b"$ANSIBLE_VAULT;"),
             Err(why) => bail!("cannot read {text}: {why}"),
@@ -336,11 +348,6 @@ fn on_files(name: &str, value: &Val, args: &Args<'_, '_>) -> Result<bool> {
                 && (name == "uri"
                     || rest.strip_prefix("//").is_some_and(|r| !r.is_empty() && !r.starts_with('/')))
         }
-        "urn" => text.split(':').count() >= 3 && text.to_lowercase().starts_with("urn:"),
-        other => {
-            return Err(TemplateError::Refused(format!(
-                "the test '{other}' needs to see links and mounts, which is not supported; accepted: file, directory, exists"
-            )));
-        }
+        _ => text.split(':').count() >= 3 && text.to_lowercase().starts_with("urn:"),
     })
 }
