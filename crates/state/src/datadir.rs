@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
@@ -21,6 +22,9 @@ pub const FORMAT: i64 = 1;
 const VERSION_FILE: &str = "VERSION";
 const TOKEN_FILE: &str = "token";
 const LOCK_FILE: &str = "LOCK";
+/// How often it is tried to get the lock, and the time between.
+const LOCK_LOOKS: u32 = 40;
+const LOCK_EVERY: Duration = Duration::from_millis(50);
 /// Random bytes in a token; twice as many hexadecimal digits.
 const TOKEN_BYTES: usize = 32;
 /// Longest small file that is read; ours are far shorter.
@@ -173,11 +177,15 @@ fn lock(dir: &Path) -> Result<File, StateError> {
         .custom_flags(OFlags::NOFOLLOW.bits() as i32)
         .open(&path)
         .map_err(|e| StateError::io("open", &path, e))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StateError::InUse(dir.to_owned())),
-        Err(e) => Err(StateError::io("lock", &path, e.into())),
+    // One that was killed a moment ago lets go of its files last of all, long after nobody can see it any more.
+    for _ in 0..LOCK_LOOKS {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_EVERY),
+            Err(e) => return Err(StateError::io("lock", &path, e.into())),
+        }
     }
+    Err(StateError::InUse(dir.to_owned()))
 }
 
 /// The text of a short file of ours; `None` when it is not there. Links are not followed.
@@ -259,6 +267,21 @@ mod tests {
         assert!(matches!(DataDir::open(temp.path()), Err(StateError::InUse(_))));
         drop(first);
         DataDir::open(temp.path()).expect("free again");
+    }
+
+    #[test]
+    fn one_that_is_just_ending_is_waited_for() {
+        let temp = tempfile::tempdir().expect("temp");
+        let first = DataDir::open(temp.path()).expect("opens");
+        let path = temp.path().to_owned();
+        let (trying, is_trying) = std::sync::mpsc::channel();
+        let second = std::thread::spawn(move || {
+            trying.send(()).expect("heard");
+            DataDir::open(&path).map(drop)
+        });
+        is_trying.recv().expect("it tries");
+        drop(first);
+        second.join().expect("no panic").expect("opens");
     }
 
     #[test]
