@@ -467,8 +467,12 @@ fn the_third_incident_of_one_root_within_a_week_is_told_and_what_is_older_is_not
         p.done(&step, ActionStatus::Succeeded);
         p.heal();
         assert_eq!(p.book.incidents().next().unwrap().prevention, None, "not before it is over");
-        (0..8).for_each(|_| drop(p.second()));
+        (0..20).for_each(|_| drop((p.status() != IncidentStatus::Resolved).then(|| p.second())));
         assert_eq!(p.status(), IncidentStatus::Resolved);
+        assert!(
+            p.book.incidents().next().unwrap().prevention.is_some(),
+            "in the very moment that it is over"
+        );
         p.seen = Observation::default();
         p.now = p.now + Duration::from_secs(3 * 86_400);
     };
@@ -566,6 +570,18 @@ fn ids_go_on_where_they_were_and_attempts_before_a_restart_count() {
     p.crash("a");
     assert_eq!(p.seconds_until_step(5), None, "the budget of three is spent");
     assert_eq!((p.status(), p.book.incidents().next().unwrap().id.0), (IncidentStatus::Escalated, 45));
+}
+
+#[test]
+fn attempts_of_which_no_incident_tells_count_as_well() {
+    let mut p = Play::new();
+    p.book.count_attempts((0..3).map(|_| (p.now, EntityId::service("a"))));
+    p.crash("a");
+    assert_eq!(p.seconds_until_step(5), None, "the budget of three is spent");
+    let mut p = Play::new();
+    p.book.count_attempts((0..3).map(|_| (p.now, EntityId::service("b"))));
+    p.crash("a");
+    assert!(p.seconds_until_step(5).is_some(), "another's budget");
 }
 
 #[test]
