@@ -303,12 +303,12 @@ mod tests {
     #[test]
     fn the_entry_of_a_job_is_put_back_where_that_may_be_and_nothing_else_is_done_to_it() {
         use wellkept_model::keep::{Job, JobPlace};
-        let with = |kind, may: &[ActionKind]| {
+        let at = |target: &str, placed: bool, kind, may: &[ActionKind]| {
             let mut keep = everything(&ALL);
             let place = JobPlace::Crontab { file: "/etc/crontab".into(), line: "0 3 * * * root /x".into() };
             let job = Job {
                 name: "clean".into(),
-                place: Some(place),
+                place: placed.then_some(place),
                 trace: None,
                 due: None,
                 process: None,
@@ -318,11 +318,23 @@ mod tests {
                 may: may.to_vec(),
             };
             keep.watched.jobs.insert("clean".into(), job);
-            allowed(&step(kind, "host:h", &Means::JobEntry("clean".into()).to_string()), &keep)
+            allowed(&step(kind, target, &Means::JobEntry("clean".into()).to_string()), &keep)
         };
+        let with = |kind, may: &[ActionKind]| at("host:h", true, kind, may);
         assert_eq!(with(ActionKind::Restore, &[ActionKind::Restore]), Some(true));
         assert_eq!(with(ActionKind::Restore, &[ActionKind::Restart]), Some(false));
         assert_eq!(with(ActionKind::Restart, &[ActionKind::Restart]), Some(false));
+        let restore = [ActionKind::Restore];
+        assert_eq!(
+            at("host:h", false, ActionKind::Restore, &restore),
+            Some(false),
+            "nobody says where it stands"
+        );
+        assert_eq!(
+            at("service:app", true, ActionKind::Restore, &restore),
+            Some(false),
+            "a step about another"
+        );
     }
 
     #[test]
