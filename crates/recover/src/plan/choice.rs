@@ -74,6 +74,14 @@ mod tests {
     use crate::testing::{cause, restart};
     use wellkept_model::{EntityId, Outcome};
 
+    #[test]
+    fn a_setting_is_proven_bad_from_a_score_on_and_other_causes_need_no_proof() {
+        let of = |kind, score| is_unproven(&cause("a", kind, score));
+        assert!(of(CauseKind::BadSetting, UNPROVEN_BELOW - 0.01));
+        assert!(!of(CauseKind::BadSetting, UNPROVEN_BELOW));
+        assert!(!of(CauseKind::ProcessCrash, UNPROVEN_BELOW - 0.01));
+    }
+
     fn steps(c: &Cause) -> Option<Vec<PlannedAction>> {
         let kind = if c.kind == CauseKind::BadSetting { ActionKind::Rollback } else { ActionKind::Restart };
         Some(vec![PlannedAction { kind, ..restart("a") }])
