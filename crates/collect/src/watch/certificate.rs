@@ -11,13 +11,12 @@ use std::time::Duration;
 
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::client::danger::ServerCertVerifier;
+use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use tokio_rustls::rustls::{CertificateError, ClientConfig, Error, RootCertStore};
+use wellkept_egress::Believing;
 use wellkept_model::TimestampMs;
 use wellkept_model::keep::Certificate;
 use wellkept_model::observe::{CertSeen, CertificateSeen};
@@ -81,66 +80,26 @@ async fn greet(declared: &Certificate) -> Result<Vec<CertificateDer<'static>>, S
         .map_err(|_| format!("{} is no host name", declared.server_name))?;
     let stream = tokio::net::TcpStream::connect(&declared.connect).await.map_err(|e| e.to_string())?;
     let provider = Arc::new(ring::default_provider());
-    let taken = Arc::new(Taken { provider: Arc::clone(&provider), chain: Mutex::default() });
+    let taken: Arc<Mutex<Vec<CertificateDer<'static>>>> = Arc::default();
+    let keep = Arc::clone(&taken);
+    // Every certificate is taken, and kept to be looked at.
+    let taker = Believing::new(Arc::clone(&provider), move |shown| {
+        let all = std::iter::once(shown.certificate).chain(shown.chain).take(CHAIN_MAX);
+        *keep.lock().unwrap_or_else(PoisonError::into_inner) = all.map(|c| c.clone().into_owned()).collect();
+        Ok(())
+    });
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| format!("TLS: {e}"))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&taken) as Arc<dyn ServerCertVerifier>)
+        .with_custom_certificate_verifier(Arc::new(taker))
         .with_no_client_auth();
     let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-    let chain = std::mem::take(&mut *taken.chain.lock().unwrap_or_else(PoisonError::into_inner));
+    let chain = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
     match shaken {
         // One who also wants a certificate of ours has shown its own by then.
         Err(e) if chain.is_empty() => Err(format!("TLS: {e}")),
         _ => Ok(chain),
-    }
-}
-
-/// Takes every certificate and keeps it.
-#[derive(Debug)]
-struct Taken {
-    provider: Arc<CryptoProvider>,
-    chain: Mutex<Vec<CertificateDer<'static>>>,
-}
-
-impl ServerCertVerifier for Taken {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let all = std::iter::once(end_entity).chain(intermediates).take(CHAIN_MAX);
-        let all = all.map(|c| c.clone().into_owned()).collect();
-        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) = all;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        tokio_rustls::rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        tokio_rustls::rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
