@@ -62,7 +62,7 @@ fn main() {
     let (stop, waker) = (AtomicBool::new(false), files.waker());
     let mut took = Vec::new();
     std::thread::scope(|scope| {
-        scope.spawn(|| files.run(&counter, &now_ns, &stop));
+        scope.spawn(|| files.run(&counter, &now_ns, &stop, |_, _| {}));
         std::thread::sleep(Duration::from_millis(300));
         for i in 0..LINES {
             let before = counter.0.load(Ordering::Acquire);

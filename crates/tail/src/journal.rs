@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
+use tokio::time::{Instant, timeout_at};
 use wellkept_logintake::journal::Decoder;
 use wellkept_logintake::syslog::Framer;
 use wellkept_logintake::{Arrival, Limits, Zone};
 
 use crate::batch::{Batch, Note, Outlet};
-use crate::source::{Clock, commit};
+use crate::source::{Clock, GATHER, commit};
 
 /// Key of the journal's note.
 const NOTE: &str = "journal";
@@ -151,7 +152,18 @@ impl Reader {
         let mut lines = Framer::lines(ENTRY_BYTES_MAX);
         let mut buffer = vec![0; READ_BYTES];
         let mut batch = Batch::default();
-        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+        let mut due = Instant::now();
+        loop {
+            let read = if batch.is_empty() {
+                stream.read(&mut buffer).await
+            } else if let Ok(read) = timeout_at(due, stream.read(&mut buffer)).await {
+                read
+            } else {
+                batch = self.commit(batch).await;
+                due = Instant::now() + GATHER;
+                continue;
+            };
+            let Ok(read @ 1..) = read else { break };
             lines.push(buffer.get(..read).unwrap_or_default());
             while let Some(line) = lines.next() {
                 if line.cut {
@@ -163,9 +175,9 @@ impl Reader {
                     batch = self.commit(batch).await;
                 }
             }
-            if !batch.is_empty() {
-                batch = self.commit(batch).await;
-            }
+        }
+        if !batch.is_empty() {
+            self.commit(batch).await;
         }
     }
 

@@ -18,12 +18,13 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use wellkept_logintake::mapping::{Mapped, Mapping};
 use wellkept_logintake::rate::{Limiter, Rate};
 use wellkept_logintake::{Arrival, Limits, Zone, syslog};
 
 use crate::batch::{Batch, Outlet};
-use crate::source::{Clock, commit};
+use crate::source::{Clock, GATHER, commit};
 pub use tls::{TlsError, server_config};
 pub use tokio_rustls::rustls::ServerConfig;
 
@@ -108,6 +109,8 @@ struct Shared {
     state: Mutex<State>,
     /// Something is to be committed.
     filled: Notify,
+    /// So much is to be committed that it must not wait.
+    crowded: Notify,
     /// Something was committed.
     drained: Notify,
     connections: Arc<Semaphore>,
@@ -142,6 +145,7 @@ impl Syslog {
             clock,
             state: Mutex::new(state),
             filled: Notify::new(),
+            crowded: Notify::new(),
             drained: Notify::new(),
             per_source: Mutex::default(),
             counts: SyslogCounts::default(),
@@ -200,7 +204,11 @@ impl Shared {
         let now_ns = (self.clock)();
         let mut state = self.state();
         let state = &mut *state;
-        if state.pending.bytes() + message.len() > self.config.pending_bytes {
+        let bytes = state.pending.bytes() + message.len();
+        if bytes > self.config.pending_bytes / 4 {
+            self.crowded.notify_one();
+        }
+        if bytes > self.config.pending_bytes {
             return false;
         }
         if state.limiter.as_mut().is_some_and(|l| !l.allows(&source_of(from), 1, now_ns)) {
@@ -247,6 +255,7 @@ async fn commit_for_ever(shared: Arc<Shared>, outlet: Arc<dyn Outlet>) {
         let batch = std::mem::replace(&mut shared.state().pending, spare);
         spare = if batch.is_empty() { batch } else { commit(&outlet, batch).await };
         shared.drained.notify_waiters();
+        let _ = timeout(GATHER, shared.crowded.notified()).await;
     }
 }
 

@@ -11,6 +11,10 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// How long a batch that was not taken waits before it is offered again.
 const RETRY: Duration = Duration::from_millis(250);
 
+/// What comes within this time of a commit is committed together: a program that writes line by line would else cost a
+/// sync of the store for each line. The first line after a rest is committed at once.
+pub(crate) const GATHER: Duration = Duration::from_millis(200);
+
 /// Commits a batch off the runtime's threads, again and again until it is taken. Gives the batch back, emptied.
 pub(crate) async fn commit(outlet: &Arc<dyn Outlet>, mut batch: Batch) -> Batch {
     loop {

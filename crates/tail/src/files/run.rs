@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Files;
 use crate::batch::Outlet;
+use crate::source::GATHER;
 
 /// How long a batch that was not taken waits before it is offered again.
 const RETRY_NS: i64 = 250_000_000;
@@ -19,6 +20,8 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 pub struct Turn {
     /// There is more to read at once.
     pub more: bool,
+    /// Something was committed.
+    pub committed: bool,
     /// When the next turn is due even if nothing changes, nanoseconds since the epoch.
     pub until_ns: i64,
 }
@@ -27,7 +30,7 @@ impl Files {
     /// Looks what changed, reads a share of it, and commits it. `now_ns`: nanoseconds since the epoch.
     pub fn turn(&mut self, now_ns: i64, outlet: &dyn Outlet) -> Turn {
         if self.refused && !self.commit(outlet) {
-            return Turn { more: false, until_ns: now_ns.saturating_add(RETRY_NS) };
+            return Turn { more: false, committed: false, until_ns: now_ns.saturating_add(RETRY_NS) };
         }
         let changes = self.watch.changes();
         for path in changes.written {
@@ -51,12 +54,13 @@ impl Files {
         self.read_queued(now_ns);
         self.flush_waiting(now_ns);
         self.note_touched(now_ns);
+        let something = !self.batch.is_empty();
         let taken = self.commit(outlet);
         self.close_resting();
         let due = self.waiting.iter().filter_map(|key| self.followed.get(key)?.pipe.due_ns()).min();
         let retry = if taken { i64::MAX } else { now_ns.saturating_add(RETRY_NS) };
         let until_ns = self.next_scan_ns.min(due.unwrap_or(i64::MAX)).min(retry);
-        Turn { more: taken && !self.queue.is_empty(), until_ns }
+        Turn { more: taken && !self.queue.is_empty(), committed: taken && something, until_ns }
     }
 
     /// Waits until something changes, the time is over, or [`super::Waker::wake`] is called.
@@ -70,12 +74,21 @@ impl Files {
 
     /// Takes turns until `stop` is set and the waker was called. Blocks: to be given a thread of its own.
     ///
-    /// `clock`: nanoseconds since the epoch. What waits for its continuation when it stops is read again after the
+    /// `clock`: nanoseconds since the epoch. `each`: called after each turn, with its time. What waits for its continuation when it stops is read again after the
     /// next start.
-    pub fn run(&mut self, outlet: &dyn Outlet, clock: &dyn Fn() -> i64, stop: &AtomicBool) {
+    pub fn run(
+        &mut self,
+        outlet: &dyn Outlet,
+        clock: &dyn Fn() -> i64,
+        stop: &AtomicBool,
+        mut each: impl FnMut(&mut Self, i64),
+    ) {
         while !stop.load(Ordering::Acquire) {
-            let turn = self.turn(clock(), outlet);
-            if !turn.more {
+            let now_ns = clock();
+            let turn = self.turn(now_ns, outlet);
+            each(self, now_ns);
+            let woken = turn.committed && !turn.more && self.watch.wait(GATHER, false);
+            if !turn.more && !woken {
                 self.wait(clock(), turn.until_ns);
             }
         }

@@ -20,6 +20,7 @@ struct Stored {
     lines: Vec<(Labels, String)>,
     notes: BTreeMap<String, String>,
     refuse: usize,
+    commits: usize,
 }
 
 impl Outlet for Store {
@@ -35,6 +36,7 @@ impl Outlet for Store {
             stored.refuse -= 1;
             return Err(CommitError("full".into()));
         }
+        stored.commits += usize::from(!batch.is_empty());
         batch.replay(&mut Lines(&mut stored.lines));
         for note in batch.notes() {
             match &note.value {
@@ -645,8 +647,8 @@ fn it_runs_by_itself_until_it_is_stopped_and_is_quick() {
     let mut files = bench.start();
     let (waker, stop) = (files.waker(), AtomicBool::new(false));
     std::thread::scope(|scope| {
-        let thread = scope.spawn(|| files.run(&bench.store, &now_ns, &stop));
-        for i in 0..20 {
+        let thread = scope.spawn(|| files.run(&bench.store, &now_ns, &stop, |_, _| {}));
+        for i in 0..5 {
             bench.write("app.log", &format!("line {i:06}\n"));
             let patience = patience();
             while bench.store.len() <= i {
@@ -658,5 +660,35 @@ fn it_runs_by_itself_until_it_is_stopped_and_is_quick() {
         waker.wake();
         thread.join().unwrap();
     });
-    assert_eq!(bench.store.texts(), expected(0..20));
+    assert_eq!(bench.store.texts(), expected(0..5));
+}
+
+#[test]
+fn lines_that_come_one_by_one_are_taken_together() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let bench = Bench::new("*.log");
+    let mut files = bench.start();
+    let (waker, stop) = (files.waker(), AtomicBool::new(false));
+    let began_ns = now_ns();
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| files.run(&bench.store, &now_ns, &stop, |_, _| {}));
+        let waits = |until_ns: i64, lines: usize| {
+            while bench.store.len() < lines && now_ns() < until_ns {
+                std::thread::yield_now();
+            }
+        };
+        for i in 0..40 {
+            bench.write("app.log", &format!("line {i:06}\n"));
+            // Time enough for a reader who is woken by each line to take each line.
+            waits(now_ns() + 20_000_000, i + 1);
+        }
+        waits(now_ns() + 15_000_000_000, 40);
+        stop.store(true, Ordering::Release);
+        waker.wake();
+        thread.join().unwrap();
+    });
+    assert_eq!(bench.store.texts(), expected(0..40));
+    let commits = i64::try_from(bench.store.0.lock().unwrap().commits).unwrap();
+    let gathers = (now_ns() - began_ns) / 200_000_000;
+    assert!(commits <= gathers + 2, "{commits} commits in {gathers} times the pause");
 }

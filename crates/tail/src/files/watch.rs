@@ -127,8 +127,9 @@ impl Watch {
         changes
     }
 
-    /// Waits until [`Waker::wake`] is called, the time is over, or, if `for_changes`, something changes.
-    pub(super) fn wait(&self, at_most: Duration, for_changes: bool) {
+    /// Waits until [`Waker::wake`] is called, the time is over, or, if `for_changes`, something changes; true when the
+    /// waker was called.
+    pub(super) fn wait(&self, at_most: Duration, for_changes: bool) -> bool {
         let timeout = rustix::time::Timespec {
             tv_sec: i64::try_from(at_most.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: at_most.subsec_nanos().into(),
@@ -138,7 +139,7 @@ impl Watch {
         fds.extend(inotify.map(|fd| PollFd::new(fd, PollFlags::IN)));
         // An interrupted wait is a short one; the caller looks and waits again.
         let _ = poll(&mut fds, Some(&timeout));
-        let _ = rustix::io::read(&*self.wake, &mut [0_u8; 8]);
+        rustix::io::read(&*self.wake, &mut [0_u8; 8]).is_ok()
     }
 }
 
@@ -156,7 +157,7 @@ mod tests {
         watch.folder(Path::new("/nowhere"));
         assert!(watch.is_complete());
         std::fs::write(&path, "y").unwrap();
-        watch.wait(Duration::from_secs(60), true);
+        assert!(!watch.wait(Duration::from_secs(60), true));
         let changes = watch.changes();
         assert_eq!((changes.written, changes.scan), (HashSet::from([path.clone()]), false));
         std::fs::rename(&path, folder.path().join("b")).unwrap();
@@ -169,7 +170,7 @@ mod tests {
         let watch = Watch::new(false).unwrap();
         let waker = watch.waker();
         let other = std::thread::spawn(move || waker.wake());
-        watch.wait(Duration::from_secs(600), true);
+        assert!(watch.wait(Duration::from_secs(600), true));
         other.join().unwrap();
         assert!(!watch.is_complete());
     }

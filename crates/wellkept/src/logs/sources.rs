@@ -275,9 +275,7 @@ fn hear(
 /// Follows files until the end.
 fn follow(mut files: Files, outlet: &dyn Outlet, stop: &AtomicBool, seen: &Mutex<FilesCounts>, logs: &Logs) {
     let mut counted_ns = 0;
-    while !stop.load(Ordering::Acquire) {
-        let at = now_ns();
-        let turn = files.turn(at, outlet);
+    files.run(outlet, &now_ns, stop, |files, at| {
         if at.saturating_sub(counted_ns).saturating_abs() >= COUNT_EVERY_NS {
             counted_ns = at;
             *seen.lock().unwrap_or_else(PoisonError::into_inner) = files.counts();
@@ -285,8 +283,5 @@ fn follow(mut files: Files, outlet: &dyn Outlet, stop: &AtomicBool, seen: &Mutex
                 logs.note_dropped(file.as_deref().unwrap_or("files"), lines);
             }
         }
-        if !turn.more {
-            files.wait(now_ns(), turn.until_ns);
-        }
-    }
+    });
 }

@@ -91,12 +91,7 @@ pub(super) fn follow(
     let (waker, ended) = (files.waker(), Arc::new(AtomicBool::new(false)));
     let stop = Arc::clone(&ended);
     std::thread::Builder::new().name("tail".to_owned()).spawn(move || {
-        while !stop.load(Ordering::Acquire) {
-            let turn = files.turn(now_ns(), outlet.as_ref());
-            if !turn.more {
-                files.wait(now_ns(), turn.until_ns);
-            }
-        }
+        files.run(outlet.as_ref(), &now_ns, &stop, |_, _| {});
     })?;
     Ok(Following { ended, waker, tasks })
 }
