@@ -18,6 +18,7 @@ use crate::facts::refused::Refused;
 use crate::facts::release::Releases;
 use crate::facts::strain::Strain;
 use crate::facts::table::Table;
+use crate::facts::tasks::Tasks;
 use crate::facts::traces::Traces;
 use crate::facts::waits::Waits;
 use crate::health::HealthChecks;
@@ -47,6 +48,7 @@ pub struct Collector {
     deleted: Deleted,
     descriptors: Descriptors,
     table: Table,
+    tasks: Tasks,
     strain: Strain,
     traces: Traces,
     waits: Waits,
@@ -126,6 +128,7 @@ impl Collector {
             deleted: Deleted::default(),
             descriptors: Descriptors::default(),
             table: Table::default(),
+            tasks: Tasks::default(),
             strain: Strain::default(),
             traces: Traces::default(),
             waits: Waits::default(),
@@ -183,7 +186,8 @@ impl Collector {
         self.releases.read(&self.keep, now, &mut local, &mut problems);
         local.deleted = self.deleted.read(&services, &filesystems);
         local.descriptors = self.descriptors.read(&services, now);
-        local.table = self.table.read(now, &services);
+        local.tasks = self.tasks.read();
+        local.table = self.table.read(now, &services, local.tasks);
         local.strain = self.strain.read(now);
         self.traces.read(&self.keep, now, &mut local);
         local.mounts = self.strain.mounts(&self.keep);

@@ -33,6 +33,8 @@ pub struct LocalSeen {
     pub log_growth: BTreeMap<String, f64>,
     /// When declared signs of progress were written last, by service.
     pub progress: BTreeMap<String, TimestampMs>,
+    /// Tasks of the whole host, and how many there can be.
+    pub tasks: Option<TasksSeen>,
     /// The last look at all processes.
     pub table: Option<ProcessTableSeen>,
     /// Services that fail their checks and wait for one another, at most a hundred.
@@ -157,6 +159,15 @@ impl DescriptorKind {
     }
 }
 
+/// Tasks (processes with all their threads) of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TasksSeen {
+    /// How many there are.
+    pub used: u64,
+    /// How many the kernel allows: the smaller of `pid_max` and `threads-max`.
+    pub limit: u64,
+}
+
 /// All processes of the host, summed up.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -174,6 +185,9 @@ pub struct ProcessTableSeen {
     pub zombies: Vec<ZombiesSeen>,
     /// Sessions with many processes of one program, biggest first, at most ten.
     pub crowds: Vec<CrowdSeen>,
+    /// Programs of which one user has many processes in many sessions, biggest first, at most ten; only looked for
+    /// while process numbers run out.
+    pub swarms: Vec<SwarmSeen>,
     /// Processes that used the most processor time since the look before, most first, at most ten.
     pub consumers: Vec<ConsumerSeen>,
 }
@@ -208,6 +222,27 @@ pub struct CrowdSeen {
     pub of_service: bool,
     /// Control group with the number of processes limited in which one of them is, `/` for none.
     pub group: String,
+}
+
+/// Many processes of one program and one user in one control group, spread over sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwarmSeen {
+    /// Owner of all of them.
+    pub uid: u32,
+    /// Name of the owner.
+    pub user: String,
+    /// Their short name.
+    pub comm: String,
+    /// How many.
+    pub count: u32,
+    /// When the first of them began, clock ticks since boot. One that began long before the next is none of them.
+    pub first_ticks: u64,
+    /// True when a process of this user in this group that began since then belongs to a declared service.
+    pub of_service: bool,
+    /// Control group with the number of processes limited in which they are, `/` for none.
+    pub group: String,
+    /// True when nobody else's process is in that group or below it, and no declared service's.
+    pub alone: bool,
 }
 
 /// A process that uses much processor time.
@@ -265,6 +300,16 @@ pub enum ProcessSet {
     },
     /// All of a control group and those below it: `cgroup /batch/report`. Never the root.
     Cgroup(String),
+    /// All of a user in a control group and those below it that began at a tick since boot or later:
+    /// `uid 1001 since 4455 in /batch`. `/` is the whole host. Root's are never meant.
+    Since {
+        /// Owner.
+        uid: u32,
+        /// Clock ticks since boot.
+        ticks: u64,
+        /// Path of the group.
+        group: String,
+    },
 }
 
 /// Longest name of a control group.
@@ -285,13 +330,16 @@ impl fmt::Display for ProcessSet {
             }
             Self::Session { id, uid } => write!(f, "session {id} uid {uid}"),
             Self::Cgroup(path) => write!(f, "cgroup {path}"),
+            Self::Since { uid, ticks, group } => write!(f, "uid {uid} since {ticks} in {group}"),
         }
     }
 }
 
 /// A text that names no set of processes.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` names no processes: write `pids PID@START …`, `session ID uid UID` or `cgroup /PATH`")]
+#[error(
+    "`{0}` names no processes: write `pids PID@START …`, `session ID uid UID`, `cgroup /PATH` or `uid UID since TICKS in /PATH`"
+)]
 pub struct ParseProcessSetError(String);
 
 impl FromStr for ProcessSet {
@@ -300,6 +348,9 @@ impl FromStr for ProcessSet {
         let wrong = || ParseProcessSetError(s.to_owned());
         if let Some(path) = s.strip_prefix("cgroup ") {
             return is_cgroup(path).then(|| Self::Cgroup(path.to_owned())).ok_or_else(wrong);
+        }
+        if let Some(rest) = s.strip_prefix("uid ") {
+            return since(rest).ok_or_else(wrong);
         }
         let words: Vec<&str> = s.split_ascii_whitespace().collect();
         match words.as_slice() {
@@ -315,6 +366,14 @@ impl FromStr for ProcessSet {
     }
 }
 
+/// `UID since TICKS in /PATH`.
+fn since(text: &str) -> Option<ProcessSet> {
+    let (uid, rest) = text.split_once(" since ")?;
+    let (ticks, group) = rest.split_once(" in ")?;
+    let (uid, ticks) = (uid.parse().ok().filter(|uid| *uid != 0)?, ticks.parse().ok()?);
+    (group == "/" || is_cgroup(group)).then(|| ProcessSet::Since { uid, ticks, group: group.to_owned() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,7 +385,9 @@ mod tests {
             ProcessRef { pid: 13, start_ticks: 1 },
         ]);
         let group = ProcessSet::Cgroup("/batch.slice/a report".to_owned());
-        for set in [some, ProcessSet::Session { id: 42, uid: 1001 }, group] {
+        let since = |group: &str| ProcessSet::Since { uid: 1001, ticks: 4455, group: group.to_owned() };
+        let session = ProcessSet::Session { id: 42, uid: 1001 };
+        for set in [some, session, group, since("/"), since("/batch in 7/a since 5 in b")] {
             assert_eq!(set.to_string().parse(), Ok(set));
         }
     }
@@ -338,6 +399,11 @@ mod tests {
         }
         for bad in
             ["cgroup", "cgroup ", "cgroup a", "cgroup //", "cgroup /a/../..", "cgroup /a/", "cgroup /./a"]
+        {
+            assert!(bad.parse::<ProcessSet>().is_err(), "{bad}");
+        }
+        for bad in
+            ["uid 7", "uid 0 since 1 in /", "uid 7 since x in /", "uid 7 since 1 in a", "uid 7 since 1 in "]
         {
             assert!(bad.parse::<ProcessSet>().is_err(), "{bad}");
         }

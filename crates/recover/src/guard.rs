@@ -141,12 +141,15 @@ fn are_of(subject: &str, users: &[String], seen: &Observation) -> bool {
         Ok(ProcessSet::Cgroup(path)) => {
             let inside = |group: &str| Path::new(group).starts_with(&path);
             let mut services = seen.services.values().filter_map(|s| s.limits.pids_group.as_deref());
-            let crowds = table.into_iter().flat_map(|t| &t.crowds).filter(|c| inside(&c.group));
-            let mut crowds = crowds.peekable();
-            crowds.peek().is_some()
+            let mut crowds = table.into_iter().flat_map(|t| &t.crowds).filter(|c| inside(&c.group));
+            let mut swarms = table.into_iter().flat_map(|t| &t.swarms);
+            swarms.any(|s| s.group == path && s.alone && !s.of_service && is_of(&s.user))
                 && crowds.all(|c| !c.of_service && is_of(&c.user))
                 && !services.any(inside)
         }
+        Ok(ProcessSet::Since { uid, ticks, group }) => table.into_iter().flat_map(|t| &t.swarms).any(|s| {
+            s.uid == uid && s.group == group && s.first_ticks >= ticks && !s.of_service && is_of(&s.user)
+        }),
         Err(_) => false,
     }
 }
@@ -478,9 +481,22 @@ mod tests {
         }
     }
 
+    fn swarm() -> wellkept_model::local::SwarmSeen {
+        wellkept_model::local::SwarmSeen {
+            uid: 1001,
+            user: "batch".to_owned(),
+            comm: "x".to_owned(),
+            count: 200,
+            first_ticks: 500,
+            of_service: false,
+            group: "/batch".to_owned(),
+            alone: true,
+        }
+    }
+
     #[test]
     fn a_control_group_is_ended_only_when_all_that_is_seen_in_it_may_be_and_no_service_is_there() {
-        use wellkept_model::local::{CrowdSeen, ProcessTableSeen};
+        use wellkept_model::local::{CrowdSeen, ProcessTableSeen, SwarmSeen};
         let mut g = given();
         g.keep.strangers.kill = vec!["batch".to_owned()];
         let crowd = |group: &str, user: &str, of_service| CrowdSeen {
@@ -492,21 +508,47 @@ mod tests {
             of_service,
             group: group.to_owned(),
         };
-        let look = |g: &mut Given, crowds| {
-            g.seen.local.table = Some(ProcessTableSeen { crowds, ..ProcessTableSeen::default() });
+        let look = |g: &mut Given, swarm: SwarmSeen, crowds| {
+            let swarms = vec![swarm];
+            g.seen.local.table = Some(ProcessTableSeen { crowds, swarms, ..ProcessTableSeen::default() });
             verdict(g, &kill("cgroup /batch"))
         };
         let no = "withheld.not_allowed";
-        assert_eq!(look(&mut g, vec![crowd("/batch/a", "batch", false)]), "allowed");
+        assert_eq!(look(&mut g, swarm(), vec![]), "allowed");
         assert_eq!(verdict(&g, &kill("cgroup /")), no);
-        assert_eq!(look(&mut g, vec![]), no, "nothing is seen in it");
-        assert_eq!(look(&mut g, vec![crowd("/batches", "batch", false)]), no, "another group");
-        let both = |user, of| vec![crowd("/batch", "batch", false), crowd("/batch", user, of)];
-        assert_eq!(look(&mut g, both("batch", true)), no);
-        assert_eq!(look(&mut g, both("alice", false)), no);
-        assert_eq!(look(&mut g, both("batch", false)), "allowed");
+        assert_eq!(verdict(&g, &kill("cgroup /batch/a")), no, "another group");
+        assert_eq!(look(&mut g, SwarmSeen { alone: false, ..swarm() }, vec![]), no, "somebody else is there");
+        assert_eq!(look(&mut g, SwarmSeen { of_service: true, ..swarm() }, vec![]), no);
+        assert_eq!(look(&mut g, SwarmSeen { user: "alice".to_owned(), ..swarm() }, vec![]), no);
+        assert_eq!(look(&mut g, SwarmSeen { group: "/batches".to_owned(), ..swarm() }, vec![]), no);
+        assert_eq!(look(&mut g, swarm(), vec![crowd("/batch/a", "batch", true)]), no);
+        assert_eq!(look(&mut g, swarm(), vec![crowd("/batch/a", "alice", false)]), no);
+        assert_eq!(look(&mut g, swarm(), vec![crowd("/other", "alice", false)]), "allowed");
         g.seen.services.entry("a".to_owned()).or_default().limits.pids_group = Some("/batch/app".to_owned());
-        assert_eq!(look(&mut g, both("batch", false)), no, "a service is below it");
+        assert_eq!(look(&mut g, swarm(), vec![]), no, "a service is below it");
+        g.seen.local.table = None;
+        assert_eq!(verdict(&g, &kill("cgroup /batch")), no, "nothing is seen in it");
+    }
+
+    #[test]
+    fn a_storm_is_ended_only_as_it_is_seen_and_when_no_service_is_in_it() {
+        use wellkept_model::local::{ProcessTableSeen, SwarmSeen};
+        let mut g = given();
+        g.keep.strangers.kill = vec!["batch".to_owned()];
+        let look = |g: &mut Given, swarm: SwarmSeen, subject: &str| {
+            g.seen.local.table =
+                Some(ProcessTableSeen { swarms: vec![swarm], ..ProcessTableSeen::default() });
+            verdict(g, &kill(subject))
+        };
+        let subject = "uid 1001 since 500 in /batch";
+        let no = "withheld.not_allowed";
+        assert_eq!(look(&mut g, SwarmSeen { alone: false, ..swarm() }, subject), "allowed");
+        assert_eq!(look(&mut g, swarm(), "uid 1001 since 400 in /batch"), "allowed", "its first ones ended");
+        assert_eq!(look(&mut g, swarm(), "uid 1001 since 501 in /batch"), no, "another storm");
+        assert_eq!(look(&mut g, swarm(), "uid 1002 since 500 in /batch"), no);
+        assert_eq!(look(&mut g, swarm(), "uid 1001 since 500 in /"), no);
+        assert_eq!(look(&mut g, SwarmSeen { of_service: true, ..swarm() }, subject), no);
+        assert_eq!(look(&mut g, SwarmSeen { user: "alice".to_owned(), ..swarm() }, subject), no);
     }
 
     #[test]

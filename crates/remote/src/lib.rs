@@ -21,6 +21,7 @@ mod command;
 mod service;
 mod release;
 mod strangers;
+mod storm;
 mod isolate;
 mod quarantine;
 mod signals;

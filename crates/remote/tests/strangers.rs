@@ -143,3 +143,69 @@ async fn a_process_is_made_nice_and_gets_its_priority_back() {
     assert_eq!((undone.status, nice(child.id())), (ActionStatus::RolledBack, before));
     child.kill().and_then(|()| child.wait()).expect("ours");
 }
+
+/// A storm of another user, each child in a session of its own; ends when it is dropped.
+struct Storm {
+    child: Child,
+    began: u64,
+}
+
+impl Storm {
+    const UID: u32 = 65_533;
+
+    async fn new() -> Self {
+        // It forks on, and each child lives: at most some hundred, in case the test fails.
+        let script = "i=0; while [ $i -lt 200 ]; do setsid sleep 600 & i=$((i+1)); done; wait";
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65533", "--clear-groups", "sh", "-c", script]);
+        let child = command.spawn().expect("spawn");
+        let began = reference(child.id()).start_ticks;
+        until("it forks", || Self::count() > 50).await;
+        Self { child, began }
+    }
+
+    fn count() -> usize {
+        let pids = std::fs::read_dir("/proc").expect("proc").flatten();
+        let of_user = pids.filter(|e| e.metadata().is_ok_and(|m| m.uid() == Self::UID));
+        let lives = |name: String| {
+            let text = std::fs::read_to_string(format!("/proc/{name}/stat")).ok()?;
+            (!text.rsplit_once(')')?.1.starts_with(" Z")).then_some(())
+        };
+        of_user.filter(|e| e.file_name().into_string().ok().and_then(lives).is_some()).count()
+    }
+
+    fn kill(&self, since: u64) -> PlannedAction {
+        let set = ProcessSet::Since { uid: Self::UID, ticks: since, group: "/".to_owned() };
+        act(ActionKind::Kill, EntityKind::Process, &set.to_string())
+    }
+}
+
+impl Drop for Storm {
+    fn drop(&mut self) {
+        let _ = Command::new("pkill").args(["-KILL", "-U", &Self::UID.to_string()]).status();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_storm_in_many_sessions_ends_as_a_whole_unless_a_service_is_in_it() {
+    let mut world = World::new();
+    let storm = Storm::new().await;
+    // A service's process is among them: nothing is done.
+    world.service("app");
+    std::fs::write(world.path("app.pid"), storm.child.id().to_string()).expect("write");
+    let refused = world.hands().execute(id(1), &storm.kill(storm.began), &[], now()).await;
+    assert_eq!(refused.text.key, "outcome.refuse_service", "{refused:?}");
+    std::fs::remove_file(world.path("app.pid")).expect("it is there");
+    // Those that began later are others.
+    let none = world.hands().execute(id(2), &storm.kill(u64::MAX), &[], now()).await;
+    assert_eq!(none.text.key, "outcome.no_process");
+    assert!(Storm::count() > 50);
+    let done = world.hands().execute(id(3), &storm.kill(storm.began), &[], now()).await;
+    assert_eq!(
+        (done.status, done.text.key.as_str()),
+        (ActionStatus::Succeeded, "outcome.storm_killed"),
+        "{done:?}"
+    );
+    assert_eq!(Storm::count(), 0);
+}

@@ -8,10 +8,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use wellkept_model::local::{ConsumerSeen, CrowdSeen, ProcessTableSeen, ZombiesSeen};
+use wellkept_model::local::{ConsumerSeen, ProcessTableSeen, TasksSeen, ZombiesSeen};
 use wellkept_model::observe::{LimitsSeen, ServiceSeen};
 use wellkept_model::{ProcessRef, TimestampMs};
 
+use super::crowds::{crowds, swarms};
 use crate::accounts::Accounts;
 use crate::clock;
 use crate::pace::Pace;
@@ -24,8 +25,6 @@ const ROUNDS: (u64, u64) = (3, 120);
 const COST_A_ROUND: Duration = Duration::from_micros(500);
 /// Processes that are read in one look.
 const PROCESSES_MAX: usize = 100_000;
-/// Processes of one program in one session that make a crowd.
-const CROWD_MIN: u32 = 30;
 /// Least use of processors that is told.
 const CORES_MIN: f64 = 0.1;
 /// Pressure from which it is looked at who waits.
@@ -34,7 +33,7 @@ const PRESSURE_MIN: f64 = 0.05;
 const OWNED_MAX: usize = 256;
 const THREADS_MAX: usize = 64;
 /// Entries of each list.
-const LIST_MAX: usize = 10;
+pub(super) const LIST_MAX: usize = 10;
 
 /// The process table, with what the last look gave.
 #[derive(Debug)]
@@ -63,14 +62,14 @@ impl Default for Table {
 }
 
 /// One process as a look finds it.
-struct Row {
-    process: ProcessRef,
-    comm: String,
-    state: char,
-    ppid: u32,
-    session: u32,
-    nice: i32,
-    cpu_ticks: u64,
+pub(super) struct Row {
+    pub(super) process: ProcessRef,
+    pub(super) comm: String,
+    pub(super) state: char,
+    pub(super) ppid: u32,
+    pub(super) session: u32,
+    pub(super) nice: i32,
+    pub(super) cpu_ticks: u64,
 }
 
 impl Table {
@@ -79,11 +78,13 @@ impl Table {
         &mut self,
         now: TimestampMs,
         services: &BTreeMap<String, ServiceSeen>,
+        tasks: Option<TasksSeen>,
     ) -> Option<ProcessTableSeen> {
-        let crowded = services.values().any(|s| is_crowded(&s.limits));
+        let crowded = services.values().any(|s| is_crowded(&s.limits))
+            || tasks.is_some_and(|t| is_nearly(t.used, t.limit));
         if self.pace.is_due(crowded) {
             let mut pace = self.pace;
-            self.last = pace.measure(|| self.look(now, clock::monotonic(), services));
+            self.last = pace.measure(|| self.look(now, clock::monotonic(), services, crowded));
             if self.is_pressed() {
                 pace.hurry();
             }
@@ -102,6 +103,7 @@ impl Table {
         now: TimestampMs,
         began: Instant,
         services: &BTreeMap<String, ServiceSeen>,
+        crowded: bool,
     ) -> Option<ProcessTableSeen> {
         let elapsed = self.looked.replace(began).map(|before| (began - before).as_secs_f64());
         let rows = rows()?;
@@ -116,6 +118,7 @@ impl Table {
             services_wait: self.services_wait(&owners, cpu_pressure),
             zombies: zombies(&rows, &owners),
             crowds: crowds(&rows, &owners),
+            swarms: if crowded { swarms(&rows, &owners) } else { Vec::new() },
             consumers: elapsed.map(|e| self.consumers(&rows, &owners, e)).unwrap_or_default(),
         };
         self.cpu = rows.iter().map(|r| (r.process, r.cpu_ticks)).collect();
@@ -172,12 +175,15 @@ impl Table {
 
 /// True when process numbers run out: then it matters who has them.
 fn is_crowded(limits: &LimitsSeen) -> bool {
-    let (used, limit) = (limits.pids_used.unwrap_or(0), limits.pids.unwrap_or(u64::MAX));
+    is_nearly(limits.pids_used.unwrap_or(0), limits.pids.unwrap_or(u64::MAX))
+}
+
+fn is_nearly(used: u64, limit: u64) -> bool {
     used.saturating_mul(10) >= limit.saturating_mul(8)
 }
 
 /// Service by process.
-type Owners = HashMap<u32, String>;
+pub(super) type Owners = HashMap<u32, String>;
 
 /// A descendant of a service's main process belongs to it when it shares its session or its user: what a scheduler
 /// or a login daemon starts for somebody else does not.
@@ -232,37 +238,7 @@ fn zombies(rows: &[Row], owners: &Owners) -> Vec<ZombiesSeen> {
     found
 }
 
-fn crowds(rows: &[Row], owners: &Owners) -> Vec<CrowdSeen> {
-    let mut groups: HashMap<(u32, &str), Vec<&Row>> = HashMap::new();
-    // Session 0 is the kernel's own threads, and whatever was started from outside our namespace of processes: nothing
-    // that could be ended as one.
-    for row in rows.iter().filter(|r| r.session > 0 && r.state != 'Z') {
-        groups.entry((row.session, &row.comm)).or_default().push(row);
-    }
-    let mut big: Vec<_> = groups.into_iter().filter(|(_, of)| count(of) >= CROWD_MIN).collect();
-    big.sort_by_key(|((session, _), of)| (std::cmp::Reverse(of.len()), *session));
-    big.truncate(LIST_MAX);
-    let accounts = if big.is_empty() { Accounts::default() } else { Accounts::read() };
-    let seen = |((session, comm), of): ((u32, &str), Vec<&Row>)| {
-        let (uid, group) = of.iter().find_map(|r| Some((uid(r.process.pid)?, pids_group(r.process.pid)?)))?;
-        Some(CrowdSeen {
-            session,
-            uid,
-            user: accounts.name(uid),
-            comm: comm.to_owned(),
-            count: count(&of),
-            of_service: of.iter().any(|r| owners.contains_key(&r.process.pid)),
-            group,
-        })
-    };
-    big.into_iter().filter_map(seen).collect()
-}
-
-fn count(rows: &[&Row]) -> u32 {
-    u32::try_from(rows.len()).unwrap_or(u32::MAX)
-}
-
-fn uid(pid: u32) -> Option<u32> {
+pub(super) fn uid(pid: u32) -> Option<u32> {
     fs::metadata(format!("/proc/{pid}")).ok().map(|m| m.uid())
 }
 
@@ -305,7 +281,7 @@ mod tests {
 
     fn look(table: &mut Table) -> ProcessTableSeen {
         table.pace = Pace::new(ROUNDS, COST_A_ROUND);
-        table.read(TimestampMs(1), &BTreeMap::new()).expect("there is /proc")
+        table.read(TimestampMs(1), &BTreeMap::new(), None).expect("there is /proc")
     }
 
     #[test]
@@ -335,27 +311,6 @@ mod tests {
         child.kill().and_then(|()| child.wait()).expect("it is ours");
         assert_eq!((found.comm.as_str(), found.service), ("sh", None));
         assert!(found.cores >= CORES_MIN && found.process.start_ticks > 0);
-    }
-
-    #[test]
-    fn many_processes_of_one_program_in_one_session_are_a_crowd() {
-        // A session of their own: started from outside a namespace of processes, ours has no number that can be seen.
-        let script = format!("for i in $(seq {CROWD_MIN}); do sleep 611 & done; wait");
-        let mut leader =
-            Command::new("setsid").args(["sh", "-c", &script]).spawn().expect("it can be started");
-        let mut table = Table::default();
-        // Until the children have replaced themselves by `sleep`, they bear the shell's name.
-        let found = loop {
-            if let Some(c) = look(&mut table).crowds.into_iter().find(|c| c.session == leader.id()) {
-                break c;
-            }
-            std::thread::yield_now();
-        };
-        let ended = Command::new("pkill").args(["-KILL", "-s", &leader.id().to_string()]).status();
-        assert!(ended.expect("it can be started").success());
-        leader.wait().expect("it is ours");
-        assert_eq!(found.comm, "sleep");
-        assert!(found.count >= CROWD_MIN && !found.of_service && !found.group.is_empty());
     }
 
     #[test]

@@ -18,6 +18,8 @@ const NO_LIMIT: f64 = 9.0e18;
 #[derive(Debug, Default)]
 pub(super) struct Group {
     values: Vec<Value>,
+    /// The group whose process numbers will run out first: its own or one above it.
+    pub(super) pids: Option<String>,
 }
 
 #[derive(Debug)]
@@ -55,9 +57,10 @@ impl Group {
         let membership = read_once(format!("/proc/{pid}/cgroup")).ok()?;
         let table = read_once("/proc/self/mounts").ok()?;
         let hierarchies: Vec<Mount> = mounts(&table).filter(is_hierarchy).collect();
-        let values: Vec<Value> =
+        let mut values: Vec<Value> =
             ROWS.iter().filter_map(|row| locate(row, &membership, &hierarchies)).collect();
-        (!values.is_empty()).then_some(Self { values })
+        let pids = narrow(&mut values, &hierarchies);
+        (!values.is_empty()).then_some(Self { values, pids })
     }
 
     /// Emits what the kernel has; a limit of "none" is no sample.
@@ -124,6 +127,28 @@ fn locate(row: &Row, membership: &str, hierarchies: &[Mount]) -> Option<Value> {
         }
     }
     found
+}
+
+/// A limit above a group holds for it as well: lets process numbers be read where the fewest are left. Gives the path of
+/// that group.
+fn narrow(values: &mut [Value], hierarchies: &[Mount]) -> Option<String> {
+    let own = values.iter().find(|v| v.metric == PIDS_LIMIT)?.source.path().parent()?.to_owned();
+    let roots = hierarchies.iter().map(|m| Path::new(&m.mountpoint)).filter(|root| own.starts_with(root));
+    let root = roots.max_by_key(|root| root.as_os_str().len())?;
+    let groups = own.ancestors().take_while(|dir| *dir != root);
+    let narrowest = groups.filter_map(|dir| Some((left(dir)?, dir))).min_by(|a, b| a.0.total_cmp(&b.0));
+    let dir = narrowest.map_or(own.as_path(), |(_, dir)| dir);
+    for value in values.iter_mut().filter(|v| [PIDS_LIMIT, PIDS_CURRENT].contains(&v.metric)) {
+        let file = if value.metric == PIDS_LIMIT { "pids.max" } else { "pids.current" };
+        value.source = Source::new(dir.join(file));
+    }
+    Some(format!("/{}", dir.strip_prefix(root).ok()?.display()))
+}
+
+/// Process numbers that a group has left; `None` without a limit.
+fn left(group: &Path) -> Option<f64> {
+    let of = |file: &str| number(&read_once(group.join(file)).ok()?, None);
+    Some(of("pids.max")? - of("pids.current")?)
 }
 
 fn number(text: &str, key: Option<&str>) -> Option<f64> {
@@ -199,6 +224,41 @@ mod tests {
         assert_eq!(path("4:memory:/\n0::/slice\n"), Some(dir.path().join("unified/slice/memory.max")));
         assert_eq!(path("4:memory:/\n0::/\n"), None, "the root belongs to everybody");
         assert_eq!(path("4:memory:/../../etc\n"), None);
+    }
+
+    #[test]
+    fn of_a_group_and_those_above_it_the_one_with_the_fewest_numbers_left_counts() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let root = Mount {
+            device: "cgroup".into(),
+            mountpoint: dir.path().to_string_lossy().into_owned(),
+            fstype: "cgroup2".into(),
+            options: "rw".into(),
+        };
+        let group = |path: &str, max: &str, current: &str| {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(&path).expect("it can be made");
+            std::fs::write(path.join("pids.max"), max).expect("it can be written");
+            std::fs::write(path.join("pids.current"), current).expect("it can be written");
+        };
+        let seen = || {
+            let hierarchies = std::slice::from_ref(&root);
+            let locate = |row| locate(row, "0::/shop/app\n", hierarchies);
+            let mut values: Vec<Value> = ROWS.iter().filter_map(locate).collect();
+            let group = narrow(&mut values, hierarchies);
+            let mut read = |metric| {
+                let value = values.iter_mut().find(|v| v.metric == metric).expect("it is there");
+                number(value.source.read().expect("it can be read"), None)
+            };
+            (group.expect("there is one"), read(PIDS_LIMIT), read(PIDS_CURRENT))
+        };
+        group("shop/app", "max\n", "20\n");
+        group("shop", "max\n", "290\n");
+        assert_eq!(seen(), ("/shop/app".into(), None, Some(20.0)), "nobody sets a limit");
+        group("shop", "300\n", "290\n");
+        assert_eq!(seen(), ("/shop".into(), Some(300.0), Some(290.0)));
+        group("shop/app", "25\n", "20\n");
+        assert_eq!(seen(), ("/shop/app".into(), Some(25.0), Some(20.0)));
     }
 
     /// A group of version 1 of our own, with one process in it.

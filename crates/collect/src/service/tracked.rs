@@ -44,7 +44,8 @@ impl Tracked {
         }
         if let Some(main) = main {
             self.group = Group::of(main.seen.pid);
-            let pids_group = crate::facts::table::pids_group(main.seen.pid);
+            let narrowest = self.group.as_ref().and_then(|g| g.pids.clone());
+            let pids_group = narrowest.or_else(|| crate::facts::table::pids_group(main.seen.pid));
             self.limits = LimitsSeen { fds: fds_limit(main.seen.pid), pids_group, ..LimitsSeen::default() };
             self.processes.retain(|p| p.seen.pid != main.seen.pid);
             self.processes.insert(0, main);

@@ -227,15 +227,21 @@ impl Mariadb {
         let (folder, port) = (folder(), free_port());
         let dir = folder.path().to_path_buf();
         let data = format!("--datadir={}", dir.join("data").display());
+        // Names of its temporary files are made of its process number, which is not unique over namespaces.
         let mut init = ordinary("mariadb-install-db");
-        done(init.args([
+        done(init.env("TMPDIR", &dir).args([
             "--no-defaults",
             "--skip-test-db",
             "--auth-root-authentication-method=normal",
             &data,
         ]));
         let mut command = ordinary("mariadbd");
-        command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve=0", "--log-bin=log"]);
+        command.env("TMPDIR", &dir).args([
+            "--no-defaults",
+            "--bind-address=127.0.0.1",
+            "--skip-name-resolve=0",
+            "--log-bin=log",
+        ]);
         command.args(["--innodb-flush-log-at-trx-commit=0", "--innodb-lock-wait-timeout=50", &data]);
         command.arg(format!("--server-id={port}")).arg(format!("--port={port}"));
         command.arg(format!("--socket={}", dir.join("s").display()));

@@ -146,25 +146,31 @@ fn is_contended(table: &ProcessTableSeen) -> bool {
         && table.services_wait.is_some_and(|w| w >= SERVICES_WAIT)
 }
 
-/// Services whose control group has no process numbers left.
-#[expect(clippy::cast_precision_loss, reason = "process numbers stay below 2^22")]
+/// Services whose control group has no process numbers left, and the host when it has none.
 fn pids(keep: &Keep, round: &Round<'_>) -> Vec<Finding> {
-    let mut found = Vec::new();
-    for (name, service) in round.seen.services.iter().filter(|(name, _)| keep.services.contains_key(*name)) {
-        let (Some(limit), Some(used)) = (service.limits.pids, service.limits.pids_used) else { continue };
-        if limit == 0 || (used as f64) < limit as f64 * PIDS_SHARE {
-            continue;
-        }
-        let entity = EntityId::service(name);
-        let mut f = finding(entity, FindingKind::PidsExhausted, "", Severity::Critical, round.now, round.now);
-        f.text = f.text.with("used", used).with("limit", limit);
-        f.hold_ms = PIDS_HOLD_MS;
-        let text = Text::new("evidence.pids").with("used", used).with("limit", limit);
+    let services = round.seen.services.iter().filter(|(name, _)| keep.services.contains_key(*name));
+    let of_service = services.filter_map(|(name, service)| {
         let query = format!("wellkept_service_cgroup_pids_current{{service={name:?}}}");
-        f.evidence.push(seen_in(round.now, text, query));
-        found.push(f);
+        exhausted(EntityId::service(name), service.limits.pids_used?, service.limits.pids?, query, round)
+    });
+    let of_host = round.seen.local.tasks.and_then(|tasks| {
+        let query = "node_processes_threads".to_owned();
+        exhausted(EntityId::host(round.host), tasks.used, tasks.limit, query, round)
+    });
+    of_service.chain(of_host).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "process numbers stay below 2^22")]
+fn exhausted(entity: EntityId, used: u64, limit: u64, query: String, round: &Round<'_>) -> Option<Finding> {
+    if limit == 0 || (used as f64) < limit as f64 * PIDS_SHARE {
+        return None;
     }
-    found
+    let mut f = finding(entity, FindingKind::PidsExhausted, "", Severity::Critical, round.now, round.now);
+    f.text = f.text.with("used", used).with("limit", limit);
+    f.hold_ms = PIDS_HOLD_MS;
+    let text = Text::new("evidence.pids").with("used", used).with("limit", limit);
+    f.evidence.push(seen_in(round.now, text, query));
+    Some(f)
 }
 
 #[cfg(test)]
@@ -172,7 +178,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::World;
     use wellkept_model::ProcessRef;
-    use wellkept_model::local::ZombiesSeen;
+    use wellkept_model::local::{TasksSeen, ZombiesSeen};
 
     fn look(w: &mut World, change: impl FnOnce(&mut ProcessTableSeen)) -> Vec<FindingKind> {
         w.advance(4000);
@@ -245,6 +251,15 @@ mod tests {
         (limits.pids, limits.pids_used) = (Some(300), Some(200));
         assert!(w.kinds().is_empty());
         w.seen.services.get_mut("app").expect("up").limits.pids_used = Some(299);
+        assert_eq!(w.kinds(), [FindingKind::PidsExhausted]);
+    }
+
+    #[test]
+    fn a_host_without_free_numbers_is_found() {
+        let mut w = World::new(&["app"]);
+        w.seen.local.tasks = Some(TasksSeen { used: 30_000, limit: 32_768 });
+        assert!(w.kinds().is_empty());
+        w.seen.local.tasks = Some(TasksSeen { used: 32_700, limit: 32_768 });
         assert_eq!(w.kinds(), [FindingKind::PidsExhausted]);
     }
 }

@@ -1,6 +1,6 @@
 //! Statements about faults of this host.
 
-use wellkept_model::local::{ConsumerSeen, CrowdSeen, ReleaseSeen};
+use wellkept_model::local::{ConsumerSeen, CrowdSeen, ReleaseSeen, SwarmSeen, TasksSeen};
 use wellkept_model::observe::{HolderSeen, ListenerSeen};
 use wellkept_model::{
     Change, ChangeId, ChangeKind, EntityId, EntityKind, FileOrigin, FindingKind, ProcessRef,
@@ -53,6 +53,11 @@ pub(super) fn apply(s: &mut Situation, words: &[&str]) {
             (limits.pids, limits.pids_group) = (Some(limit.parse().unwrap()), Some("/x".to_owned()));
             find(s, EntityId::service(*a), FindingKind::PidsExhausted, "", None);
         }
+        ["host", "has", "no", "tasks", "of", limit] => {
+            let limit = limit.parse().unwrap();
+            s.seen.local.tasks = Some(TasksSeen { used: limit, limit });
+            find(s, EntityId::host("h"), FindingKind::PidsExhausted, "", None);
+        }
         _ => processes(s, words),
     }
 }
@@ -70,6 +75,13 @@ fn processes(s: &mut Situation, words: &[&str]) {
                 group: "/x".to_owned(),
             };
             s.seen.local.table.get_or_insert_default().crowds.push(crowd);
+        }
+        [count, comm, "of", user, "since", ticks, "in", group] => {
+            let first_ticks = ticks.parse().unwrap();
+            swarm(s, SwarmSeen { first_ticks, ..swarm_of(count, comm, user, group) });
+        }
+        [count, comm, "of", user, "alone", "in", group] => {
+            swarm(s, SwarmSeen { alone: true, ..swarm_of(count, comm, user, group) });
         }
         [comm, "of", user, "takes", cores, "processors"] => {
             find(s, EntityId::host("h"), FindingKind::CpuContended, "", None);
@@ -94,4 +106,21 @@ fn processes(s: &mut Situation, words: &[&str]) {
         }
         _ => panic!("no such statement: {words:?}"),
     }
+}
+
+fn swarm_of(count: &str, comm: &str, user: &str, group: &str) -> SwarmSeen {
+    SwarmSeen {
+        uid: 1001,
+        user: user.to_owned(),
+        comm: comm.to_owned(),
+        count: count.parse().unwrap(),
+        first_ticks: 1,
+        of_service: false,
+        group: group.to_owned(),
+        alone: false,
+    }
+}
+
+fn swarm(s: &mut Situation, swarm: SwarmSeen) {
+    s.seen.local.table.get_or_insert_default().swarms.push(swarm);
 }
