@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod beat;
 mod pace;
 mod vantage;
 mod source;
@@ -27,6 +28,7 @@ mod collector;
 #[cfg(test)]
 mod testing;
 
+pub use beat::until_round;
 pub use change_log::ChangeLogTail;
 pub use collector::{Collector, JOB, Round, ServiceLook, identity};
 pub use facts::kept::{KEPT_MAX, KeptContent, read_kept, sha256_hex};

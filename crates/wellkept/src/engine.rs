@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use wellkept_api::Command;
 use wellkept_collect::{Collector, ServiceEvent};
 use wellkept_detect::Detectors;
@@ -183,7 +183,8 @@ impl Engine {
 
     /// Runs until `stop` completes; then the store is committed and everything is closed.
     pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) {
-        let mut ticks = tokio::time::interval(ROUND);
+        self.round().await;
+        let mut ticks = interval_at(Instant::now() + wellkept_collect::until_round(), ROUND);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         tokio::pin!(stop);
         loop {

@@ -14,15 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::MissedTickBehavior;
 use wellkept_model::keep::{HealthCheck, Keep, Probe};
 use wellkept_model::observe::HealthSeen;
 
 pub(crate) use exec::Group;
 
-use crate::clock;
 use crate::series::Series;
 use crate::vantage::{Timed, timed};
+use crate::{beat, clock};
 
 /// Shortest time between two runs of one check, whatever the keep file says.
 const EVERY_MIN: Duration = Duration::from_millis(100);
@@ -148,11 +147,10 @@ impl Running {
 }
 
 async fn repeat(check: Arc<Check>) {
-    let mut ticks = tokio::time::interval(check.declared.every.max(EVERY_MIN));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        let began = clock::monotonic();
         check.run().await;
+        tokio::time::sleep(beat::pause_after(began, check.declared.every.max(EVERY_MIN))).await;
     }
 }
 

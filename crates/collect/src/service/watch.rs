@@ -14,7 +14,7 @@ use super::end::Hold;
 use super::find::{Finder, Look};
 use super::process::{Identified, Process, at_ticks};
 use super::{ServiceEvent, Shared};
-use crate::clock;
+use crate::{beat, clock};
 
 /// Time between two looks for a service that is down.
 const DOWN_LOOK: Duration = Duration::from_millis(100);
@@ -92,7 +92,7 @@ impl Watch {
             tokio::select! {
                 biased;
                 () = hold.ended() => break,
-                () = tokio::time::sleep(every) => {}
+                () = beat::wait(every) => {}
             }
             if self.finder.is_replaced(main) {
                 return;

@@ -6,7 +6,7 @@ use wellkept_model::keep::{Command, Service};
 use wellkept_model::observe::ConfigSeen;
 
 use super::{Shared, program};
-use crate::clock;
+use crate::{beat, clock};
 
 /// How often the files are looked at; that costs one call of the kernel each.
 const EVERY: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ pub(super) async fn watch(shared: Shared, service: Service, test: Command) {
                 tokio::time::sleep(EVERY * 4).await;
             }
         }
-        tokio::time::sleep(EVERY).await;
+        beat::wait(EVERY).await;
     }
 }
 

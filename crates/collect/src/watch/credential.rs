@@ -14,7 +14,7 @@ use wellkept_model::keep::Credential;
 use wellkept_model::observe::{CredentialSeen, REFUSALS_WINDOW_S};
 
 use super::{Shared, program};
-use crate::clock;
+use crate::{beat, clock};
 
 /// How often the log is looked at; that costs one call of the kernel while nothing is new.
 const EVERY: Duration = Duration::from_secs(1);
@@ -64,7 +64,7 @@ pub(super) async fn watch(shared: Shared, declared: Credential) {
         }
         shared.lock().credentials.insert(declared.name.clone(), seen.clone());
         looks = looks.wrapping_add(1);
-        tokio::time::sleep(EVERY).await;
+        beat::wait(EVERY).await;
     }
 }
 

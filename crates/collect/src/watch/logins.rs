@@ -13,7 +13,7 @@ use wellkept_model::observe::{FailingSeen, SuspiciousSeen};
 
 use super::Shared;
 use super::login_lines::Lines;
-use crate::clock;
+use crate::{beat, clock};
 
 /// How often the log is looked at; that costs one call of the kernel while nothing is new.
 const EVERY: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ pub(super) async fn watch(shared: Shared, declared: Logins) {
             security.problems.retain(|p| !p.starts_with(PROBLEM));
             security.problems.extend(problem.map(|p| format!("{PROBLEM}{p}")));
         }
-        tokio::time::sleep(EVERY).await;
+        beat::wait(EVERY).await;
     }
 }
 

@@ -44,6 +44,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::beat;
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::task::AbortHandle;
 use wellkept_model::keep::Keep;
@@ -242,14 +243,18 @@ async fn rest(every: Duration, cost: Duration, closely: &mut Receiver<u64>) {
     pause(every.saturating_sub(cost * REST), closely).await;
 }
 
-/// Waits for the next look: `every` after the last one, or sooner when asked to look closely. True when asked.
+/// Waits for the next look: about `every` after the last one, or sooner when asked to look closely. True when asked.
 async fn pause(every: Duration, closely: &mut Receiver<u64>) -> bool {
-    tokio::time::sleep(CLOSE.min(every)).await;
-    let mut asked = closely.has_changed().unwrap_or(false);
-    if let Some(rest) = every.checked_sub(CLOSE).filter(|d| !d.is_zero()) {
-        // Asked while we slept: that is now.
-        asked |= tokio::time::timeout(rest, closely.changed()).await.is_ok_and(|changed| changed.is_ok());
-    }
+    let (began, wait) = (crate::clock::monotonic(), beat::pause(every));
+    let asked = match tokio::time::timeout(wait, closely.changed()).await {
+        Err(_) => false,
+        Ok(changed) => {
+            // Asked again and again, it still looks no more often than this; nobody left to ask is no reason to hurry.
+            let least = if changed.is_ok() { CLOSE.min(wait) } else { wait };
+            tokio::time::sleep_until((began + least).into()).await;
+            changed.is_ok()
+        }
+    };
     closely.mark_unchanged();
     asked
 }

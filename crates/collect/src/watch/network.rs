@@ -9,7 +9,7 @@ use wellkept_model::observe::{LinkSeen, NetworkSeen};
 
 use super::Shared;
 use super::netlink::Links;
-use crate::clock;
+use crate::{beat, clock};
 
 /// How often; a look costs a few calls of the kernel.
 const EVERY: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ pub(super) async fn watch(shared: Shared, declared: Network) {
         shared.with_network(&declared.name, |n| {
             *n = NetworkSeen { at, links: links_seen, resent, resent_count, problem, ..std::mem::take(n) };
         });
-        tokio::time::sleep(EVERY).await;
+        beat::wait(EVERY).await;
     }
 }
 

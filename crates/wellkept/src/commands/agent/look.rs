@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use wellkept_agent::agent::Sending;
 use wellkept_agent::wire::{FINDINGS_MAX, Kind, Told};
 use wellkept_collect::Collector;
@@ -30,7 +30,7 @@ pub(super) async fn look(keep: Keep, name: String, sending: Sending, rounds: u64
     let mut detectors = Detectors::new();
     let mut packed = Packed::default();
     let mut told: Vec<Told> = Vec::new();
-    let mut ticks = tokio::time::interval(ROUND);
+    let mut ticks = interval_at(Instant::now() + wellkept_collect::until_round(), ROUND);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     for round in 0u64.. {
         loop {
