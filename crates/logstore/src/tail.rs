@@ -116,6 +116,11 @@ impl Tails {
         all.iter().filter_map(Weak::upgrade).collect()
     }
 
+    /// Whether anybody reads along.
+    fn any(&self) -> bool {
+        self.count.load(Ordering::Acquire) > 0 && !self.active().is_empty()
+    }
+
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -157,5 +162,11 @@ impl crate::LogStore {
     /// [`TAILS_MAX`] tails already.
     pub fn tail(&self, query: LineQuery, lines_max: usize, wake: Option<Wake>) -> Option<Tail> {
         self.tails.subscribe(query, lines_max, wake)
+    }
+
+    /// Whether anybody reads lines as they are taken.
+    #[must_use]
+    pub fn is_tailed(&self) -> bool {
+        self.tails.any()
     }
 }

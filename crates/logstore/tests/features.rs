@@ -161,7 +161,9 @@ fn a_tail_gets_what_fits_and_is_told_what_it_missed() {
     let wake = Box::new(move || {
         let _ = wakes.send(());
     });
+    assert!(!store.is_tailed());
     let tail = store.tail(query(r#"{service="app"} |= "error""#), 3, Some(wake)).unwrap();
+    assert!(store.is_tailed());
     assert_eq!(tail.take(), Default::default());
     store.append(&batch("app", 200, &["fine", "an error"])).unwrap();
     store.append(&batch("db", 200, &["an error of others"])).unwrap();
@@ -173,6 +175,7 @@ fn a_tail_gets_what_fits_and_is_told_what_it_missed() {
     assert_eq!((got.lines.len(), got.dropped), (3, 2));
     assert_eq!(store.stats().tail_dropped_total, 2);
     drop(tail);
+    assert!(!store.is_tailed());
     let tails: Vec<_> = (0..100).filter_map(|_| store.tail(query("{}"), 1, None)).collect();
     assert_eq!(tails.len(), wellkept_logstore::TAILS_MAX);
 }

@@ -26,6 +26,11 @@ pub trait Outlet: Send + Sync + 'static {
     /// # Errors
     /// [`CommitError`] when nothing of the batch counts. The source offers the same batch again.
     fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
+
+    /// True while somebody waits for every line: then sources do not let lines come together for some time.
+    fn hurries(&self) -> bool {
+        false
+    }
 }
 
 /// Why a batch was not taken, in words for the log.

@@ -160,7 +160,7 @@ impl Reader {
                 read
             } else {
                 batch = self.commit(batch).await;
-                due = Instant::now() + GATHER;
+                due = Instant::now() + if self.outlet.hurries() { Duration::ZERO } else { GATHER };
                 continue;
             };
             let Ok(read @ 1..) = read else { break };

@@ -255,7 +255,9 @@ async fn commit_for_ever(shared: Arc<Shared>, outlet: Arc<dyn Outlet>) {
         let batch = std::mem::replace(&mut shared.state().pending, spare);
         spare = if batch.is_empty() { batch } else { commit(&outlet, batch).await };
         shared.drained.notify_waiters();
-        let _ = timeout(GATHER, shared.crowded.notified()).await;
+        if !outlet.hurries() {
+            let _ = timeout(GATHER, shared.crowded.notified()).await;
+        }
     }
 }
 

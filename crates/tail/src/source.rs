@@ -12,7 +12,8 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 const RETRY: Duration = Duration::from_millis(250);
 
 /// What comes within this time of a commit is committed together: a program that writes line by line would else cost a
-/// sync of the store for each line. The first line after a rest is committed at once.
+/// sync of the store for each line. The first line after a rest is committed at once, and all of them while the outlet
+/// hurries.
 pub(crate) const GATHER: Duration = Duration::from_millis(200);
 
 /// Commits a batch off the runtime's threads, again and again until it is taken. Gives the batch back, emptied.

@@ -87,7 +87,8 @@ impl Files {
             let now_ns = clock();
             let turn = self.turn(now_ns, outlet);
             each(self, now_ns);
-            let woken = turn.committed && !turn.more && self.watch.wait(GATHER, false);
+            let gathers = turn.committed && !turn.more && !outlet.hurries();
+            let woken = gathers && self.watch.wait(GATHER, false);
             if !turn.more && !woken {
                 self.wait(clock(), turn.until_ns);
             }

@@ -21,6 +21,7 @@ struct Stored {
     notes: BTreeMap<String, String>,
     refuse: usize,
     commits: usize,
+    hurries: bool,
 }
 
 impl Outlet for Store {
@@ -45,6 +46,10 @@ impl Outlet for Store {
             }
         }
         Ok(())
+    }
+
+    fn hurries(&self) -> bool {
+        self.0.lock().unwrap().hurries
     }
 }
 
@@ -663,10 +668,10 @@ fn it_runs_by_itself_until_it_is_stopped_and_is_quick() {
     assert_eq!(bench.store.texts(), expected(0..5));
 }
 
-#[test]
-fn lines_that_come_one_by_one_are_taken_together() {
+/// Lines that are written one by one, each with time enough for a reader who takes each by itself to do so: how many
+/// commits they took, and how many times the pause they could have gathered in.
+fn one_by_one(bench: &Bench, lines: usize) -> (i64, i64) {
     use std::sync::atomic::{AtomicBool, Ordering};
-    let bench = Bench::new("*.log");
     let mut files = bench.start();
     let (waker, stop) = (files.waker(), AtomicBool::new(false));
     let began_ns = now_ns();
@@ -677,18 +682,30 @@ fn lines_that_come_one_by_one_are_taken_together() {
                 std::thread::yield_now();
             }
         };
-        for i in 0..40 {
+        for i in 0..lines {
             bench.write("app.log", &format!("line {i:06}\n"));
-            // Time enough for a reader who is woken by each line to take each line.
             waits(now_ns() + 20_000_000, i + 1);
         }
-        waits(now_ns() + 15_000_000_000, 40);
+        waits(now_ns() + 15_000_000_000, lines);
         stop.store(true, Ordering::Release);
         waker.wake();
         thread.join().unwrap();
     });
-    assert_eq!(bench.store.texts(), expected(0..40));
-    let commits = i64::try_from(bench.store.0.lock().unwrap().commits).unwrap();
-    let gathers = (now_ns() - began_ns) / 200_000_000;
+    assert_eq!(bench.store.texts(), expected(0..lines));
+    let commits = bench.store.0.lock().unwrap().commits;
+    (i64::try_from(commits).unwrap(), (now_ns() - began_ns) / 200_000_000)
+}
+
+#[test]
+fn lines_that_come_one_by_one_are_taken_together() {
+    let (commits, gathers) = one_by_one(&Bench::new("*.log"), 40);
     assert!(commits <= gathers + 2, "{commits} commits in {gathers} times the pause");
+}
+
+#[test]
+fn lines_that_somebody_waits_for_are_taken_one_by_one() {
+    let bench = Bench::new("*.log");
+    bench.store.0.lock().unwrap().hurries = true;
+    let (commits, gathers) = one_by_one(&bench, 40);
+    assert!(commits > gathers + 2, "{commits} commits in {gathers} times the pause");
 }

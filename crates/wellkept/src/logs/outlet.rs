@@ -51,4 +51,8 @@ impl Outlet for HouseOutlet {
         }
         Ok(())
     }
+
+    fn hurries(&self) -> bool {
+        self.logs.store().is_tailed()
+    }
 }
