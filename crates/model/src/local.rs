@@ -235,13 +235,14 @@ pub struct SwarmSeen {
     pub comm: String,
     /// How many.
     pub count: u32,
-    /// When the first of them began, clock ticks since boot. One that began long before the next is none of them.
+    /// When the first of them or who forked them began, clock ticks since boot. One that began long before is none of
+    /// them.
     pub first_ticks: u64,
     /// True when a process of this user in this group that began since then belongs to a declared service.
     pub of_service: bool,
     /// Control group with the number of processes limited in which they are, `/` for none.
     pub group: String,
-    /// True when nobody else's process is in that group or below it, and no declared service's.
+    /// True when no other process is in that group or below it: nobody else's, none from before, no declared service's.
     pub alone: bool,
 }
 

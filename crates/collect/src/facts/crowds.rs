@@ -69,6 +69,10 @@ impl<'a> Placed<'a> {
         let pid = row.process.pid;
         Some(Self { row, uid: uid(pid)?, group: pids_group(pid)?, of_service: owners.contains_key(&pid) })
     }
+
+    fn began(&self) -> u64 {
+        self.row.process.start_ticks
+    }
 }
 
 fn swarms_of(placed: &[Placed<'_>], ticks_per_second: u64) -> Vec<SwarmSeen> {
@@ -76,25 +80,30 @@ fn swarms_of(placed: &[Placed<'_>], ticks_per_second: u64) -> Vec<SwarmSeen> {
     for p in placed.iter().filter(|p| counts(p.row)) {
         kinds.entry((p.uid, &p.row.comm, &p.group)).or_default().push(p);
     }
+    let apart = APART * ticks_per_second;
     let seen = |((uid, comm, group), of): ((u32, &str, &str), Vec<&Placed<'_>>)| {
-        let first_ticks = first_of_storm(&of, APART * ticks_per_second)?;
-        let of: Vec<_> = of.into_iter().filter(|p| p.row.process.start_ticks >= first_ticks).collect();
+        let first = first_of_storm(&of, apart)?;
+        let of: Vec<_> = of.into_iter().filter(|p| p.began() >= first).collect();
         let sessions: BTreeSet<u32> = of.iter().map(|p| p.row.session).collect();
         let count = u32::try_from(of.len()).unwrap_or(u32::MAX);
         if count < CROWD_MIN || sessions.len() < 2 {
             return None;
         }
-        let inside = || placed.iter().filter(|p| Path::new(&p.group).starts_with(group));
-        let meant = |p: &&Placed<'_>| p.uid == uid && p.row.process.start_ticks >= first_ticks;
+        let inside: Vec<_> = placed.iter().filter(|p| Path::new(&p.group).starts_with(group)).collect();
+        let forkers: BTreeSet<u32> = of.iter().map(|p| p.row.ppid).collect();
+        let is_forker = |p: &&&Placed<'_>| p.uid == uid && forkers.contains(&p.row.process.pid);
+        let forked = inside.iter().filter(is_forker).map(|p| p.began());
+        let first_ticks = forked.filter(|began| began + apart >= first).min().map_or(first, |f| f.min(first));
+        let meant = |p: &&Placed<'_>| p.uid == uid && p.began() >= first_ticks;
         Some(SwarmSeen {
             uid,
             user: String::new(),
             comm: comm.to_owned(),
             count,
             first_ticks,
-            of_service: inside().filter(meant).any(|p| p.of_service),
+            of_service: inside.iter().any(|p| meant(p) && p.of_service),
             group: group.to_owned(),
-            alone: group != "/" && inside().all(|p| p.uid == uid && !p.of_service),
+            alone: group != "/" && inside.iter().all(|p| meant(p) && !p.of_service),
         })
     };
     kinds.into_iter().filter_map(seen).collect()
@@ -102,7 +111,7 @@ fn swarms_of(placed: &[Placed<'_>], ticks_per_second: u64) -> Vec<SwarmSeen> {
 
 /// When the first of the last ones that began close to each other began.
 fn first_of_storm(of: &[&Placed<'_>], apart: u64) -> Option<u64> {
-    let mut began: Vec<u64> = of.iter().map(|p| p.row.process.start_ticks).collect();
+    let mut began: Vec<u64> = of.iter().map(|p| p.began()).collect();
     began.sort_unstable();
     let mut later =
         began.windows(2).filter(|w| matches!(w, [a, b] if b - a > apart)).filter_map(|w| w.last().copied());
@@ -228,9 +237,29 @@ mod tests {
         let world =
             World(Vec::new()).with("report", 7, "/batch/a", 100, 3).with("report", 7, "/batch/a", 500, 40);
         let [found] = &*world.swarms() else { panic!("one storm") };
-        assert_eq!((found.count, found.first_ticks, found.alone, found.of_service), (40, 500, true, false));
-        let [found] = &*world.with("other", 8, "/batch/a/b", 1, 1).swarms() else { panic!("one storm") };
+        assert_eq!((found.count, found.first_ticks, found.alone, found.of_service), (40, 500, false, false));
+        let alone = World(Vec::new()).with("report", 7, "/batch/a", 500, 40);
+        let [found] = &*alone.swarms() else { panic!("one storm") };
+        assert!(found.alone);
+        let [found] = &*alone.with("other", 8, "/batch/a/b", 600, 1).swarms() else { panic!("one storm") };
         assert!(!found.alone, "somebody else is below it");
+    }
+
+    #[test]
+    fn who_forks_belongs_to_the_storm_unless_he_has_been_there_for_long() {
+        let storm = |forker: u64| {
+            let mut world =
+                World(Vec::new()).with("sh", 7, "/batch", forker, 1).with("report", 7, "/batch", 500, 40);
+            let parent = world.0[0].0.process.pid;
+            world.0.iter_mut().skip(1).for_each(|(row, ..)| row.ppid = parent);
+            world
+        };
+        let [found] = &*storm(490).swarms() else { panic!("one storm") };
+        assert_eq!((found.first_ticks, found.alone), (490, true));
+        let [found] = &*storm(430).swarms() else { panic!("one storm") };
+        assert_eq!((found.first_ticks, found.alone), (500, false));
+        let [found] = &*storm(520).swarms() else { panic!("one storm") };
+        assert_eq!(found.first_ticks, 500, "one that came later does not hide the first ones");
     }
 
     #[test]
