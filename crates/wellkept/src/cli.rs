@@ -157,7 +157,11 @@ pub(crate) enum Command {
     /// Check a keep file: all mistakes, each with its place and what is accepted.
     Check {
         /// The keep file.
-        file: PathBuf,
+        #[arg(required_unless_present = "keep")]
+        file: Option<PathBuf>,
+        /// The same, as `up` is told it.
+        #[arg(long, value_name = "FILE", conflicts_with = "file")]
+        keep: Option<PathBuf>,
     },
     /// Prometheus rule files: check them, or run their unit tests.
     #[command(subcommand)]

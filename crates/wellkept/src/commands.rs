@@ -75,7 +75,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<u8> {
             block_on(tell::change(context, remote, what, kind, who))
         }
         Command::Reload { remote } => block_on(tell::reload(context, remote)),
-        Command::Check { file } => check::run(context, &file),
+        Command::Check { file, keep } => check::run(context, &file.or(keep).unwrap_or_default()),
         Command::Rules(RulesCommand::Check { files }) => rules::check(context, &files),
         Command::Rules(RulesCommand::Test { files }) => rules::test(context, &files),
         Command::Promql(PromqlCommand::Test { files }) => promql::test(context, &files),
