@@ -202,3 +202,52 @@ fn descends<'a>(pid: u32, mains: &HashMap<u32, &'a str>, strangers: &mut HashSet
     strangers.insert(pid);
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn key(storm: &Storm) -> Option<String> {
+        storm.refusal(&Keep::default()).map(|text| text.key)
+    }
+
+    #[test]
+    fn roots_processes_are_refused_whether_any_is_seen_or_not() {
+        let since = |uid, ticks| Storm::Since { uid, ticks, group: "/".to_owned() };
+        assert_eq!(key(&since(0, u64::MAX)).as_deref(), Some("outcome.refuse_storm"));
+        assert_eq!(key(&since(65_000, 0)), None, "nobody has this number");
+        let session = |id, uid| Storm::Session { id, uid };
+        assert_eq!(key(&session(u32::MAX, 0)).as_deref(), Some("outcome.refuse_session"));
+        assert_eq!(key(&session(1, 65_000)).as_deref(), Some("outcome.refuse_session"));
+        assert_eq!(key(&session(0, 65_000)).as_deref(), Some("outcome.refuse_session"));
+        assert_eq!(key(&session(u32::MAX, 65_000)), None);
+        let ours = stat(std::process::id()).expect("we live").session;
+        assert_eq!(key(&session(ours, 65_000)).as_deref(), Some("outcome.refuse_session"));
+    }
+
+    #[test]
+    fn who_belongs_is_told_by_owner_group_and_start() {
+        let mut child = Command::new("sleep").arg("600").spawn().expect("spawn");
+        let (pid, uid) = (child.id(), owner(child.id()).expect("it lives"));
+        let seen = stat(pid).expect("it lives");
+        let holds =
+            |uid, ticks, group: &str| Storm::Since { uid, ticks, group: group.to_owned() }.holds(pid, seen);
+        assert!(holds(uid, seen.start_ticks, "/") && holds(uid, 0, "/"));
+        assert!(!holds(uid, seen.start_ticks + 1, "/"), "it began before");
+        assert!(!holds(uid + 1, 0, "/"), "somebody else's");
+        assert!(!holds(uid, 0, "/no-such-group"));
+        let session = |id, uid| Storm::Session { id, uid }.holds(pid, seen);
+        assert!(session(seen.session, uid));
+        assert!(!session(seen.session + 1, uid) && !session(seen.session, uid + 1));
+        child.kill().and_then(|()| child.wait()).expect("ours");
+    }
+
+    #[test]
+    fn a_storm_has_a_name_for_people() {
+        assert_eq!(Storm::Session { id: 42, uid: 7 }.name(), "session 42");
+        let since = Storm::Since { uid: 7, ticks: 1, group: "/batch".to_owned() };
+        assert_eq!(since.name(), "uid 7 in /batch");
+    }
+}
