@@ -116,11 +116,6 @@ impl Tails {
         all.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Whether anybody reads along.
-    fn any(&self) -> bool {
-        self.count.load(Ordering::Acquire) > 0 && !self.active().is_empty()
-    }
-
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -167,6 +162,6 @@ impl crate::LogStore {
     /// Whether anybody reads lines as they are taken.
     #[must_use]
     pub fn is_tailed(&self) -> bool {
-        self.tails.any()
+        !self.tails.active().is_empty()
     }
 }

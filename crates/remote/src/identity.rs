@@ -4,7 +4,7 @@ use std::path::Path;
 
 use wellkept_model::keep::{Identity, Keep};
 
-use crate::procs::{all_pids, read_proc, stat};
+use crate::procs::{all_pids, owner, read_proc, stat};
 
 /// Longest pid file, argument list and membership list that is read, bytes.
 const PIDFILE_BYTES_MAX: u64 = 64;
@@ -57,7 +57,6 @@ fn members(cgroup: &str) -> Vec<u32> {
 }
 
 fn runs(pid: u32, exe: &Path, uid: Option<u32>, argument: Option<&str>) -> bool {
-    use std::os::unix::fs::MetadataExt;
     let Ok(target) = std::fs::read_link(format!("/proc/{pid}/exe")) else { return false };
     // After an upgrade the running program is the deleted one; a declared link names the program that it leads to.
     let target = target.to_string_lossy();
@@ -65,7 +64,7 @@ fn runs(pid: u32, exe: &Path, uid: Option<u32>, argument: Option<&str>) -> bool 
     if target != exe && !std::fs::canonicalize(exe).is_ok_and(|real| real == target) {
         return false;
     }
-    if uid.is_some() && std::fs::metadata(format!("/proc/{pid}")).ok().map(|m| m.uid()) != uid {
+    if uid.is_some() && owner(pid) != uid {
         return false;
     }
     argument.is_none_or(|wanted| {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -40,6 +41,11 @@ impl Stat {
 /// `None` when there is no such process, or it cannot be read.
 pub(crate) fn stat(pid: u32) -> Option<Stat> {
     parse_stat(&read_proc(&format!("/proc/{pid}/stat"), 4096).ok()?)
+}
+
+/// Who a process belongs to.
+pub(crate) fn owner(pid: u32) -> Option<u32> {
+    std::fs::metadata(format!("/proc/{pid}")).ok().map(|m| m.uid())
 }
 
 /// The name may hold blanks and brackets, so counting begins after the last bracket.

@@ -4,7 +4,6 @@
 //! any more.
 
 use std::collections::{HashMap, HashSet};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::process::Signal;
@@ -14,7 +13,7 @@ use wellkept_model::{Text, TimestampMs};
 
 use crate::Outcome;
 use crate::identity::{owner_of, processes_of};
-use crate::procs::{Process, Stat, all_pids, read_proc, stat};
+use crate::procs::{Process, Stat, all_pids, owner, read_proc, stat};
 use crate::signals::list;
 
 /// Most processes of a storm.
@@ -42,13 +41,11 @@ pub(crate) async fn end(keep: &Keep, storm: &Storm, deadline: Instant) -> Outcom
     if let Some(text) = storm.refusal(keep) {
         return Outcome::failed(text);
     }
-    let mut frozen = 0;
     for _ in 0..FREEZES_MAX {
         let running = storm.members(|stat| stat.state != 'T');
         if running.is_empty() {
             break;
         }
-        frozen += running.len();
         running.into_iter().for_each(|pid| storm.send(pid, Signal::STOP));
         if Instant::now() >= deadline {
             break;
@@ -61,7 +58,7 @@ pub(crate) async fn end(keep: &Keep, storm: &Storm, deadline: Instant) -> Outcom
     loop {
         let left = storm.members(|_| true);
         if left.is_empty() {
-            return Outcome::succeeded(storm.ended(all.max(frozen.min(all))));
+            return Outcome::succeeded(storm.ended(all));
         }
         if Instant::now() >= deadline {
             return Outcome::unknown(
@@ -144,10 +141,6 @@ impl Storm {
             let _ = process.signal(signal);
         }
     }
-}
-
-fn owner(pid: u32) -> Option<u32> {
-    std::fs::metadata(format!("/proc/{pid}")).ok().map(|m| m.uid())
 }
 
 /// Whether a process is in this control group or below it: in version 1 in the hierarchy that limits process numbers.

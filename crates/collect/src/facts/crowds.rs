@@ -12,7 +12,7 @@ use super::table::{LIST_MAX, Owners, Row, pids_group, uid};
 use crate::accounts::Accounts;
 
 /// Processes of one program that make a crowd.
-pub(super) const CROWD_MIN: u32 = 30;
+const CROWD_MIN: u32 = 30;
 /// A process that began this long before the next one of its kind is none of a storm, seconds.
 const APART: u64 = 60;
 
@@ -85,7 +85,7 @@ fn swarms_of(placed: &[Placed<'_>], ticks_per_second: u64) -> Vec<SwarmSeen> {
         let first = first_of_storm(&of, apart)?;
         let of: Vec<_> = of.into_iter().filter(|p| p.began() >= first).collect();
         let sessions: BTreeSet<u32> = of.iter().map(|p| p.row.session).collect();
-        let count = u32::try_from(of.len()).unwrap_or(u32::MAX);
+        let count = count(&of);
         if count < CROWD_MIN || sessions.len() < 2 {
             return None;
         }
@@ -124,7 +124,7 @@ fn counts(row: &Row) -> bool {
     row.session > 0 && row.state != 'Z'
 }
 
-fn count(rows: &[&Row]) -> u32 {
+fn count<T>(rows: &[T]) -> u32 {
     u32::try_from(rows.len()).unwrap_or(u32::MAX)
 }
 

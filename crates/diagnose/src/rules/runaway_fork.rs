@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use wellkept_model::local::{CrowdSeen, ProcessTableSeen, SwarmSeen};
-use wellkept_model::{Cause, CauseKind, EntityId, EntityKind, Finding, FindingKind, ProcessSet};
+use wellkept_model::{Cause, CauseKind, EntityId, EntityKind, Finding, FindingKind, ProcessSet, Text};
 
 use super::{cause, is_illness};
 use crate::Situation;
@@ -33,7 +33,7 @@ pub(crate) fn propose(s: &Situation) -> Vec<Cause> {
         };
         let speaks = s.findings.iter().filter(suffers);
         let mut one = cause(&entity, CauseKind::RunawayFork, &storm.set().to_string(), SCORE, speaks);
-        storm.describe(&mut one);
+        one.detail = storm.describe(one.detail);
         found.push(one);
     }
     found
@@ -88,18 +88,18 @@ impl Storm<'_> {
         }
     }
 
-    fn describe(&self, cause: &mut Cause) {
+    fn describe(&self, mut detail: Text) -> Text {
         let (comm, count, user) = match self {
             Self::Crowd(c) => {
-                cause.detail = cause.detail.clone().with("session", c.session);
+                detail = detail.with("session", c.session);
                 (&c.comm, c.count, &c.user)
             }
             Self::Swarm(w) => {
-                cause.detail.key = "cause.runaway_fork.swarm".to_owned();
+                detail.key = "cause.runaway_fork.swarm".to_owned();
                 (&w.comm, w.count, &w.user)
             }
         };
-        cause.detail = cause.detail.clone().with("comm", comm).with("count", count).with("user", user);
+        detail.with("comm", comm).with("count", count).with("user", user)
     }
 }
 

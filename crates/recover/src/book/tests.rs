@@ -47,6 +47,16 @@ impl Play {
         }
     }
 
+    /// A crash after a changed setting, and the rollback that is the answer to it.
+    fn with_a_bad_setting() -> (Self, Step) {
+        let mut p = Self::new();
+        p.crash("a");
+        p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
+        p.changes = vec![change("a", "/e")];
+        let rollback = p.second().unwrap();
+        (p, rollback)
+    }
+
     fn crash(&mut self, service: &str) {
         self.active.push(finding(service, ProcessGone));
         self.causes = vec![cause(service, CauseKind::ProcessCrash, 0.8)];

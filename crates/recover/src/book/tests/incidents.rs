@@ -88,17 +88,22 @@ fn what_was_contained_and_still_holds_is_left_to_the_person_who_was_called() {
     assert_eq!(p.book.incidents().next().unwrap().status, IncidentStatus::Resolved);
 }
 
-#[test]
-fn leftovers_of_a_trouble_that_has_ended_are_given_time_and_new_trouble_is_not() {
+/// A restart has helped; an average that follows late is all that still holds.
+fn with_leftovers() -> Play {
     let mut p = Play::new();
     p.crash("a");
     p.active.push(finding("a", wellkept_model::FindingKind::Unusual));
     let step = p.second().unwrap();
     p.done(&step, ActionStatus::Succeeded);
     p.heal();
-    // An average that follows late.
     p.active = vec![finding("a", wellkept_model::FindingKind::Unusual)];
     p.causes = vec![cause("a", CauseKind::Unknown, 0.2)];
+    p
+}
+
+#[test]
+fn leftovers_of_a_trouble_that_has_ended_are_given_time_and_new_trouble_is_not() {
+    let mut p = with_leftovers();
     for _ in 0..12 {
         assert_eq!(p.second(), None);
         assert_eq!(p.book.incidents().next().unwrap().causes[0].kind, CauseKind::ProcessCrash);
@@ -110,14 +115,7 @@ fn leftovers_of_a_trouble_that_has_ended_are_given_time_and_new_trouble_is_not()
 
 #[test]
 fn leftovers_that_stay_are_looked_into() {
-    let mut p = Play::new();
-    p.crash("a");
-    p.active.push(finding("a", wellkept_model::FindingKind::Unusual));
-    let step = p.second().unwrap();
-    p.done(&step, ActionStatus::Succeeded);
-    p.heal();
-    p.active = vec![finding("a", wellkept_model::FindingKind::Unusual)];
-    p.causes = vec![cause("a", CauseKind::Unknown, 0.2)];
+    let mut p = with_leftovers();
     for _ in 0..40 {
         p.second();
     }

@@ -32,11 +32,7 @@ fn what_a_person_took_over_is_left_alone_until_it_is_well() {
 
 #[test]
 fn an_action_that_a_person_took_back_is_believed_less() {
-    let mut p = Play::new();
-    p.crash("a");
-    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
-    p.changes = vec![change("a", "/e")];
-    let rollback = p.second().unwrap();
+    let (mut p, rollback) = Play::with_a_bad_setting();
     p.done(&rollback, ActionStatus::Succeeded);
     let restart = p.second().unwrap();
     p.done(&restart, ActionStatus::Succeeded);
@@ -67,11 +63,7 @@ fn what_was_forgotten_is_not_stored_any_more() {
 
 /// A rollback that was done, with its restart still to come.
 fn half_done() -> (Play, Step) {
-    let mut p = Play::new();
-    p.crash("a");
-    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
-    p.changes = vec![change("a", "/e")];
-    let rollback = p.second().unwrap();
+    let (mut p, rollback) = Play::with_a_bad_setting();
     p.done(&rollback, ActionStatus::Succeeded);
     (p, rollback)
 }
@@ -102,11 +94,7 @@ fn only_what_was_done_and_has_a_way_back_is_taken_back_and_not_while_something_r
 
 #[test]
 fn a_step_that_failed_has_nothing_to_take_back() {
-    let mut p = Play::new();
-    p.crash("a");
-    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
-    p.changes = vec![change("a", "/e")];
-    let rollback = p.second().unwrap();
+    let (mut p, rollback) = Play::with_a_bad_setting();
     p.done(&rollback, ActionStatus::Failed);
     assert_eq!(p.book.undo(p.now, rollback.action), Err(Refused::Conflict(Text::new("refused.no_undo"))));
 }

@@ -95,11 +95,7 @@ fn a_clearer_cause_on_the_same_entity_ends_a_vain_verification_at_once() {
 
 #[test]
 fn a_step_that_fails_did_not_help_and_what_undoes_itself_is_no_persons_verdict() {
-    let mut p = Play::new();
-    p.crash("a");
-    p.causes = vec![Cause { subject: "/e".into(), ..cause("a", CauseKind::BadSetting, 0.95) }];
-    p.changes = vec![change("a", "/e")];
-    let rollback = p.second().unwrap();
+    let (mut p, rollback) = Play::with_a_bad_setting();
     p.done(&rollback, ActionStatus::Succeeded);
     let restart = p.second().unwrap();
     p.done(&restart, ActionStatus::Failed);
